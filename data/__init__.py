@@ -1,0 +1,1 @@
+"""The real microscopy images that come with relumen, with their sources and licences."""

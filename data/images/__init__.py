@@ -1,0 +1,1 @@
+"""The image files; see ``relumen.data`` for what each shows."""

@@ -1,0 +1,1 @@
+"""numpy <-> ImageJ, and the sessions in which relumen meets a real ImageJ."""

@@ -1,0 +1,1 @@
+"""Networks only: what a paper draws."""

@@ -1,0 +1,1 @@
+"""Data sets, losses, one training step for each system, and the one loop that runs them."""

@@ -1,0 +1,1 @@
+"""Presets: the YAML values of the training configurations."""
