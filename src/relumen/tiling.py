@@ -1,0 +1,145 @@
+"""Tiles: the one plan by which relumen, and JDLL in Fiji, cut an image of any size for a network of fixed size.
+
+A tile is ``core + 2 * halo`` pixels wide. Only its core is kept, so a network whose receptive field fits into
+the halo gives the same pixels as on the whole image. Outside the image there is its mirror image (the edge pixel
+repeated), and the last tile of a row or column is moved back so that it ends where the image ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.errors import UserError
+
+Float32 = NDArray[np.float32]
+Runner = Callable[[Float32], Float32]
+"""A network: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels), float32, in its own units."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile: where its pixels come from, and where its answer goes.
+
+    Attributes:
+        rows: row of the image behind each row of the tile, mirrored at the edges.
+        columns: the same for columns.
+        crop: the part of the network's answer that is kept, (y, x) slices.
+        target: where that part stands in the output image, (y, x) slices.
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    crop: tuple[slice, slice]
+    target: tuple[slice, slice]
+
+    def cut(self, image: NDArray) -> NDArray:
+        """The tile's pixels of an image (y, x, ...), read as one block so that a memory map stays cheap."""
+        top, left = int(self.rows.min()), int(self.columns.min())
+        block = image[top : int(self.rows.max()) + 1, left : int(self.columns.max()) + 1]
+        return np.asarray(block)[np.ix_(self.rows - top, self.columns - left)]
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """How an image is cut into tiles of one fixed size.
+
+    Attributes:
+        shape: the image's (height, width) in pixels.
+        tile: the tile's (height, width) in input pixels, both halos included.
+        halo: input pixels on each side of a tile that are context only.
+        scale: the network's magnification s; the answer to a tile is s times as large.
+
+    Raises:
+        UserError: a tile that is all halo, or an image without pixels.
+    """
+
+    shape: tuple[int, int]
+    tile: tuple[int, int]
+    halo: int
+    scale: int = 1
+
+    def __post_init__(self) -> None:
+        if self.halo < 0 or self.scale < 1:
+            raise UserError(f"A halo is 0 or more and a scale 1 or more. Received: {self.halo=}, {self.scale=}")
+        if min(self.core) < 1:
+            raise UserError(
+                f"A tile of {self.tile[0]} x {self.tile[1]} pixels is all halo ({self.halo} on each side). "
+                f"Choose a tile of more than {2 * self.halo} pixels."
+            )
+        if min(self.shape) < 1:
+            raise UserError(f"The image has no pixels. Received: shape={self.shape}")
+
+    @property
+    def core(self) -> tuple[int, int]:
+        """(height, width) of the part of a tile that is kept, in input pixels."""
+        return self.tile[0] - 2 * self.halo, self.tile[1] - 2 * self.halo
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Number of tiles along y and x."""
+        return _count(self.shape[0], self.core[0]), _count(self.shape[1], self.core[1])
+
+    def bands(self) -> Iterator[list[Tile]]:
+        """The tiles, one row of the grid at a time, from top to bottom."""
+        for y in range(self.grid[0]):
+            yield [self._tile(y, x) for x in range(self.grid[1])]
+
+    def tiles(self) -> Iterator[Tile]:
+        """All tiles, row by row."""
+        for band in self.bands():
+            yield from band
+
+    def _tile(self, y: int, x: int) -> Tile:
+        rows, crop_y, target_y = self._along(0, y)
+        columns, crop_x, target_x = self._along(1, x)
+        return Tile(rows, columns, (crop_y, crop_x), (target_y, target_x))
+
+    def _along(self, axis: int, index: int) -> tuple[NDArray[np.intp], slice, slice]:
+        size, core = self.shape[axis], self.core[axis]
+        start = max(0, min(index * core, size - core))
+        kept = min(core, size)
+        source = mirrored(np.arange(start - self.halo, start + core + self.halo), size)
+        s = self.scale
+        crop = slice(s * self.halo, s * (self.halo + kept))
+        return source, crop, slice(s * start, s * (start + kept))
+
+
+def mirrored(positions: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+    """Positions on an endless line, folded into 0..size-1 by mirrors that repeat the edge pixel.
+
+    >>> mirrored(np.arange(-3, 6), 3).tolist()
+    [2, 1, 0, 0, 1, 2, 2, 1, 0]
+    """
+    folded = np.mod(positions, 2 * size)
+    return np.where(folded < size, folded, 2 * size - 1 - folded)
+
+
+def predict_tiled(image: Float32, run: Runner, plan: TilePlan) -> Float32:
+    """A network's answer to a whole image, computed tile by tile.
+
+    Args:
+        image: (y, x, channels) in the network's units.
+        run: the network.
+        plan: the plan for this image.
+
+    Returns:
+        (scale * y, scale * x, channels out), in the network's units.
+    """
+    output: Float32 | None = None
+    for tile in plan.tiles():
+        answer = run(tile.cut(image)[np.newaxis])[0]
+        if output is None:
+            height, width = plan.shape
+            output = np.empty((plan.scale * height, plan.scale * width, answer.shape[-1]), np.float32)
+        output[tile.target] = answer[tile.crop]
+    if output is None:  # a plan has at least one tile
+        raise UserError(f"The image has no pixels. Received: shape={plan.shape}")
+    return output
+
+
+def _count(size: int, core: int) -> int:
+    return -(-size // core)
