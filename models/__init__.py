@@ -1,1 +1,5 @@
 """Networks only: what a paper draws."""
+
+from . import esrgan
+
+__all__ = ["esrgan"]

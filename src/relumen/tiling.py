@@ -1,8 +1,8 @@
-"""Tiles: the one plan by which relumen, and JDLL in Fiji, cut an image of any size for a network of fixed size.
+"""Tiles: the one plan by which relumen, and JDLL in Fiji, cut an image for a network of fixed size.
 
 A tile is ``core + 2 * halo`` pixels wide. Only its core is kept, so a network whose receptive field fits into
-the halo gives the same pixels as on the whole image. Outside the image there is its mirror image (the edge pixel
-repeated), and the last tile of a row or column is moved back so that it ends where the image ends.
+the halo gives the same pixels as on the whole image. Outside the image there is its mirror image (the edge
+pixel repeated), and the last tile of a row or column is moved back so that it ends where the image ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from relumen.errors import UserError
 
 Float32 = NDArray[np.float32]
 Runner = Callable[[Float32], Float32]
-"""A network: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels), float32, in its own units."""
+"""A network: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels), in its own units."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ class TilePlan:
 
     def __post_init__(self) -> None:
         if self.halo < 0 or self.scale < 1:
-            raise UserError(f"A halo is 0 or more and a scale 1 or more. Received: {self.halo=}, {self.scale=}")
+            raise UserError(
+                f"A halo is 0 or more and a scale 1 or more. Received: {self.halo=}, {self.scale=}"
+            )
         if min(self.core) < 1:
             raise UserError(
                 f"A tile of {self.tile[0]} x {self.tile[1]} pixels is all halo ({self.halo} on each side). "

@@ -1,1 +1,0 @@
-"""The image files; see ``relumen.data`` for what each shows."""

@@ -1,0 +1,398 @@
+"""Images: files on disk <-> arrays with axes and pixel size.
+
+TIFF (ImageJ hyperstacks, OME-TIFF, plain), PNG and npy are read; TIFF, PNG and npy are written. Reading maps
+the file into memory where it can, writing goes band by band, so that an image never has to fit into memory.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from relumen.errors import CheckFailedError, UserError
+
+AXES = "TZCYX"
+SUFFIXES = (".tif", ".tiff", ".png", ".npy")
+_MICROMETRES = dict.fromkeys(("um", "µm", "\u03bcm", "micron", "microns", "micrometer", "micrometre"), 1.0)
+_MICROMETRES |= {"nm": 1e-3, "mm": 1e3, "cm": 1e4}
+_READABLE = (np.uint8, np.uint16, np.int16, np.uint32, np.int32, np.float16, np.float32, np.float64, np.bool_)
+_KEPT_IMAGEJ_METADATA = ("mode", "Info", "Labels", "Ranges", "LUTs", "min", "max", "finterval", "fps", "loop")
+
+
+@dataclass(frozen=True)
+class PixelSize:
+    """The size of a pixel.
+
+    Attributes:
+        y: height in ``unit``.
+        x: width in ``unit``.
+        z: distance of two slices in ``unit``, where known.
+        unit: as the file names it; "um" stands for micrometre.
+    """
+
+    y: float
+    x: float
+    z: float | None = None
+    unit: str = "um"
+
+    @property
+    def micrometres(self) -> float | None:
+        """Mean of height and width in micrometres, or None where the unit is not a length."""
+        factor = _MICROMETRES.get(self.unit.strip().lower())
+        return None if factor is None else factor * (self.y + self.x) / 2
+
+    def divided(self, scale: int) -> PixelSize:
+        """The pixel size after a magnification by ``scale`` in y and x; z stays."""
+        return replace(self, y=self.y / scale, x=self.x / scale)
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image with named axes.
+
+    Attributes:
+        pixels: the values, perhaps a memory map.
+        axes: one letter an axis: a part of "TZCYX" in that order, the last two always "YX".
+        pixel_size: where it is known.
+        metadata: ImageJ's own entries that outlive a restoration (Info, labels, display ranges, colours).
+
+    Raises:
+        UserError: axes that don't fit the pixels, or pixels that are no numbers.
+    """
+
+    pixels: NDArray
+    axes: str
+    pixel_size: PixelSize | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_axes(self.axes)
+        if self.pixels.ndim != len(self.axes):
+            raise UserError(f"Axes {self.axes} do not fit pixels of shape {self.pixels.shape}.")
+        if self.pixels.dtype.type not in _READABLE:
+            raise UserError(f"Pixels must be 8, 16 or 32 bit numbers. Received: {self.pixels.dtype}")
+        if 0 in self.pixels.shape:
+            raise UserError(f"The image has no pixels. Received: shape {self.pixels.shape}")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each axis."""
+        return dict(zip(self.axes, self.pixels.shape, strict=True))
+
+    @property
+    def channels(self) -> int:
+        """Number of channels (1 where there is no channel axis)."""
+        return self.sizes.get("C", 1)
+
+    def positions(self) -> Iterator[dict[str, int]]:
+        """Every (T, Z) position that the image has, as {axis: index}."""
+        names = [axis for axis in self.axes if axis in "TZ"]
+        for indices in product(*(range(self.sizes[axis]) for axis in names)):
+            yield dict(zip(names, indices, strict=True))
+
+    def plane(self, position: Mapping[str, int], channel: int) -> NDArray:
+        """One (y, x) plane, as a view."""
+        at = {**position, "C": channel}
+        return self.pixels[tuple(at[axis] for axis in self.axes[:-2])]
+
+
+def check_axes(axes: str) -> None:
+    """Axes must be a part of TZCYX, in that order, ending in YX.
+
+    Raises:
+        UserError: they are not.
+    """
+    if not axes.endswith("YX") or "".join(a for a in AXES if a in axes) != axes:
+        raise UserError(f"Axes must be a part of TZCYX, in that order, ending in YX. Received: {axes!r}")
+
+
+def read_image(path: Path, axes: str | None = None) -> Image:
+    """Reads an image; large files are mapped, not loaded.
+
+    Args:
+        path: a .tif, .tiff, .png or .npy file.
+        axes: overrides the axes that the file tells or lets guess, such as "TYX".
+
+    Raises:
+        UserError: the file isn't there, is of another format, is damaged, or has other axes.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no image at {path}.")
+    readers = {".tif": _read_tiff, ".tiff": _read_tiff, ".png": _read_png, ".npy": _read_npy}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"Images are TIFF, PNG or npy. Received: {path.name}. Save it as TIFF in Fiji first.")
+    try:
+        image = reader(path, axes)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:  # decoders raise whatever they like on a damaged file
+        raise UserError(f"{path} can't be read; it may be damaged or cut short ({error}).") from error
+    return image
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files of a folder, sorted by name.
+
+    Raises:
+        UserError: it is no folder, or there is no image in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder at {folder}.")
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    if not found:
+        raise UserError(f"There is no image ({', '.join(SUFFIXES)}) in {folder}.")
+    return found
+
+
+class ImageWriter:
+    """Writes an image band by band; made by :func:`image_writer`."""
+
+    def __init__(self, file: BinaryIO, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._file = file
+        self._offset = offset
+        self._shape = shape
+        self._dtype = dtype
+
+    def write(self, plane: tuple[int, ...], top: int, band: NDArray) -> None:
+        """Writes rows ``top ...`` of one plane.
+
+        Args:
+            plane: index of the plane along all axes but Y and X.
+            top: first row.
+            band: (rows, width) values of the image's type.
+        """
+        height, width = self._shape[-2:]
+        row = int(np.ravel_multi_index((0, *plane), (1, *self._shape[:-2]))) * height + top
+        self._file.seek(self._offset + row * width * self._dtype.itemsize)
+        self._file.write(np.ascontiguousarray(band, self._dtype).tobytes())
+
+
+@contextmanager
+def image_writer(
+    path: Path,
+    shape: tuple[int, ...],
+    axes: str,
+    dtype: DTypeLike,
+    pixel_size: PixelSize | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Iterator[ImageWriter]:
+    """Opens an image file for writing; it appears under its name only when it is whole.
+
+    Args:
+        path: a .tif, .tiff, .png or .npy file, replaced where there is one.
+        shape: length of each axis.
+        axes: as in :class:`Image`.
+        dtype: uint8, uint16 or float32.
+        pixel_size: written into TIFF.
+        metadata: ImageJ's entries, written into TIFF.
+
+    Raises:
+        UserError: the folder can't be written to, or PNG is asked for what it can't hold.
+        CheckFailedError: the disk is full.
+    """
+    check_axes(axes)
+    dtype = np.dtype(dtype)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"Images are written as TIFF, PNG or npy. Received: {path.name}")
+    if suffix == ".png" and (dtype.kind != "u" or len(shape) != 2):
+        raise UserError(
+            f"PNG holds one plane of 8 or 16 bit. Received: {axes} {shape} of {dtype}. Choose a .tif name instead."
+        )
+    with file_appears_whole(path, math.prod(shape) * dtype.itemsize) as partial:
+        if suffix == ".png":
+            raw = partial.with_suffix(".raw")
+            try:
+                with raw.open("w+b") as file:
+                    yield ImageWriter(file, 0, shape, dtype)
+                _png_from_raw(raw, partial, shape, dtype)
+            finally:
+                raw.unlink(missing_ok=True)
+        else:
+            offset, stored = _create(partial, suffix, shape, axes, dtype, pixel_size, metadata or {})
+            with partial.open("r+b") as file:
+                yield ImageWriter(file, offset, shape, stored)
+
+
+def write_image(path: Path, image: Image) -> None:
+    """Writes a whole image; see :func:`image_writer`."""
+    with image_writer(
+        path, image.pixels.shape, image.axes, image.pixels.dtype, image.pixel_size, image.metadata
+    ) as writer:
+        for plane in np.ndindex(image.pixels.shape[:-2]):
+            writer.write(plane, 0, image.pixels[plane])
+
+
+@contextmanager
+def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
+    """Gives a temporary sibling of ``path`` that takes its place at the end, or is removed on any failure.
+
+    Raises:
+        UserError: the folder doesn't exist or can't be written to.
+        CheckFailedError: the disk has no room.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}. Make it first.")
+    free = shutil.disk_usage(folder).free
+    if expected_bytes > free:
+        raise CheckFailedError(
+            f"{path} needs {expected_bytes / 1e9:.2f} GB, and {folder} has {free / 1e9:.2f} GB free. "
+            "Free some space, or choose another folder."
+        )
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".partial{path.suffix}", dir=folder)
+    except OSError as error:
+        raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        partial.chmod(0o666 & ~_umask())
+        os.replace(partial, path)
+    except OSError as error:
+        raise CheckFailedError(f"{path} could not be written ({error.strerror or error}).") from error
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _read_tiff(path: Path, axes: str | None) -> Image:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        pixels = series.asarray(out="memmap")
+        found = axes or series.axes
+        size, metadata = _tiff_pixel_size(tiff), {}
+        if tiff.imagej_metadata:
+            metadata = {k: v for k, v in tiff.imagej_metadata.items() if k in _KEPT_IMAGEJ_METADATA}
+        pixels, found = _in_order(pixels, found)
+    return Image(pixels, found, size, metadata)
+
+
+def _in_order(pixels: NDArray, axes: str) -> tuple[NDArray, str]:
+    """Brings a TIFF's axes into the order TZCYX: unknown planes become Z, as ImageJ shows them, samples C."""
+    if len(axes) != pixels.ndim:
+        raise UserError(f"Axes {axes} do not fit the image's shape {pixels.shape}.")
+    names = list(axes.upper())
+    for i, name in enumerate(names):
+        if name == "S":
+            names[i] = "C"
+        elif name not in AXES:
+            names[i] = "Z"
+    keep = [
+        i for i, name in enumerate(names) if name in "YX" or pixels.shape[i] > 1 or names.count(name) == 1
+    ]
+    pixels = pixels[tuple(slice(None) if i in keep else 0 for i in range(pixels.ndim))]
+    names = [names[i] for i in keep]
+    if len(set(names)) < len(names):
+        raise UserError(f"Axes {axes} of shape {pixels.shape} are ambiguous. Name them, such as --axes TZYX.")
+    order = sorted(range(len(names)), key=lambda i: AXES.index(names[i]))
+    return pixels.transpose(order), "".join(names[i] for i in order)
+
+
+def _tiff_pixel_size(tiff: Any) -> PixelSize | None:  # noqa: ANN401 (tifffile is untyped)
+    if tiff.is_ome:
+        return _ome_pixel_size(tiff.ome_metadata)
+    page = tiff.pages[0]
+    resolution = [page.tags[name].value for name in ("YResolution", "XResolution") if name in page.tags]
+    if len(resolution) != 2 or any(
+        numerator <= 0 or denominator <= 0 for numerator, denominator in resolution
+    ):
+        return None
+    y, x = (denominator / numerator for numerator, denominator in resolution)
+    if tiff.is_imagej:
+        unit = str(tiff.imagej_metadata.get("unit", "")).replace("\\u00B5", "µ")
+        spacing = tiff.imagej_metadata.get("spacing")
+        return (
+            PixelSize(y, x, None if spacing is None else float(spacing), _plain_unit(unit)) if unit else None
+        )
+    if page.tags.get("ResolutionUnit") is not None and page.tags["ResolutionUnit"].value == 3:  # centimetre
+        return PixelSize(y * 1e4, x * 1e4)
+    return None  # dots an inch say how a picture is printed, not how it was taken
+
+
+def _ome_pixel_size(xml: str) -> PixelSize | None:
+    import tifffile
+
+    described = tifffile.xml2dict(xml)["OME"]["Image"]
+    pixels = (described[0] if isinstance(described, list) else described)["Pixels"]
+    if "PhysicalSizeX" not in pixels or "PhysicalSizeY" not in pixels:
+        return None
+    z = pixels.get("PhysicalSizeZ")
+    unit = _plain_unit(str(pixels.get("PhysicalSizeXUnit", "µm")))
+    return PixelSize(float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"]), z and float(z), unit)
+
+
+def _plain_unit(unit: str) -> str:
+    return "um" if _MICROMETRES.get(unit.strip().lower()) == 1.0 else unit
+
+
+def _read_png(path: Path, axes: str | None) -> Image:
+    import imageio.v3 as iio
+
+    pixels = np.asarray(iio.imread(path))
+    if pixels.ndim == 3:
+        colours = {2: 1, 4: 3}.get(pixels.shape[-1], pixels.shape[-1])  # without transparency
+        pixels = np.moveaxis(pixels[..., :colours], -1, 0)
+    return Image(pixels, axes or "CYX"[-pixels.ndim :])
+
+
+def _read_npy(path: Path, axes: str | None) -> Image:
+    pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    if axes is None and pixels.ndim > 3:
+        raise UserError(f"An array of {pixels.ndim} axes needs names, such as --axes TZYX.")
+    return Image(pixels, axes or "ZYX"[-pixels.ndim :])
+
+
+def _create(
+    path: Path,
+    suffix: str,
+    shape: tuple[int, ...],
+    axes: str,
+    dtype: np.dtype,
+    pixel_size: PixelSize | None,
+    metadata: Mapping[str, Any],
+) -> tuple[int, np.dtype]:
+    """Makes the file with its header; gives where the pixels begin and in which byte order they stand."""
+    if suffix == ".npy":
+        mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        return int(mapped.offset), mapped.dtype
+    import tifffile
+
+    entries: dict[str, Any] = {"axes": axes, **metadata}
+    resolution = None
+    if pixel_size is not None:
+        resolution = (1 / pixel_size.x, 1 / pixel_size.y)
+        entries["unit"] = pixel_size.unit
+        if pixel_size.z is not None:
+            entries["spacing"] = pixel_size.z
+    mapped = tifffile.memmap(
+        path, shape=shape, dtype=dtype, imagej=True, resolution=resolution, metadata=entries
+    )
+    return int(mapped.offset), mapped.dtype  # type: ignore[attr-defined]
+
+
+def _png_from_raw(raw: Path, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    import imageio.v3 as iio
+
+    iio.imwrite(path, np.fromfile(raw, dtype).reshape(shape), extension=".png")
