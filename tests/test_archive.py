@@ -71,15 +71,14 @@ def test_refuses_links_and_devices(tmp_path, kind):
     _refused(archive, tmp_path, "link or a device")
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [("a", "a"), ("a", "A"), ("\u00e9", "e\u0301"), ("a/b", "a"), ("a", "a/b")]
-)
+TWICE = [("a", "a"), ("a", "A"), ("\u00e9", "e\u0301"), ("a/b", "a"), ("a", "a/b")]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(("first", "second"), TWICE)
 def test_refuses_two_members_in_one_place(tmp_path, first, second):
     archive = tmp_path / "a.zip"
-    with (
-        zipfile.ZipFile(archive, "w") as zipped,
-        pytest.warns(UserWarning) if first == second else _nothing(),
-    ):
+    with zipfile.ZipFile(archive, "w") as zipped:
         zipped.writestr(first, b"1")
         zipped.writestr(second, b"2")
     _refused(archive, tmp_path, "two members|also a file")
