@@ -1,1 +1,50 @@
-"""The command line."""
+"""The command line: ``relumen --help`` lists the commands; a user's mistake ends with a plain message."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from relumen.cli import demo, doctor, export, restore, train, verify
+from relumen.errors import CheckFailedError, UserError
+
+app = typer.Typer(
+    help="Restore and super-resolve microscopy images, and carry the models into Fiji.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(train.app, name="train", help="Train a network on a folder of images.")
+app.command("restore")(restore.restore)
+app.command("export")(export.export)
+app.command("verify")(verify.verify)
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Runs the command line; exit codes: 0 good, 1 failed, 2 wrong use, 130 interrupted."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as by default; unset, TensorFlow prints a notice
+    error = Console(stderr=True, highlight=False)
+    try:
+        app()
+    except UserError as mistake:
+        error.print(f"[red]Error:[/red] {_plain(mistake)}", soft_wrap=True)
+        sys.exit(2)
+    except CheckFailedError as failure:
+        error.print(f"[red]Failed:[/red] {_plain(failure)}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        error.print("Interrupted.")
+        sys.exit(130)
+
+
+def _plain(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

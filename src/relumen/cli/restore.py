@@ -1,0 +1,45 @@
+"""relumen restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relumen.cli.progress import progress_bar, say
+
+
+def restore(
+    images: Annotated[
+        list[str], typer.Argument(help="Image files, folders, or patterns such as 'day1/*.tif'.")
+    ],
+    model: Annotated[
+        Path, typer.Option("--model", "-m", help="A run folder, a package folder, or a package .zip.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write for one image; a folder for several.")
+    ],
+    axes: Annotated[
+        str | None, typer.Option(help="Axes where the file tells them wrongly, such as TYX.")
+    ] = None,
+    type_: Annotated[
+        str, typer.Option("--type", help="'float32' keeps every value; 'input' rounds to the input's type.")
+    ] = "float32",
+    existing: Annotated[
+        str, typer.Option(help="What to do with results that exist: 'refuse', 'skip' or 'overwrite'.")
+    ] = "refuse",
+    tile: Annotated[int | None, typer.Option(help="Tile size in pixels; smaller needs less memory.")] = None,
+) -> None:
+    """Restores images of any size, stacks, channels and time series with a trained network.
+
+    Example: relumen restore cells.tif --model packages/esrgan-demo -o restored.tif
+    """
+    from relumen.device import describe_device
+    from relumen.jobs import plan_jobs, run_jobs
+    from relumen.restore import open_model
+
+    jobs = plan_jobs(images, output, existing=existing, output_type=type_, axes=axes)
+    say(describe_device())
+    with open_model(model, tile) as restorer, progress_bar("tile") as bar:
+        run_jobs(jobs, restorer, bar, say)

@@ -1,0 +1,301 @@
+"""Restores any image with any run or package, tile by tile, in memory that does not grow with the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.images import Image, PixelSize, image_writer, read_image
+from relumen.package import open_package
+from relumen.run import RunFolder
+from relumen.runners import runner
+from relumen.tiling import Runner, TilePlan
+
+Float32 = NDArray[np.float32]
+OutputType = Literal["float32", "input"]
+
+PYTHON_TILE = 256
+"""Tile of networks that take any size. Fiji's tiles are smaller, and cost more halo for each pixel kept."""
+PIXEL_SIZE_TOLERANCE = 0.3
+_ROWS_AT_ONCE = 256
+_PREFERRED_FORMATS = ("tensorflow_saved_model_bundle", "onnx", "keras_v3")
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """A network with all that is needed to run it on an image.
+
+    Attributes:
+        name: of the run or package.
+        run: the network.
+        scale: its magnification.
+        channels: of its input.
+        tile: (height, width) of a tile in input pixels, halo included.
+        any_size: whether the network takes other tiles than that.
+        halo: context of a tile on each side, input pixels.
+        normalises: whether it works in units of the input's mean and standard deviation.
+        eps: what is added to the standard deviation.
+        pixel_size_um: pixel size of the training inputs, micrometres, where known.
+    """
+
+    name: str
+    run: Runner
+    scale: int
+    channels: int
+    tile: tuple[int, int]
+    any_size: bool
+    halo: int
+    normalises: bool = True
+    eps: float = 1e-6
+    pixel_size_um: float | None = None
+
+    def plan(self, height: int, width: int) -> TilePlan:
+        """The tiles for an image; where the network takes any size, no larger than the image needs."""
+        tile = self.tile
+        if self.any_size:
+            tile = (min(tile[0], height + 2 * self.halo), min(tile[1], width + 2 * self.halo))
+        return TilePlan((height, width), tile, self.halo, self.scale)
+
+    def pixel_size_warning(self, pixel_size: PixelSize | None) -> str | None:
+        """A sentence where the image's pixels differ by more than 30 % from those of the training."""
+        found = None if pixel_size is None else pixel_size.micrometres
+        if found is None or self.pixel_size_um is None:
+            return None
+        if abs(found / self.pixel_size_um - 1) <= PIXEL_SIZE_TOLERANCE:
+            return None
+        return (
+            f"The image's pixels measure {found:.3g} um, and {self.name} was trained on {self.pixel_size_um:.3g} um: "
+            "its structures have another size than those it knows. Rescale the image first, or don't trust details."
+        )
+
+
+@contextmanager
+def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
+    """Loads a run folder or a package (folder or zip).
+
+    Args:
+        source: where it is.
+        tile: overrides the tile's size, in pixels, for networks that take any.
+
+    Raises:
+        UserError: it is neither, or the network can't take that tile.
+    """
+    if not source.exists():
+        raise UserError(
+            f"There is no model at {source}. Give a run folder, a package folder, or a package .zip."
+        )
+    if (source / "config.yaml").is_file():
+        about = RunFolder.open(source).about()
+        restorer = Restorer(
+            name=source.name,
+            run=runner("keras_v3", RunFolder(source).model_file, input_id="input", output_id="output"),
+            scale=about.scale,
+            channels=about.channels,
+            tile=(PYTHON_TILE, PYTHON_TILE),
+            any_size=True,
+            halo=about.halo,
+            pixel_size_um=about.pixel_size_um,
+        )
+        yield _with_tile(restorer, tile)
+        return
+    with open_package(source) as package:
+        available = [name for name in _PREFERRED_FORMATS if name in package.weights]
+        if not available:
+            raise UserError(
+                f"{source} has no weights that can be run here; it has {', '.join(package.weights)}."
+            )
+        run = runner(
+            available[0],
+            package.weights[available[0]],
+            input_id=package.input_id,
+            output_id=package.output_id,
+        )
+        own = "relumen" in (package.rdf.get("config") or {})  # our exports take any size, others' may not
+        restorer = Restorer(
+            name=package.name,
+            run=run,
+            scale=package.scale,
+            channels=package.input_channels,
+            tile=(PYTHON_TILE, PYTHON_TILE) if own else package.tile,
+            any_size=own,
+            halo=package.halo,
+            normalises=package.normalises,
+            eps=package.eps,
+            pixel_size_um=package.training_pixel_size,
+        )
+        yield _with_tile(restorer, tile)
+
+
+def _with_tile(restorer: Restorer, tile: int | None) -> Restorer:
+    if tile is None:
+        return restorer
+    if not restorer.any_size:
+        raise UserError(
+            f"{restorer.name} takes tiles of {restorer.tile[0]} x {restorer.tile[1]} only. Leave out --tile."
+        )
+    return replace(restorer, tile=(tile, tile))
+
+
+def restore_file(
+    source: Path,
+    model: Restorer,
+    target: Path,
+    *,
+    axes: str | None = None,
+    output: OutputType = "float32",
+    on_tile: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Restores an image file; every plane of a stack, time series or channel series by itself.
+
+    Where the device runs out of memory the tile is halved, and that is said.
+
+    Args:
+        source: the image.
+        model: the network.
+        target: the file to write, with pixel size divided by the scale.
+        axes: overrides the image's axes.
+        output: "float32" keeps every value; "input" rounds and clips to the input's type.
+        on_tile: told (tiles done, tiles in all) after each.
+        say: told what the user should know.
+
+    Raises:
+        UserError: an image that can't be read or doesn't fit the network, or a target that can't be written to.
+        CheckFailedError: the disk or the device's memory is full.
+    """
+    image = read_image(source, axes)
+    if warning := model.pixel_size_warning(image.pixel_size):
+        say(f"Warning: {warning}")
+    while True:
+        try:
+            _restore_image(image, model, target, output, on_tile)
+            return
+        except MemoryError as error:
+            tile = model.tile[0] // 2
+            if not model.any_size or tile <= 2 * model.halo:
+                raise CheckFailedError(
+                    f"The device has too little memory for a tile of {model.tile[0]} pixels of {model.name}."
+                ) from error
+            say(f"Out of memory with tiles of {model.tile[0]} pixels; trying {tile}.")
+            model = replace(model, tile=(tile, tile))
+
+
+def restore_plane(planes: Float32, model: Restorer) -> Float32:
+    """Restores one image that fits into memory: (y, x, channels) -> (scale * y, scale * x, channels)."""
+    plan = model.plan(planes.shape[0], planes.shape[1])
+    mean, deviation = _statistics([planes[..., c] for c in range(planes.shape[-1])], model)
+    bands = [band for _, band in _restored_bands(planes, model, plan, mean, deviation, lambda: None)]
+    result = np.empty(
+        (plan.shape[0] * model.scale, plan.shape[1] * model.scale, bands[0].shape[-1]), np.float32
+    )
+    for (top, _), band in zip(_band_edges(plan), bands, strict=True):
+        result[top : top + band.shape[0]] = band
+    return result
+
+
+def _restore_image(
+    image: Image, model: Restorer, target: Path, output: OutputType, on_tile: Callable[[int, int], None]
+) -> None:
+    groups = _channel_groups(image, model)
+    sizes = image.sizes
+    plan = model.plan(sizes["Y"], sizes["X"])
+    shape = tuple(model.scale * n if axis in "YX" else n for axis, n in sizes.items())
+    dtype = np.dtype(np.float32) if output == "float32" else image.pixels.dtype.newbyteorder("=")
+    if dtype not in (np.uint8, np.uint16, np.float32):
+        raise UserError(
+            f"Results are 8 bit, 16 bit or float32. Received an input of {dtype}: use --type float32."
+        )
+    pixel_size = None if image.pixel_size is None else image.pixel_size.divided(model.scale)
+    total = len(list(image.positions())) * len(groups) * plan.grid[0] * plan.grid[1]
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        on_tile(done, total)
+
+    with image_writer(target, shape, image.axes, dtype, pixel_size, image.metadata) as writer:
+        for position in image.positions():
+            for group in groups:
+                planes = [image.plane(position, channel) for channel in group]
+                mean, deviation = _statistics(planes, model)
+                pixels = planes[0][..., np.newaxis] if len(planes) == 1 else np.stack(planes, -1)
+                for top, band in _restored_bands(pixels, model, plan, mean, deviation, count):
+                    for i, channel in enumerate(group):
+                        at = {**position, "C": channel}
+                        plane = tuple(at[axis] for axis in image.axes[:-2])
+                        writer.write(plane, top, as_type(band[..., i], dtype))
+
+
+def _channel_groups(image: Image, model: Restorer) -> list[tuple[int, ...]]:
+    """Which channels enter the network together: each alone, or all at once."""
+    if model.channels == 1:
+        return [(channel,) for channel in range(image.channels)]
+    if model.channels == image.channels:
+        return [tuple(range(image.channels))]
+    raise UserError(
+        f"{model.name} takes images of {model.channels} channels. This one has {image.channels} "
+        f"(axes {image.axes}, shape {image.pixels.shape}). If its axes were misread, name them with --axes."
+    )
+
+
+def _statistics(planes: list[NDArray], model: Restorer) -> tuple[Float32, Float32]:
+    """Mean and (standard deviation + eps) of each plane, read a few rows at a time.
+
+    zero_mean_unit_variance of the bioimage.io specification, over y and x of each channel.
+    """
+    if not model.normalises:
+        return np.zeros(len(planes), np.float32), np.ones(len(planes), np.float32)
+    means, deviations = [], []
+    for plane in planes:
+        blocks = range(0, plane.shape[0], _ROWS_AT_ONCE)
+        mean = sum(plane[y : y + _ROWS_AT_ONCE].sum(dtype=np.float64) for y in blocks) / plane.size
+        if not np.isfinite(mean):
+            raise UserError(
+                "The image holds pixels that are no finite numbers (NaN or infinite). "
+                "Replace them first, in Fiji with Process > Math > NaN Background reversed or Remove NaNs."
+            )
+        squares = sum(np.square(plane[y : y + _ROWS_AT_ONCE].astype(np.float64) - mean).sum() for y in blocks)
+        means.append(mean)
+        deviations.append(np.sqrt(squares / plane.size) + model.eps)
+    return np.asarray(means, np.float32), np.asarray(deviations, np.float32)
+
+
+def _band_edges(plan: TilePlan) -> Iterator[tuple[int, int]]:
+    for band in plan.bands():
+        yield band[0].target[0].start, band[0].target[0].stop
+
+
+def _restored_bands(
+    pixels: NDArray,
+    model: Restorer,
+    plan: TilePlan,
+    mean: Float32,
+    deviation: Float32,
+    count: Callable[[], None],
+) -> Iterator[tuple[int, Float32]]:
+    """Rows of the result from top to bottom, as (first row, (rows, width, channels) in the input's units)."""
+    for band, (top, bottom) in zip(plan.bands(), _band_edges(plan), strict=True):
+        rows: Float32 | None = None
+        for tile in band:
+            answer = model.run(((tile.cut(pixels) - mean) / deviation).astype(np.float32)[np.newaxis])[0]
+            if rows is None:
+                rows = np.empty((bottom - top, model.scale * plan.shape[1], answer.shape[-1]), np.float32)
+            rows[:, tile.target[1]] = answer[tile.crop] * deviation + mean
+            count()
+        if rows is not None:
+            yield top, rows
+
+
+def as_type(values: NDArray, dtype: np.dtype) -> NDArray:
+    """Values as another type; integers are rounded and clipped, not wrapped around."""
+    if dtype.kind != "u":
+        return values.astype(dtype)
+    return np.clip(np.rint(values), 0, np.iinfo(dtype).max).astype(dtype)

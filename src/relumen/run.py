@@ -1,0 +1,153 @@
+"""The run folder: what a training leaves, and what every later command takes by name.
+
+runs/NAME/
+  config.yaml      the resolved configuration, enough to train again
+  about.json       what was trained, on what, how long, and the held-out figures (:class:`About`)
+  model.keras      the network as of the last checkpoint
+  history.csv      one row a logging step
+  pictures/        input, output and target over training
+  tensorboard/     the same curves for TensorBoard
+  checkpoints/     what --resume needs; may be deleted once the training is done
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from relumen.errors import UserError
+
+
+class Figures(BaseModel):
+    """Quality of one held-out image at one noise level.
+
+    PSNR in dB; both metrics over the 0.1st to 99.9th percentile of the target.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str
+    condition: str = Field(
+        description="Such as the photons of a stated degradation; 'as given' for real pairs."
+    )
+    psnr: float
+    ssim: float
+    bicubic_psnr: float
+    bicubic_ssim: float
+
+
+class About(BaseModel):
+    """What is known of a run's network; every field is written by the training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: str = Field(description="Which system was trained, such as 'esrgan'.")
+    scale: int = Field(ge=1, description="Magnification of the network.")
+    channels: int = Field(ge=1, description="Channels of its input and output.")
+    halo: int = Field(ge=0, description="Context that a tile needs on each side, input pixels, as measured.")
+    pixel_size_um: float | None = Field(None, description="Training pixel size at the input, micrometres.")
+    data: str = Field(description="The training images, in words.")
+    degradation: str | None = Field(None, description="How inputs were made; None for real pairs.")
+    command: str = Field(description="The command that trained the network.")
+    machine: str = Field(description="The device it was trained on.")
+    software: str = Field(description="Versions of relumen, Keras and TensorFlow.")
+    seconds: float = Field(ge=0, description="Time spent training.")
+    steps: int = Field(ge=0, description="Training steps done, both phases.")
+    finished: bool = Field(description="Whether all planned steps are done.")
+    figures: tuple[Figures, ...] = Field((), description="Quality on the held-out images.")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of a run, and its reading and writing."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def about_file(self) -> Path:
+        """What was trained."""
+        return self.path / "about.json"
+
+    @property
+    def model_file(self) -> Path:
+        """The network."""
+        return self.path / "model.keras"
+
+    @property
+    def history_file(self) -> Path:
+        """The curves."""
+        return self.path / "history.csv"
+
+    @property
+    def pictures(self) -> Path:
+        """Sample pictures."""
+        return self.path / "pictures"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's log folder."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What --resume needs."""
+        return self.path / "checkpoints"
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            UserError: there is no run at ``path``.
+        """
+        run = cls(path)
+        if not run.config_file.is_file():
+            raise UserError(f"{path} is no run folder: it has no config.yaml. Name a folder under runs/.")
+        return run
+
+    def config(self) -> dict[str, Any]:
+        """The configuration as plain values."""
+        return yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Stores the resolved configuration."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False))
+
+    def about(self) -> About:
+        """What was trained.
+
+        Raises:
+            UserError: the training has not come to its first checkpoint, or the file is damaged.
+        """
+        if not self.about_file.is_file() or not self.model_file.is_file():
+            raise UserError(
+                f"{self.path} holds no network yet: its training has not come to a checkpoint. "
+                f"Go on with `relumen train esrgan --resume {self.path}`."
+            )
+        try:
+            return About.model_validate_json(self.about_file.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.about_file} is damaged: {error}") from error
+
+    def write_about(self, about: About) -> None:
+        """Stores what was trained."""
+        write_text(self.about_file, about.model_dump_json(indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file so that it is never seen half-written."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,219 @@
+"""The one training loop: prefetch, curves, pictures, checkpoints and resume for every system."""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+import relumen
+from relumen.errors import CheckFailedError, UserError
+from relumen.run import About, RunFolder
+
+Batch = tuple[NDArray[np.float32], ...]
+_AHEAD = 4  # batches prepared while the device works
+
+
+class System(Protocol):
+    """What a system says of its own; the loop does the rest."""
+
+    @property
+    def network(self) -> keras.Model:
+        """The network that is exported in the end."""
+        ...
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all phases."""
+        ...
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Networks and optimisers, by name: all that a checkpoint must hold."""
+        ...
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step: a pure function of the step."""
+        ...
+
+    def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
+        """One step; gives its loss terms by name."""
+        ...
+
+    def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
+        """Figures on the held-out images, and a picture (y, x) of input, output and target."""
+        ...
+
+    def about(self, *, steps: int, seconds: float, finished: bool) -> About:
+        """What the run folder says of the network."""
+        ...
+
+
+def make_deterministic(seed: int) -> None:
+    """Seeds everything and makes TensorFlow's operations repeat to the bit on the same device."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    # Grappler's remapper can't fuse LeakyReLU's gradient, and logs an error for each graph that has one.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+def train(
+    system: System,
+    run: RunFolder,
+    *,
+    log_every: int,
+    check_every: int,
+    on_step: Callable[[int, Mapping[str, float]], None] = lambda step, losses: None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Trains until all steps are done, going on from the run's last checkpoint where there is one.
+
+    A run that was killed and started again has the same history, to the bit, as one that was not: every batch is
+    a function of its step, and rows after the checkpoint are dropped and made again.
+
+    Args:
+        system: what is trained.
+        run: where everything is kept.
+        log_every: steps between two rows of history.csv, each the mean over those steps.
+        check_every: steps between two checkpoints; a multiple of ``log_every``.
+        on_step: told the number of steps done and the last losses, for a progress bar.
+        say: told what the user should know.
+
+    Raises:
+        UserError: ``check_every`` is no multiple of ``log_every``.
+        CheckFailedError: a loss is no longer finite, or the disk is full.
+    """
+    if check_every % log_every:
+        raise UserError(
+            f"check_every must be a multiple of log_every. Received: {check_every} and {log_every}"
+        )
+    step_done, seconds = tf.Variable(0, dtype=tf.int64), tf.Variable(0.0, dtype=tf.float64)
+    checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **system.state)
+    manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=2)
+    if manager.latest_checkpoint:
+        checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        say(f"Going on from step {int(step_done)} of {system.total_steps}.")
+    start, earlier = int(step_done), float(seconds)
+    began = time.monotonic()
+    with _history(run.history_file, start) as write_row, _tensorboard(run.tensorboard, start) as board:
+        window: list[Mapping[str, tf.Tensor]] = []
+        for step, batch in _prefetched(system, start):
+            window.append(system.train_step(step, batch))
+            done = step + 1
+            finished = done == system.total_steps
+            if done % log_every == 0 or finished:
+                losses = {name: float(np.mean([row[name] for row in window])) for name in window[0]}
+                window = []
+                write_row(done, losses)
+                for name, value in losses.items():
+                    tf.summary.scalar(f"train/{name}", value, step=done)
+                if not all(np.isfinite(value) for value in losses.values()):
+                    raise CheckFailedError(
+                        f"At step {done} a loss is no longer finite: {losses}. The last good checkpoint is kept. "
+                        "Lower the learning rate, such as --set phase_1.learning_rate.initial=1e-4."
+                    )
+                on_step(done, losses)
+            if done % check_every == 0 or finished:
+                figures, picture = system.validate()
+                for name, value in figures.items():
+                    tf.summary.scalar(f"validation/{name}", value, step=done)
+                tf.summary.image("validation", picture[np.newaxis, ..., np.newaxis], step=done)
+                _save_picture(run.pictures / f"step-{done:07d}.png", picture)
+                board.flush()
+                elapsed = earlier + time.monotonic() - began
+                _save_network(system, run, steps=done, seconds=elapsed, finished=finished)
+                step_done.assign(done)
+                seconds.assign(elapsed)
+                manager.save(checkpoint_number=done)
+                say(f"step {done}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()))
+
+
+def software() -> str:
+    """The versions that matter, in one line."""
+    return (
+        f"relumen {relumen.__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def _prefetched(system: System, start: int) -> Iterator[tuple[int, Batch]]:
+    """Steps with their batches, some of which are prepared while the device works."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting: list[Future[Batch]] = []
+        for step in range(start, system.total_steps):
+            while len(waiting) < _AHEAD and step + len(waiting) < system.total_steps:
+                waiting.append(pool.submit(system.batch, step + len(waiting)))
+            yield step, waiting.pop(0).result()
+
+
+@contextmanager
+def _history(path: Path, start: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+    """history.csv without the rows after ``start``; gives a function that adds one."""
+    rows: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [
+                row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= start
+            ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    columns = list(rows[0]) if rows else []
+
+    def add(step: int, losses: Mapping[str, float]) -> None:
+        row = {"step": str(step), **{name: repr(value) for name, value in losses.items()}}
+        rows.append(row)
+        if set(row) <= set(columns):
+            _append(path, columns, row)
+        else:  # a new phase brings new terms
+            columns.extend(name for name in row if name not in columns)
+            _rewrite(partial, path, columns, rows)
+
+    _rewrite(partial, path, columns, rows)
+    yield add
+
+
+def _append(path: Path, columns: list[str], row: dict[str, str]) -> None:
+    with path.open("a", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, columns, restval="").writerow(row)
+
+
+def _rewrite(partial: Path, path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        if columns:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+    os.replace(partial, path)
+
+
+@contextmanager
+def _tensorboard(folder: Path, start: int) -> Iterator[tf.summary.SummaryWriter]:
+    writer = tf.summary.create_file_writer(str(folder), filename_suffix=f".from-{start}")
+    with writer.as_default():
+        yield writer
+    writer.close()
+
+
+def _save_network(system: System, run: RunFolder, *, steps: int, seconds: float, finished: bool) -> None:
+    partial = run.path / ".partial.keras"
+    system.network.save(partial)
+    os.replace(partial, run.model_file)
+    run.write_about(system.about(steps=steps, seconds=seconds, finished=finished))
+
+
+def _save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    import imageio.v3 as iio
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    iio.imwrite(path, picture)
