@@ -129,8 +129,7 @@ def read_package(folder: Path) -> Package:
         scales.append(_scale(input_axes[axis], output_axes[axis], size, input_id, axis))
     if scales[0] != scales[1]:
         raise UserError(
-            f"outputs[0] magnifies y by {scales[0]} and x by {scales[1]}; relumen runs "
-            "models that treat both alike."
+            f"outputs[0] magnifies y by {scales[0]} and x by {scales[1]}; relumen runs models that treat both alike."
         )
     scale = scales[0]
     halo = math.ceil(max(halos) / scale)
@@ -303,8 +302,7 @@ def _normalisation(tensor: dict[str, Any], channels: int) -> tuple[bool, float, 
     over = {axes.get(str(axis), str(axis)) for axis in named} if named is not None else set("bcyx")
     if not set("yx") <= over <= set("bcyx"):
         raise UserError(
-            f"inputs[0].preprocessing: zero_mean_unit_variance over {named} is not supported, "
-            "over y and x it is."
+            f"inputs[0].preprocessing: zero_mean_unit_variance over {named} is not supported, over y and x it is."
         )
     eps = kwargs.get("eps", DEFAULT_EPS)
     try:  # 1e-6 without a decimal point is text in YAML 1.1
@@ -349,7 +347,7 @@ def _pixel_size(rdf: dict[str, Any]) -> float | None:
     size = ours.get("pixel_size_um") if isinstance(ours, dict) else None
     if size is None:
         return None
-    if not is_number(size) or not 0 < size < math.inf:
+    if not is_number(size) or size <= 0:
         raise UserError(f"config.relumen.pixel_size_um should be micrometres above 0. Received: {size!r}")
     return float(size)
 

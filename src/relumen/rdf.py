@@ -14,6 +14,7 @@ RDF_NAME = "rdf.yaml"
 _RDF_BYTES = 1 << 20
 _RDF_VALUES = 50_000
 _RDF_DEPTH = 50
+_LARGEST = 10**12
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://|^(?:data|file|mailto):", re.IGNORECASE)
 
 
@@ -23,9 +24,7 @@ class _Loader(yaml.SafeLoader):
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, "merge keys (<<) are not read", key.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", key.start_mark)
         super().flatten_mapping(node)
 
 
@@ -106,13 +105,13 @@ def file_in(folder: Path, name: object, where: str) -> Path:
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Whether a value is an integer and not a truth value."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether a value is an integer, not a truth value, and of a size that can be reckoned with."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a number and not a truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a finite number, not a truth value, and of a size that can be reckoned with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def short(value: object) -> str:
