@@ -47,7 +47,6 @@ def generator(
     for step in range(int(steps)):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"upsample_{step + 1}")(x)
         x = _leaky(_conv(width, name=f"conv_up_{step + 1}")(x))
-    x = _leaky(_conv(width, name="conv_high")(x))
     return keras.Model(image, _conv(channels, name="conv_last")(x), name="esrgan_generator")
 
 

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import tifffile
+from skimage.transform import rescale
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.images import Image, PixelSize, read_image, write_image
+from relumen.restore import Restorer, restore_file, restore_plane
+
+
+def double(batch):
+    """A network that only magnifies: each pixel four times."""
+    return batch.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def model(**changes):
+    values = {"name": "double", "run": double, "scale": 2, "channels": 1, "tile": (32, 32), "any_size": True, "halo": 4}
+    return Restorer(**{**values, **changes})
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("YX", (50, 70)), ("CYX", (2, 50, 70)), ("TZCYX", (2, 2, 2, 20, 33))])
+def test_every_plane_keeps_its_place_and_its_values(tmp_path, cells, axes, shape):
+    pixels = np.resize(cells[300:400], shape).astype(np.uint16)
+    pixels = pixels * 257 if axes == "YX" else pixels + np.arange(np.prod(shape[:-2])).reshape(*shape[:-2], 1, 1)
+    write_image(tmp_path / "in.tif", Image(pixels.astype(np.uint16), axes, PixelSize(0.4, 0.2), {"Info": "kept"}))
+    restore_file(tmp_path / "in.tif", model(), tmp_path / "out.tif")
+    result = read_image(tmp_path / "out.tif")
+    assert (result.axes, result.pixel_size, result.metadata["Info"]) == (axes, PixelSize(0.2, 0.1), "kept")
+    expected = pixels.repeat(2, -1).repeat(2, -2)
+    np.testing.assert_allclose(result.pixels, expected, rtol=1e-5, atol=1e-3)
+
+
+def test_8_and_16_bit_copies_give_the_same_picture(cells):
+    def sharpen(batch):
+        return double(batch + 0.3 * np.tanh(batch - np.roll(batch, 1, 1)))
+
+    small = cells[300:360, 300:380, np.newaxis].astype(np.float32)
+    a, b = restore_plane(small, model(run=sharpen)), restore_plane(small * 257 + 1000, model(run=sharpen))
+    np.testing.assert_allclose((b - 1000) / 257, a, rtol=0, atol=1e-4 * a.std())
+
+
+def test_integer_results_are_rounded_and_clipped(tmp_path):
+    pixels = np.array([[0, 255], [3, 9]], np.uint8)
+    write_image(tmp_path / "in.tif", Image(pixels, "YX"))
+    overshoot = model(run=lambda batch: double(batch * 1.5))
+    restore_file(tmp_path / "in.tif", overshoot, tmp_path / "out.tif", output="input")
+    result = read_image(tmp_path / "out.tif").pixels
+    mean = pixels.mean()
+    expected = np.clip(np.rint(mean + 1.5 * (pixels - mean)), 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(result, expected.repeat(2, 0).repeat(2, 1))
+
+
+def test_networks_of_several_channels_see_them_together(tmp_path, cells):
+    stack = np.stack([cells[:40, :40], cells[40:80, :40]])
+    write_image(tmp_path / "in.tif", Image(stack, "CYX"))
+    swap = model(run=lambda batch: double(batch[..., ::-1]), channels=2, normalises=False)
+    restore_file(tmp_path / "in.tif", swap, tmp_path / "out.tif")
+    np.testing.assert_allclose(read_image(tmp_path / "out.tif").pixels[0, ::2, ::2], stack[1])
+
+
+def test_a_wrong_channel_count_names_both(tmp_path, cells):
+    write_image(tmp_path / "in.tif", Image(np.stack([cells[:20, :20]] * 3), "CYX"))
+    with pytest.raises(UserError, match="takes images of 2 channels. This one has 3"):
+        restore_file(tmp_path / "in.tif", model(channels=2), tmp_path / "out.tif")
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_pixels_that_are_no_numbers(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", np.full((8, 8), np.nan, np.float32))
+    with pytest.raises(UserError, match="finite"):
+        restore_file(tmp_path / "in.tif", model(), tmp_path / "out.tif")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
+
+
+def test_a_constant_image_stays_constant(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", np.full((40, 40), 1000, np.uint16))
+    restore_file(tmp_path / "in.tif", model(), tmp_path / "out.tif")
+    np.testing.assert_allclose(read_image(tmp_path / "out.tif").pixels, 1000)
+
+
+@pytest.mark.parametrize(("micrometres", "warned"), [(0.2, False), (0.25, False), (0.3, True), (0.1, True)])
+def test_other_pixel_sizes_are_warned_of(tmp_path, cells, micrometres, warned):
+    write_image(tmp_path / "in.tif", Image(cells[:40, :40], "YX", PixelSize(micrometres, micrometres)))
+    said = []
+    restore_file(tmp_path / "in.tif", model(pixel_size_um=0.2), tmp_path / "out.tif", say=said.append)
+    assert any("trained on 0.2 um" in line for line in said) == warned
+
+
+def test_smaller_tiles_when_memory_runs_out_and_it_is_said(tmp_path, cells):
+    def greedy(batch):
+        if batch.shape[1] > 20:
+            raise MemoryError
+        return double(batch)
+
+    write_image(tmp_path / "in.tif", Image(cells[:60, :60], "YX"))
+    said = []
+    restore_file(tmp_path / "in.tif", model(run=greedy, tile=(64, 64)), tmp_path / "out.tif", say=said.append)
+    assert said == [f"Out of memory with tiles of {a} pixels; trying {b}." for a, b in ((64, 32), (32, 16))]
+    np.testing.assert_allclose(read_image(tmp_path / "out.tif").pixels[::2, ::2], cells[:60, :60], rtol=1e-5)
+    with pytest.raises(CheckFailedError, match="too little memory"):
+        restore_file(tmp_path / "in.tif", model(run=greedy, tile=(64, 64), halo=16), tmp_path / "out2.tif")
+    assert not (tmp_path / "out2.tif").exists()
+
+
+def test_progress_counts_every_tile_once(tmp_path, cells):
+    write_image(tmp_path / "in.tif", Image(np.stack([cells[:60, :60]] * 2), "CYX"))
+    counts = []
+    restore_file(tmp_path / "in.tif", model(), tmp_path / "out.tif", on_tile=lambda *count: counts.append(count))
+    assert counts == [(i + 1, 18) for i in range(18)]  # two channels of 3 x 3 tiles with a core of 24
+
+
+def test_values_outside_tiles_do_not_leak_in(cells):
+    """What a tile answers is the same whether it is cut from a large or a small image."""
+    blurring = model(run=lambda batch: np.stack([rescale(b, 2, order=1, channel_axis=-1) for b in batch]))
+    image = cells[300:380, 300:390, np.newaxis].astype(np.float32)
+    by_tiles = restore_plane(image, blurring)
+    at_once = restore_plane(image, model(run=blurring.run, tile=(256, 256)))
+    np.testing.assert_allclose(by_tiles, at_once, rtol=0, atol=1e-3)

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import tifffile
+
+from relumen.degrade import Degradation
+from relumen.errors import UserError
+from relumen.training.config import DataConfig
+from relumen.training.data import Batches, Pair, load_data
+
+
+@pytest.fixture
+def paired_folder(tmp_path, cells):
+    folder = tmp_path / "pairs"
+    for part in ("low", "high"):
+        (folder / part).mkdir(parents=True)
+    for i, top in enumerate((100, 300, 500)):
+        high = cells[top : top + 96, 300:396]
+        tifffile.imwrite(folder / "high" / f"{i}.tif", high)
+        tifffile.imwrite(folder / "low" / f"{i}.tif", high[::2, ::2])
+    return folder
+
+
+def batches(data, config, **changes):
+    arguments = {"scale": 2, "batch": 4, "augment": 0.5, "seed": 3, **changes}
+    return Batches(data.training, config, **arguments)
+
+
+def test_a_batch_is_a_function_of_seed_and_step(data_folder):
+    config = DataConfig(folder=data_folder, patch=16, degradation=Degradation())
+    data = load_data(config, 2)
+    first, second = batches(data, config), batches(data, config)
+    second(0), second(1)  # what was drawn before does not matter
+    for a, b in zip(first(7), second(7), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first(7)[0], first(8)[0])
+    assert not np.array_equal(first(7)[0], batches(data, config, seed=4)(7)[0])
+
+
+def test_pairs_are_never_parted(paired_folder):
+    """Whatever is shuffled, flipped and turned, the target is still the picture that the input was taken from."""
+    config = DataConfig(folder=paired_folder, patch=16)
+    made = batches(load_data(config, 2), config, augment=1.0)
+    for step in range(made.steps_per_epoch):
+        low, high = made(step)
+        candidates = [high[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+        difference = np.min([np.abs(low - c).max((1, 2, 3)) for c in candidates], axis=0)
+        np.testing.assert_allclose(difference, 0, atol=1e-5)
+
+
+def test_augmentation_is_drawn_anew_for_every_element(paired_folder):
+    config = DataConfig(folder=paired_folder, patch=48, validation=0.5)
+    data = load_data(config, 2)
+    made = Batches(data.training[:1], config, scale=2, batch=1, augment=0.875, seed=0)
+    assert len(made) == 1
+    seen = {made(step)[0].tobytes() for step in range(60)}
+    assert len(seen) == 8
+
+
+def test_half_of_the_elements_stay_as_they_are(paired_folder):
+    config = DataConfig(folder=paired_folder, patch=48, validation=0.5)
+    data = load_data(config, 2)
+    made = Batches(data.training[:1], config, scale=2, batch=1, augment=0.5, seed=0)
+    plain = Batches(data.training[:1], config, scale=2, batch=1, augment=0.0, seed=0)(0)[0]
+    same = np.mean([np.array_equal(made(step)[0], plain) for step in range(300)])
+    assert same == pytest.approx(0.5 + 0.5 / 8, abs=0.08)
+
+
+def test_an_epoch_shows_every_patch_once_up_to_the_border(paired_folder):
+    config = DataConfig(folder=paired_folder, patch=20, overlap=0.5)
+    data = load_data(config, 2)
+    made = batches(data, config, augment=0.0, batch=1)
+    assert len(made) == 2 * 4 * 4  # at 0, 10, 20 and, so that nothing is lost, 28
+    source = data.training[0]
+    mean, deviation = source.low.mean(), source.low.std() + 1e-6
+    last = (source.low[-20:, -20:] - mean) / deviation
+    shown = [made(step)[0][0, ..., 0] for step in range(made.steps_per_epoch)]
+    assert len({patch.tobytes() for patch in shown}) == 32
+    assert any(np.allclose(patch, last, atol=1e-5) for patch in shown)
+
+
+def test_the_published_count_of_patches():
+    source = Pair("w2s", np.random.default_rng(0).normal(size=(512, 512)).astype(np.float32), np.zeros((1024, 1024)))
+    made = Batches((source,), DataConfig(folder=".", patch=64), scale=2, batch=8, augment=0.5, seed=0)
+    assert len(made) == 225
+
+
+def test_inputs_are_in_units_of_the_whole_image(data_folder):
+    config = DataConfig(folder=data_folder, patch=16, degradation=Degradation(photons=(50, 50)))
+    data = load_data(config, 2)
+    made = batches(data, config, augment=0.0, batch=len(batches(data, config)))
+    low, high = made(0)
+    assert low.mean() == pytest.approx(high.mean(), abs=0.03)
+    assert low.std() > high.std() > 0.5  # one scale for both, set by the noisy input
+
+
+def test_empty_patches_can_be_left_out(tmp_path, cells):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    picture = np.zeros((128, 128), np.uint8)
+    picture[:48, :48] = cells[300:348, 300:348]
+    tifffile.imwrite(folder / "a.tif", picture)
+    tifffile.imwrite(folder / "b.tif", picture)
+    counts = []
+    for share in (1.0, 0.0):
+        config = DataConfig(folder=folder, patch=16, keep_empty=share, degradation=Degradation())
+        counts.append(len(batches(load_data(config, 2), config)))
+    assert counts[1] < 0.6 * counts[0]
+
+
+def test_channels_and_planes_are_images_of_their_own_and_the_pixel_size_is_read(tmp_path, cells):
+    from relumen.images import Image, PixelSize, write_image
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    stack = np.stack([cells[:64, :64], cells[64:128, :64]])
+    for name in ("a.tif", "b.tif"):
+        write_image(folder / name, Image(stack, "CYX", PixelSize(0.1, 0.1)))
+    data = load_data(DataConfig(folder=folder, degradation=Degradation()), 2)
+    assert [source.name for source in data.training] == ["a.tif C0", "a.tif C1"]
+    assert data.pixel_size_um == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda f: (f / "low" / "1.tif").unlink(), "Without a partner: 1.tif"),
+        (lambda f: tifffile.imwrite(f / "low" / "1.tif", np.zeros((7, 7), np.uint8)), "2 times as large"),
+        (lambda f: tifffile.imwrite(f / "low" / "1.tif", np.full((48, 48), np.nan, np.float32)), "finite"),
+        (lambda f: [p.unlink() for p in (f / "low").iterdir()], "no image"),
+    ],
+)
+def test_broken_folders_get_a_plain_message(paired_folder, break_it, words):
+    break_it(paired_folder)
+    with pytest.raises(UserError, match=words):
+        load_data(DataConfig(folder=paired_folder), 2)
+
+
+def test_high_quality_images_alone_need_a_degradation(data_folder):
+    with pytest.raises(UserError, match="high-quality images alone"):
+        load_data(DataConfig(folder=data_folder), 2)

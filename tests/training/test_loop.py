@@ -1,0 +1,100 @@
+"""The loop: what a killed training leaves, and that going on from it gives the same losses."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from relumen.errors import UserError
+from relumen.run import RunFolder
+from relumen.training import start
+
+TRAIN = """
+import sys
+from pathlib import Path
+from relumen.run import RunFolder
+from relumen.training import start
+run = RunFolder(Path(sys.argv[1]))
+start.go(run, command="relumen train", machine="test", say=lambda text: print(text, flush=True))
+"""
+
+
+def train(run):
+    command = [sys.executable, "-c", TRAIN, str(run.path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def test_a_killed_training_goes_on_to_the_same_losses_to_the_bit(tmp_path, data_folder, tiny):
+    straight, killed = (
+        start.prepare(tmp_path / name, preset="compact", data=data_folder, degrade=True, overrides=tiny)
+        for name in ("straight", "killed")
+    )
+    process = train(straight)
+    assert process.wait(300) == 0
+    process = train(killed)
+    for line in process.stdout:
+        if line.startswith("step 5"):  # phase 1's last step is the 6th: the kill falls around the change of phase
+            break
+    deadline = time.monotonic() + 60
+    while not rows(killed, after=5) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    assert not killed.about().finished
+    assert [int(row["step"]) for row in rows(killed)][:5] == [1, 2, 3, 4, 5]
+    process = train(killed)
+    said = process.stdout.read()
+    assert process.wait(300) == 0
+    assert "Going on from step 5 of 10." in said
+    assert killed.history_file.read_bytes() == straight.history_file.read_bytes()
+    assert [int(row["step"]) for row in rows(straight)] == list(range(1, 11))
+    weights = [keras.models.load_model(run.model_file).get_weights() for run in (straight, killed)]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    check_run_folder(straight)
+
+
+def rows(run, after=0):
+    if not run.history_file.exists():
+        return []
+    with run.history_file.open() as file:
+        return [row for row in csv.DictReader(file) if int(row["step"]) > after]
+
+
+def check_run_folder(run):
+    about = run.about()
+    assert (about.finished, about.steps, about.scale, about.channels) == (True, 10, 2, 1)
+    assert [figures.condition for figures in about.figures] == ["600 photons", "110 photons", "20 photons"]
+    assert all(figures.bicubic_psnr > 0 for figures in about.figures)
+    assert {path.name for path in run.pictures.iterdir()} == {"step-0000005.png", "step-0000010.png"}
+    assert any(os.scandir(run.tensorboard))
+    first, last = rows(run)[0], rows(run)[-1]
+    assert first["adversarial"] == "" and float(last["adversarial"]) > 0
+
+
+def test_a_run_is_never_overwritten(tmp_path, data_folder, tiny):
+    arguments = {"preset": "compact", "data": data_folder, "degrade": True, "overrides": tiny}
+    run = start.prepare(tmp_path / "run", **arguments)
+    before = run.config_file.read_text()
+    with pytest.raises(UserError, match="--resume"):
+        start.prepare(tmp_path / "run", **arguments)
+    assert run.config_file.read_text() == before
+
+
+def test_faulty_images_show_before_a_run_is_made(tmp_path, data_folder, tiny):
+    (data_folder / "a.tif").write_bytes(b"II*\0 damaged")
+    with pytest.raises(UserError, match=r"a\.tif"):
+        start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_a_checkpoint_says_how_to_get_one(tmp_path, data_folder, tiny):
+    run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
+    with pytest.raises(UserError, match="--resume"):
+        RunFolder.open(run.path).about()
