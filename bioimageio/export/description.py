@@ -1,0 +1,169 @@
+"""What a person says of a model before it is exported: names, people, data, figures, limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from relumen.errors import UserError
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Line = Annotated[Text, StringConstraints(pattern=r"^[^\r\n]*$")]
+Link = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+EMail = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+# The zoo's alphabet for names of models.
+ModelName = Annotated[Text, StringConstraints(min_length=5, max_length=128, pattern=r"^[A-Za-z0-9_+\- ()]+$")]
+PersonName = Annotated[Line, StringConstraints(pattern=r"^[^/\\]+$")]
+
+DEEPIMAGEJ_TAG = "deepimagej"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Person(_Frozen):
+    """Somebody who made, keeps or uploads the model."""
+
+    name: PersonName
+    affiliation: Line | None = None
+    email: EMail | None = None
+    github_user: Line | None = Field(None, description="GitHub name; the zoo wants it of every maintainer.")
+    orcid: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$")] | None = None
+
+
+class Citation(_Frozen):
+    """Something that a user of the model should cite."""
+
+    text: Line
+    doi: Annotated[str, StringConstraints(pattern=r"^10\.\d{4,}\S*/\S+$")] | None = None
+    url: Link | None = None
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Self:
+        if self.doi is None and self.url is None:
+            raise ValueError("a citation needs a doi or a url")
+        return self
+
+
+class Table(_Frozen):
+    """Figures for the Validation part of the card."""
+
+    caption: Line = Field(description="What was measured, on which images, and how.")
+    columns: tuple[Line, ...] = Field(min_length=1, description="Headings.")
+    rows: tuple[tuple[str | int | float, ...], ...] = Field(min_length=1, description="Real, measured values.")
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Self:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} values under {len(self.columns)} columns: {row}")
+        return self
+
+
+class Training(_Frozen):
+    """How the network was trained."""
+
+    data: Text = Field(description="The training images in words.")
+    data_link: Link | None = Field(None, description="Where the training images can be had.")
+    command: Line | None = Field(None, description="The command that trained the network.")
+    duration: Line | None = Field(None, description="Time spent, such as '2.5 hours'.")
+    machine: Line | None = Field(None, description="The device it was trained on.")
+    software: Line | None = Field(None, description="Versions of what trained it.")
+    details: tuple[Line, ...] = Field((), description="Further sentences, such as how inputs were degraded.")
+
+
+class PackageDescription(_Frozen):
+    """All that a package says of a model and that can't be read from the network itself.
+
+    Raises:
+        pydantic.ValidationError: a value that is not allowed; :meth:`checked` gives it as a plain message.
+    """
+
+    name: ModelName = Field(description="Name that people see: letters, digits, space and _+-().")
+    summary: Annotated[Text, StringConstraints(max_length=512)] = Field(
+        description="What it does, in one or two sentences."
+    )
+    input_channels: tuple[Line, ...] = Field(("intensity",), min_length=1, description="Names of the channels.")
+    output_channels: tuple[Line, ...] = Field(("intensity",), min_length=1, description="Names of the channels.")
+    scale: int = Field(2, ge=1, description="Magnification s: output pixels for each input pixel along y and x.")
+    tile: int = Field(128, ge=16, description="Height and width of Fiji's tile in input pixels, halo included.")
+    halo: int | None = Field(
+        None, ge=0, description="Input pixels on each side of a tile that are context only; None: measure it."
+    )
+    normalise: bool = Field(
+        True, description="Whether the network works in units of its input's mean and standard deviation."
+    )
+    pixel_size_um: float | None = Field(None, gt=0, description="Pixel size of the training inputs, micrometres.")
+    authors: tuple[Person, ...] = Field(min_length=1, description="Who made the model.")
+    maintainers: tuple[Person, ...] = Field((), description="Who answers questions; each with a github_user.")
+    uploader: Person | None = Field(None, description="Who hands it to the zoo, with an email.")
+    cite: tuple[Citation, ...] = Field(min_length=1, description="The method's paper first.")
+    tags: tuple[Line, ...] = Field((), description="Words for the zoo's search; 'deepimagej' is added.")
+    license: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")] = Field(
+        "CC-BY-4.0", description="SPDX name of the weights' licence."
+    )
+    git_repo: Link = Field(
+        "https://github.com/relumen/relumen", description="Where the code that made the model lives."
+    )
+    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
+        "0.1.0", description="Version of the model."
+    )
+    training: Training = Field(description="Data, command, duration, machine.")
+    validation: tuple[Table, ...] = Field((), description="Measured figures on images not trained on.")
+    limitations: tuple[Text, ...] = Field((), description="What the model is not good for.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        inputs, outputs = len(self.input_channels), len(self.output_channels)
+        if self.normalise and inputs > 1:
+            # JDLL normalises a whole image once for each channel, one upon the other.
+            raise ValueError(
+                f"Fiji can't normalise {inputs} channels each by itself: make a package for each channel, or "
+                "normalise inside the network and set normalise to False"
+            )
+        if self.halo is not None and 2 * self.halo >= self.tile:
+            raise ValueError(f"a tile of {self.tile} pixels is all halo ({self.halo} on each side)")
+        if len(set(self.input_channels)) < inputs or len(set(self.output_channels)) < outputs:
+            raise ValueError("two channels have the same name")
+        for person in self.maintainers:
+            if person.github_user is None:
+                raise ValueError(f"maintainers need a github_user, and {person.name} has none")
+        if self.uploader is not None and self.uploader.email is None:
+            raise ValueError(f"the uploader needs an email, and {self.uploader.name} has none")
+        return self
+
+    @classmethod
+    def checked(cls, fields: Mapping[str, Any]) -> PackageDescription:
+        """A description from plain values.
+
+        Raises:
+            UserError: one line for each fault, with its place and the value received.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            faults = [
+                f"  {'.'.join(map(str, fault['loc'])) or 'as a whole'}: {_plain(fault['msg'])}"
+                + (f" (received {fault['input']!r})" if fault["loc"] and fault["type"] != "missing" else "")
+                for fault in error.errors()
+            ]
+            raise UserError("\n".join(["The description of the package has faults:", *faults])) from error
+
+    @property
+    def nickname(self) -> str:
+        """The name as one word, by which DeepImageJ finds the model."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or "model"
+
+    @property
+    def all_tags(self) -> list[str]:
+        """The tags with those that every package of this kind has, without repeats."""
+        kind = ("restoration", "super-resolution") if self.scale > 1 else ("restoration",)
+        return list(dict.fromkeys((*self.tags, *kind, "microscopy", "2d", "relumen", DEEPIMAGEJ_TAG)))
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
