@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from relumen import features
 from relumen.halo import measure_halo
+from relumen.images import Image, PixelSize
 from relumen.metrics import psnr, ssim
 from relumen.models import esrgan
 from relumen.pictures import side_by_side
@@ -80,6 +81,14 @@ class ESRGAN:
         """Both networks, and the optimisers of both phases."""
         first = {"generator": self.generator, "optimizer": self._optimizer}
         return first if self._adversary is None else {**first, **self._adversary.state}
+
+    @property
+    def sample(self) -> Image:
+        """The first held-out image, at its middle noise where it was degraded."""
+        first = self._conditions[0][0]
+        lows = [low for source, _, low, _, _ in self._conditions if source is first]
+        size = self._data.pixel_size_um
+        return Image(lows[len(lows) // 2], "YX", None if size is None else PixelSize(size, size))
 
     def batch(self, step: int) -> Batch:
         """Inputs and targets of a step."""

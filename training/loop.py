@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import relumen
 from relumen.errors import CheckFailedError, UserError
+from relumen.images import Image, write_image
 from relumen.run import About, RunFolder
 
 Batch = tuple[NDArray[np.float32], ...]
@@ -41,6 +42,11 @@ class System(Protocol):
     @property
     def state(self) -> Mapping[str, Any]:
         """Networks and optimisers, by name: all that a checkpoint must hold."""
+        ...
+
+    @property
+    def sample(self) -> Image:
+        """A held-out input, kept with the run."""
         ...
 
     def batch(self, step: int) -> Batch:
@@ -104,6 +110,8 @@ def train(
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         say(f"Going on from step {int(step_done)} of {system.total_steps}.")
+    else:
+        write_image(run.sample_file, system.sample)
     start, earlier = int(step_done), float(seconds)
     began = time.monotonic()
     with _history(run.history_file, start) as write_row, _tensorboard(run.tensorboard, start) as board:

@@ -21,18 +21,12 @@ class Degradation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    factor: int = Field(
-        2, ge=1, description="Camera pixels binned on each axis: the magnification to be learnt."
-    )
-    blur: float = Field(
-        1.0, ge=0, description="Standard deviation of the Gaussian blur, high-resolution pixels."
-    )
+    factor: int = Field(2, ge=1, description="Camera pixels binned on each axis: the magnification to be learnt.")
+    blur: float = Field(1.0, ge=0, description="Standard deviation of the Gaussian blur, high-resolution pixels.")
     photons: tuple[float, float] = Field(
         (20.0, 600.0), description="Photons at the image's brightest (99.9th percentile), from and to."
     )
-    read_noise: float = Field(
-        2.0, ge=0, description="Standard deviation of the read-out noise, photoelectrons."
-    )
+    read_noise: float = Field(2.0, ge=0, description="Standard deviation of the read-out noise, photoelectrons.")
 
     @field_validator("photons")
     @classmethod
@@ -68,9 +62,7 @@ class Clean:
         """The image as the camera would give it, in the intensities of the high-quality image."""
         return self.with_noise(self.signal, photons, read_noise, rng)
 
-    def with_noise(
-        self, signal: Float32, photons: float, read_noise: float, rng: np.random.Generator
-    ) -> Float32:
+    def with_noise(self, signal: Float32, photons: float, read_noise: float, rng: np.random.Generator) -> Float32:
         """Noise on any part of the signal, in the intensities of the high-quality image."""
         electrons = rng.poisson(signal * photons) + rng.normal(0.0, read_noise, signal.shape)
         return (electrons / photons * self.span + self.dark).astype(np.float32)

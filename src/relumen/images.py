@@ -299,9 +299,7 @@ def _in_order(pixels: NDArray, axes: str) -> tuple[NDArray, str]:
             names[i] = "C"
         elif name not in AXES:
             names[i] = "Z"
-    keep = [
-        i for i, name in enumerate(names) if name in "YX" or pixels.shape[i] > 1 or names.count(name) == 1
-    ]
+    keep = [i for i, name in enumerate(names) if name in "YX" or pixels.shape[i] > 1 or names.count(name) == 1]
     pixels = pixels[tuple(slice(None) if i in keep else 0 for i in range(pixels.ndim))]
     names = [names[i] for i in keep]
     if len(set(names)) < len(names):
@@ -315,17 +313,13 @@ def _tiff_pixel_size(tiff: Any) -> PixelSize | None:  # noqa: ANN401 (tifffile i
         return _ome_pixel_size(tiff.ome_metadata)
     page = tiff.pages[0]
     resolution = [page.tags[name].value for name in ("YResolution", "XResolution") if name in page.tags]
-    if len(resolution) != 2 or any(
-        numerator <= 0 or denominator <= 0 for numerator, denominator in resolution
-    ):
+    if len(resolution) != 2 or any(numerator <= 0 or denominator <= 0 for numerator, denominator in resolution):
         return None
     y, x = (denominator / numerator for numerator, denominator in resolution)
     if tiff.is_imagej:
         unit = str(tiff.imagej_metadata.get("unit", "")).replace("\\u00B5", "µ")
         spacing = tiff.imagej_metadata.get("spacing")
-        return (
-            PixelSize(y, x, None if spacing is None else float(spacing), _plain_unit(unit)) if unit else None
-        )
+        return PixelSize(y, x, None if spacing is None else float(spacing), _plain_unit(unit)) if unit else None
     if page.tags.get("ResolutionUnit") is not None and page.tags["ResolutionUnit"].value == 3:  # centimetre
         return PixelSize(y * 1e4, x * 1e4)
     return None  # dots an inch say how a picture is printed, not how it was taken
@@ -386,9 +380,7 @@ def _create(
         entries["unit"] = pixel_size.unit
         if pixel_size.z is not None:
             entries["spacing"] = pixel_size.z
-    mapped = tifffile.memmap(
-        path, shape=shape, dtype=dtype, imagej=True, resolution=resolution, metadata=entries
-    )
+    mapped = tifffile.memmap(path, shape=shape, dtype=dtype, imagej=True, resolution=resolution, metadata=entries)
     return int(mapped.offset), mapped.dtype  # type: ignore[attr-defined]
 
 

@@ -65,13 +65,9 @@ def plan_jobs(
     jobs = []
     for source, target in zip(sources, targets, strict=True):
         if target.resolve() == source.resolve():
-            raise UserError(
-                f"The result would replace the image itself: {target}. Name another file with -o."
-            )
+            raise UserError(f"The result would replace the image itself: {target}. Name another file with -o.")
         if target.exists() and existing == "refuse":
-            raise UserError(
-                f"{target} exists. Add --existing overwrite, or --existing skip to go on with the rest."
-            )
+            raise UserError(f"{target} exists. Add --existing overwrite, or --existing skip to go on with the rest.")
         if not (target.exists() and existing == "skip"):
             jobs.append(Job(source, target, output_type, axes))  # type: ignore[arg-type]
     return jobs
@@ -105,9 +101,7 @@ def run_jobs(jobs: Sequence[Job], model: Restorer, bar: Progress, say: Callable[
         else:
             say(f"{job.source.name} -> {job.target}")
     if failures:
-        raise UserError(
-            f"{len(failures)} of {len(jobs)} images could not be restored:\n" + "\n".join(failures)
-        )
+        raise UserError(f"{len(failures)} of {len(jobs)} images could not be restored:\n" + "\n".join(failures))
 
 
 def _expand(images: Sequence[str]) -> list[Path]:

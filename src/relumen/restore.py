@@ -88,9 +88,7 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
         UserError: it is neither, or the network can't take that tile.
     """
     if not source.exists():
-        raise UserError(
-            f"There is no model at {source}. Give a run folder, a package folder, or a package .zip."
-        )
+        raise UserError(f"There is no model at {source}. Give a run folder, a package folder, or a package .zip.")
     if (source / "config.yaml").is_file():
         about = RunFolder.open(source).about()
         restorer = Restorer(
@@ -108,9 +106,7 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
     with open_package(source) as package:
         available = [name for name in _PREFERRED_FORMATS if name in package.weights]
         if not available:
-            raise UserError(
-                f"{source} has no weights that can be run here; it has {', '.join(package.weights)}."
-            )
+            raise UserError(f"{source} has no weights that can be run here; it has {', '.join(package.weights)}.")
         run = runner(
             available[0],
             package.weights[available[0]],
@@ -192,9 +188,7 @@ def restore_plane(planes: Float32, model: Restorer) -> Float32:
     plan = model.plan(planes.shape[0], planes.shape[1])
     mean, deviation = _statistics([planes[..., c] for c in range(planes.shape[-1])], model)
     bands = [band for _, band in _restored_bands(planes, model, plan, mean, deviation, lambda: None)]
-    result = np.empty(
-        (plan.shape[0] * model.scale, plan.shape[1] * model.scale, bands[0].shape[-1]), np.float32
-    )
+    result = np.empty((plan.shape[0] * model.scale, plan.shape[1] * model.scale, bands[0].shape[-1]), np.float32)
     for (top, _), band in zip(_band_edges(plan), bands, strict=True):
         result[top : top + band.shape[0]] = band
     return result
@@ -209,9 +203,7 @@ def _restore_image(
     shape = tuple(model.scale * n if axis in "YX" else n for axis, n in sizes.items())
     dtype = np.dtype(np.float32) if output == "float32" else image.pixels.dtype.newbyteorder("=")
     if dtype not in (np.uint8, np.uint16, np.float32):
-        raise UserError(
-            f"Results are 8 bit, 16 bit or float32. Received an input of {dtype}: use --type float32."
-        )
+        raise UserError(f"Results are 8 bit, 16 bit or float32. Received an input of {dtype}: use --type float32.")
     pixel_size = None if image.pixel_size is None else image.pixel_size.divided(model.scale)
     total = len(list(image.positions())) * len(groups) * plan.grid[0] * plan.grid[1]
     done = 0

@@ -33,9 +33,7 @@ class Figures(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image: str
-    condition: str = Field(
-        description="Such as the photons of a stated degradation; 'as given' for real pairs."
-    )
+    condition: str = Field(description="Such as the photons of a stated degradation; 'as given' for real pairs.")
     psnr: float
     ssim: float
     bicubic_psnr: float
@@ -83,6 +81,11 @@ class RunFolder:
     def model_file(self) -> Path:
         """The network."""
         return self.path / "model.keras"
+
+    @property
+    def sample_file(self) -> Path:
+        """A held-out input."""
+        return self.path / "sample.tif"
 
     @property
     def history_file(self) -> Path:

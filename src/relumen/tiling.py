@@ -64,9 +64,7 @@ class TilePlan:
 
     def __post_init__(self) -> None:
         if self.halo < 0 or self.scale < 1:
-            raise UserError(
-                f"A halo is 0 or more and a scale 1 or more. Received: {self.halo=}, {self.scale=}"
-            )
+            raise UserError(f"A halo is 0 or more and a scale 1 or more. Received: {self.halo=}, {self.scale=}")
         if min(self.core) < 1:
             raise UserError(
                 f"A tile of {self.tile[0]} x {self.tile[1]} pixels is all halo ({self.halo} on each side). "

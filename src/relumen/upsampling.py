@@ -7,8 +7,12 @@ from numpy.typing import NDArray
 
 
 def bicubic(image: NDArray, scale: int) -> NDArray[np.float32]:
-    """Bicubic interpolation of (y, x) with half-pixel centres, the counterpart of binning."""
-    from skimage.transform import resize
+    """Bicubic interpolation of (y, x): Keys's cubic convolution (a = -0.5), as Pillow computes it.
 
-    shape = (image.shape[0] * scale, image.shape[1] * scale)
-    return resize(image.astype(np.float32), shape, order=3, mode="edge", anti_aliasing=False, clip=False)
+    Half-pixel centres, so it is the counterpart of binning.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
+    size = (image.shape[1] * scale, image.shape[0] * scale)
+    return np.asarray(picture.resize(size, Image.Resampling.BICUBIC), np.float32)

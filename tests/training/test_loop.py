@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from relumen.errors import UserError
+from relumen.images import read_image
 from relumen.run import RunFolder
 from relumen.training import start
 
 TRAIN = """
 import sys
 from pathlib import Path
+from relumen.images import read_image
 from relumen.run import RunFolder
 from relumen.training import start
 run = RunFolder(Path(sys.argv[1]))
@@ -74,6 +76,7 @@ def check_run_folder(run):
     assert all(figures.bicubic_psnr > 0 for figures in about.figures)
     assert {path.name for path in run.pictures.iterdir()} == {"step-0000005.png", "step-0000010.png"}
     assert any(os.scandir(run.tensorboard))
+    assert read_image(run.sample_file).pixels.shape == (80, 80)
     first, last = rows(run)[0], rows(run)[-1]
     assert first["adversarial"] == "" and float(last["adversarial"]) > 0
 

@@ -11,18 +11,12 @@ from relumen.cli.progress import progress_bar, say
 
 
 def restore(
-    images: Annotated[
-        list[str], typer.Argument(help="Image files, folders, or patterns such as 'day1/*.tif'.")
-    ],
-    model: Annotated[
-        Path, typer.Option("--model", "-m", help="A run folder, a package folder, or a package .zip.")
-    ],
+    images: Annotated[list[str], typer.Argument(help="Image files, folders, or patterns such as 'day1/*.tif'.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder, a package folder, or a package .zip.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write for one image; a folder for several.")
     ],
-    axes: Annotated[
-        str | None, typer.Option(help="Axes where the file tells them wrongly, such as TYX.")
-    ] = None,
+    axes: Annotated[str | None, typer.Option(help="Axes where the file tells them wrongly, such as TYX.")] = None,
     type_: Annotated[
         str, typer.Option("--type", help="'float32' keeps every value; 'input' rounds to the input's type.")
     ] = "float32",

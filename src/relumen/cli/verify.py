@@ -12,9 +12,7 @@ from relumen.cli.progress import console, say
 
 def verify(
     package: Annotated[Path, typer.Argument(help="A package folder or .zip, of anyone.")],
-    jvm: Annotated[
-        bool, typer.Option("--jvm", help="Run it in Fiji's own engines too, on a Java machine.")
-    ] = False,
+    jvm: Annotated[bool, typer.Option("--jvm", help="Run it in Fiji's own engines too, on a Java machine.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the report there, for machines.")] = None,
 ) -> None:
     """Checks that a bioimage.io package runs in Fiji and is accepted by the zoo.
