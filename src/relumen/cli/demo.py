@@ -154,21 +154,27 @@ def _in_imagej(package: Path, output: Path) -> None:
 
     import numpy as np
 
+    from relumen.imagej_bridge.convert import from_imageplus, to_imageplus
     from relumen.imagej_bridge.session import open_session
     from relumen.restore import open_model, restore_plane
 
     noisy = output / f"{Path(FIELDS[1]).stem}-{PHOTONS[1]:.0f}-photons.tif"
-    session = open_session()
-    before = session.open(noisy)
-    image = session.from_imageplus(before)
+    imagej = open_session()
+    before = imagej.open_image(noisy)
+    image = from_imageplus(before)
     with open_model(package) as model:
         pixels = restore_plane(np.asarray(image.pixels, np.float32)[..., np.newaxis], model)[..., 0]
         size = image.pixel_size and image.pixel_size.divided(model.scale)
-    after = session.to_imageplus(replace(image, pixels=pixels, pixel_size=size), title=f"{noisy.stem} restored")
-    session.save_tiff(after, output / "imagej-restored.tif")
+    after = to_imageplus(replace(image, pixels=pixels, pixel_size=size), title=f"{noisy.stem} restored")
+    imagej.save_tiff(after, output / "imagej-restored.tif")
+    contrast = (float(np.percentile(pixels, 0.5)), float(np.percentile(pixels, 99.8)))
     for imp, name in ((before, "imagej-before.png"), (after, "imagej-after.png")):
-        session.save_png(imp, output / name)
-        say(f"ImageJ {session.version}: {session.describe(imp)} -> {output / name}")
+        imagej.save_png(imp, output / name, contrast)
+        calibration = imp.getCalibration()
+        say(
+            f"ImageJ {imagej.version}: {imp.getTitle()}, {imp.getWidth()} x {imp.getHeight()} pixels of "
+            f"{calibration.pixelWidth:g} x {calibration.pixelHeight:g} {calibration.getUnit()} -> {output / name}"
+        )
 
 
 def _judge(comparisons: Sequence[Comparison]) -> None:

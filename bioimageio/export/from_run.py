@@ -1,0 +1,138 @@
+"""A run folder as one caller of the exporter: what the run knows of its network, said as a description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from relumen.errors import UserError
+from relumen.images import read_image
+from relumen.run import About, RunFolder
+
+from .description import Citation, PackageDescription, Person, Table, Training
+
+_ESRGAN_PAPERS = (
+    Citation(
+        text="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV workshops 2018",
+        doi="10.1007/978-3-030-11021-5_5",
+    ),
+    Citation(
+        text="Chatton, Microscopy Image Restoration using Deep Learning on W2S",
+        url="https://github.com/mchatton/w2s-tensorflow",
+    ),
+    Citation(text="Zhou et al., W2S: A Joint Denoising and Super-Resolution Dataset, 2020",
+             doi="10.48550/arXiv.2003.05961"),
+)  # fmt: skip
+
+
+def export_run(
+    run_folder: Path,
+    folder: Path,
+    *,
+    name: str | None = None,
+    authors: Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Exports a run as a bioimage.io package.
+
+    Args:
+        run_folder: a run that has come to a checkpoint at least.
+        folder: the package folder to make.
+        name: the model's name; the run's where it is None.
+        authors: names of people; "the relumen developers" where there is none.
+        overwrite: whether a package that is there may be replaced.
+
+    Returns:
+        The package folder.
+
+    Raises:
+        UserError: no run, a run without a network, or a folder that can't be written to.
+    """
+    import keras
+
+    from .exporter import export_package
+
+    run = RunFolder.open(run_folder)
+    about = run.about()
+    sample = np.asarray(read_image(run.sample_file).pixels, np.float32)
+    try:
+        network = keras.models.load_model(run.model_file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run.model_file} can't be read ({error}). Train again, or resume the run.") from error
+    description = describe(about, name or f"relumen {run.path.resolve().name}", authors or ["relumen developers"])
+    return export_package(network, description, sample[..., np.newaxis], folder, overwrite=overwrite)
+
+
+def describe(about: About, name: str, authors: Sequence[str]) -> PackageDescription:
+    """What a run knows of its network, as a description for the package.
+
+    Raises:
+        UserError: a name that the zoo doesn't allow.
+    """
+    details = [] if about.degradation is None else [f"Inputs were made by a stated degradation: {about.degradation}."]
+    details.append(f"{about.steps} steps{'' if about.finished else '; the training was stopped before its end'}.")
+    return PackageDescription.checked(
+        {
+            "name": name,
+            "summary": f"Joint denoising and {about.scale}x super-resolution of fluorescence micrographs (ESRGAN).",
+            "scale": about.scale,
+            "halo": about.halo,
+            "pixel_size_um": about.pixel_size_um,
+            "authors": [Person(name=author) for author in authors],
+            "cite": _ESRGAN_PAPERS,
+            "tags": ["esrgan", "denoising", "fluorescence-light-microscopy"],
+            "training": Training(
+                data=about.data,
+                command=about.command,
+                duration=_duration(about.seconds),
+                machine=about.machine,
+                software=about.software,
+                details=tuple(details),
+            ),
+            "validation": _validation(about),
+            "limitations": _limitations(about),
+        }
+    )
+
+
+def _validation(about: About) -> tuple[Table, ...]:
+    if not about.figures:
+        return ()
+    made = "made by the degradation above" if about.degradation else "real low-quality images"
+    return (
+        Table(
+            caption=f"Held-out images; inputs {made}. PSNR and SSIM over the 0.1st to 99.9th percentile of the target.",
+            columns=("image", "condition", "PSNR (dB)", "SSIM", "bicubic PSNR (dB)", "bicubic SSIM"),
+            rows=tuple(
+                (
+                    f.image,
+                    f.condition,
+                    f"{f.psnr:.2f}",
+                    f"{f.ssim:.3f}",
+                    f"{f.bicubic_psnr:.2f}",
+                    f"{f.bicubic_ssim:.3f}",
+                )
+                for f in about.figures
+            ),
+        ),
+    )
+
+
+def _limitations(about: About) -> tuple[str, ...]:
+    limits = [
+        "Stains, magnifications and noise that are far from the training's: details may then be invented or lost.",
+        "Measuring intensities of single pixels, or structures at the limit of resolution, without a control.",
+    ]
+    if about.degradation:
+        limits.append("Degradations other than the stated one, such as a point spread function of another kind.")
+    if about.pixel_size_um is None:
+        limits.append("The training images state no pixel size, so nothing warns of images of another magnification.")
+    if not about.finished:
+        limits.append("The training was stopped before its end.")
+    return tuple(limits)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
