@@ -84,6 +84,7 @@ def _saved_model(weights: str, input_id: str, output_id: str) -> Iterator[Networ
 
 @contextmanager
 def _onnx(weights: str, input_id: str, output_id: str) -> Iterator[Network]:
+    longs: Any = jpype.JArray(jpype.JLong)
     tensor_class: Any = jpype.JClass("ai.onnxruntime.OnnxTensor")
     environment: Any = jpype.JClass("ai.onnxruntime.OrtEnvironment").getEnvironment()
     with environment.createSession(weights) as session:
@@ -91,7 +92,7 @@ def _onnx(weights: str, input_id: str, output_id: str) -> Iterator[Network]:
         _check_name("output", output_id, session.getOutputNames())
 
         def run(array: Float32) -> Float32:
-            shape = jpype.JArray(jpype.JLong)(array.shape)
+            shape = longs(array.shape)
             with tensor_class.createTensor(environment, _floats(array), shape) as tensor:
                 with session.run({input_id: tensor}) as results:
                     result = results.get(output_id).get()
