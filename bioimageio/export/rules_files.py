@@ -16,6 +16,7 @@ from .rule import Content, Rule, as_list, axis_letter, dig
 
 COVER_BYTES = 500_000
 _COVER_KINDS = (".png", ".jpg", ".jpeg", ".gif", ".svg")
+_SAMPLE_KINDS = (".tif", ".tiff", ".png")
 _RATIO_TOLERANCE = 0.02
 
 
@@ -132,12 +133,17 @@ def _magnification(content: Content, source: NDArray, target: NDArray) -> Iterat
 
 def _samples(content: Content) -> Iterator[str]:
     for key in ("inputs", "outputs"):
-        if isinstance(content.at(key, 0), dict):
-            path, wrong = content.find(content.at(key, 0, "sample_tensor"), f"{key}[0].sample_tensor")
-            if path is None:
-                yield wrong
-    if not any(path.suffix.lower() in (".tif", ".tiff") for path in content.folder.iterdir()):
-        yield "The package has no TIFF that a person can open in Fiji. Add the sample input as sample_input.tif."
+        if not isinstance(content.at(key, 0), dict):
+            continue
+        where = f"{key}[0].sample_tensor"
+        path, wrong = content.find(content.at(key, 0, "sample_tensor"), where)
+        if path is None:
+            yield wrong
+        elif path.suffix.lower() not in _SAMPLE_KINDS:
+            yield (
+                f"{where} is {path.name}. The zoo reads samples as images, and people open them in Fiji: save it as "
+                f"{path.stem}.tif."
+            )
 
 
 def _cover(content: Content) -> Iterator[str]:
@@ -173,6 +179,6 @@ FILE_RULES = (
     Rule("files", "Every named file is in the package", _files),
     Rule("checksums", "Every SHA-256 fits its file", _checksums),
     Rule("test tensors", "The test tensors fit the axes and the scale", _test_tensors),
-    Rule("samples", "Samples are there, one as TIFF", _samples),
+    Rule("samples", "Sample images are there", _samples),
     Rule("cover", "The cover has the zoo's shape and size", _cover),
 )

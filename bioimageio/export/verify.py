@@ -1,0 +1,318 @@
+"""Verifies a package: rules, the zoo's own test, agreement of all weights, tiling, and what Fiji would show."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.package import Package, package_folder, read_package
+from relumen.rdf import RDF_NAME, file_in, is_number
+from relumen.runners import from_axes, package_runner, to_axes
+from relumen.tiling import Float32, Runner, TilePlan, mirrored, predict_tiled
+
+from .jdll import JdllCut, jdll_cut
+from .report import Check, Report
+from .rules import check_rules
+
+DEFAULT_TOLERANCE = 1e-4
+SIZES_IN_TILES = (0.4, 1.0, 1.7, 3.3)
+
+
+def verify_package(
+    source: Path, *, jvm: bool = False, on_check: Callable[[Check], None] = lambda check: None
+) -> Report:
+    """Runs every check that this machine can run on a package, without the network.
+
+    Args:
+        source: a package's folder or zip, anyone's.
+        jvm: also run the engines that Fiji uses; where they cannot be had, that fails.
+        on_check: told each check as it is done.
+
+    Raises:
+        UserError: there is no package at all, or the zip is not safe to unpack.
+    """
+    with package_folder(source) as folder:
+        report = Report(source, source.name, DEFAULT_TOLERANCE, _versions())
+        for check in _checks(folder, report, jvm):
+            if isinstance(check, Report):
+                report = check
+                continue
+            report.checks.append(check)
+            on_check(check)
+        return report
+
+
+def _checks(folder: Path, report: Report, jvm: bool) -> Iterator[Check | Report]:
+    for result in check_rules(folder):
+        yield Check(f"rule: {result.rule}", "passed" if result.ok else "failed", result.message)
+    try:
+        package = read_package(folder)
+    except UserError as error:
+        yield Check("package", "failed", f"{error} Nothing more can be run until this is mended.")
+        return
+    tolerance = declared_tolerance(package)
+    # The same list of checks goes on under the package's own name and tolerance.
+    yield Report(report.source, package.name, tolerance, report.versions, report.checks)
+    yield from _zoo_checks(package)
+    yield from _Comparison(package, tolerance).checks(jvm)
+
+
+def declared_tolerance(package: Package) -> float:
+    """The difference, in standard deviations of the output, that the package itself declares, or the default."""
+    config = package.rdf.get("config")
+    ours = config.get("relumen") if isinstance(config, dict) else None
+    declared = ours.get("tolerance") if isinstance(ours, dict) else None
+    return float(declared) if is_number(declared) and declared > 0 else DEFAULT_TOLERANCE
+
+
+def _versions() -> dict[str, str]:
+    names = ("relumen", "bioimageio.core", "bioimageio.spec", "keras", "onnxruntime", "numpy")
+    import tensorflow as tf
+
+    return {"tensorflow": tf.__version__} | {name: version(name) for name in names}
+
+
+def _zoo_checks(package: Package) -> Iterator[Check]:
+    """bioimageio.core's own test, for each format of the weights."""
+    import bioimageio.core
+    import bioimageio.spec
+    from bioimageio.spec._internal.constants import KNOWN_GITHUB_USERS
+    from loguru import logger
+
+    logger.disable("bioimageio")
+    # The library has no offline mode: what it would look up is told to it as known.
+    addresses = {text.rstrip("/") for text in _texts(package.rdf) if text.startswith(("http://", "https://"))}
+    known = {form: None for address in addresses for form in (address, f"{address}/")}
+    users = {str(user).lower() for user in _texts(package.rdf, "github_user")} - KNOWN_GITHUB_USERS
+    KNOWN_GITHUB_USERS.update(users)
+    try:
+        for form in package.weights:
+            name = f"bioimageio test, {form}"
+            # The library warns and draws progress bars; its findings are in its summary.
+            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+                warnings.simplefilter("ignore")
+                model = bioimageio.spec.load_description(
+                    package.folder / RDF_NAME, known_files=dict(known), perform_io_checks=True
+                )
+                tested = bioimageio.core.load_description_and_test(model, weight_format=form, devices=["cpu"])  # type: ignore[arg-type]
+            faults = [
+                f"{'.'.join(map(str, entry.loc))}: {entry.msg}".strip(": ")
+                for detail in tested.validation_summary.details
+                for entry in detail.errors
+            ]
+            passed = tested.validation_summary.status == "passed"
+            said = "; ".join(faults) or tested.validation_summary.status
+            yield Check(name, "passed" if passed else "failed", "The zoo's test passes" if passed else said)
+    finally:
+        KNOWN_GITHUB_USERS.difference_update(users)
+
+
+def _texts(value: object, key: str | None = None) -> Iterator[str]:
+    """Every text inside lists and maps, or those under one key."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if isinstance(part, str):
+                if key in (None, name):
+                    yield part
+            else:
+                yield from _texts(part, key)
+    elif isinstance(value, list):
+        for part in value:
+            if isinstance(part, str) and key is None:
+                yield part
+            else:
+                yield from _texts(part, key)
+
+
+class _Comparison:
+    """Runs a package's weights in every way there is, and compares the pictures."""
+
+    def __init__(self, package: Package, tolerance: float) -> None:
+        self.package = package
+        self.tolerance = tolerance
+        self.runners: dict[str, Runner] = {}
+
+    def checks(self, jvm: bool) -> Iterator[Check]:
+        for form in self.package.weights:
+            try:
+                self.runners[form] = package_runner(self.package, form)
+            except UserError as error:
+                yield Check(f"load {form}", "failed", str(error))
+        if not self.runners:
+            return
+        try:
+            image, expected = self._test_tensors()
+        except UserError as error:
+            yield Check("test tensors", "failed", str(error))
+            return
+        yield from self._formats(image, expected)
+        first, run = next(iter(self.runners.items()))
+        sizes = [self._size(tiles) for tiles in SIZES_IN_TILES]
+        pictures = [normalised(self._picture(size), self.package) for size in sizes]
+        yield self._tiled_against_whole(run, pictures[2])
+        references: list[Float32 | None] = []
+        cuts: list[JdllCut | None] = []
+        for tiles, size, picture in zip(SIZES_IN_TILES, sizes, pictures, strict=True):
+            name = f"Fiji's tiles, {first}, {tiles} tiles ({size[0]} x {size[1]})"
+            try:
+                reference = self._tiled(run, picture)
+                cut = jdll_cut(self.package.rdf, self._picture(size))
+                yield self._compare(name, cut.merge([run(tile) for tile in cut.tiles]), reference)
+            except (UserError, CheckFailedError) as error:
+                yield Check(name, "failed", str(error))
+                reference = cut = None
+            references.append(reference)
+            cuts.append(cut)
+        if jvm:
+            yield from self._engines(normalised(image[0], self.package), expected, references, cuts)
+
+    def _formats(self, image: Float32, expected: Float32) -> Iterator[Check]:
+        tensor = np.stack([normalised(each, self.package) for each in image])
+        answers: dict[str, Float32] = {}
+        for form, run in self.runners.items():
+            name = f"test output, {form}"
+            try:
+                answers[form] = run(tensor)
+            # A graph that someone else made may fail in any way; it is that check which fails.
+            except Exception as error:
+                yield Check(name, "failed", f"The network fails on the test input: {error}")
+                continue
+            yield self._compare(name, answers[form], expected)
+        first = next(iter(answers), None)
+        for form in answers:
+            if first is not None and form != first:
+                yield self._compare(f"{form} against {first}", answers[form], answers[first])
+
+    def _tiled_against_whole(self, run: Runner, picture: Float32) -> Check:
+        name = f"tiled against whole ({picture.shape[0]} x {picture.shape[1]})"
+        try:
+            whole = run(picture[np.newaxis])[0]
+        # A network that takes one size only says so in its engine's own way.
+        except Exception as error:
+            reason = str(error).strip().split("\n")[0][:160]
+            return Check(name, "skipped", f"The weights do not take a whole image of this size: {reason}")
+        return self._compare(name, self._tiled(run, picture), whole, border=self.package.halo * self.package.scale)
+
+    def _engines(
+        self,
+        tensor: Float32,
+        expected: Float32,
+        references: list[Float32 | None],
+        cuts: list[JdllCut | None],
+    ) -> Iterator[Check]:
+        """Fiji's engines on the test tensor and on every tile of every picture: one call for each engine."""
+        from .engines import ENGINES, run_in_engine
+
+        for engine in ENGINES.values():
+            weights = self.package.weights.get(engine.weights_format)
+            label = f"{engine.name} ({engine.runtime})"
+            if weights is None:
+                yield Check(label, "failed", f"The package has no {engine.weights_format} weights. Export them too.")
+                continue
+            inputs = [tensor[np.newaxis], *(tile for cut in cuts if cut is not None for tile in cut.tiles)]
+            try:
+                answers = self._in_axes(run_in_engine, engine.name, weights, inputs)
+            except (UserError, CheckFailedError) as error:
+                yield Check(label, "failed", str(error))
+                continue
+            yield self._compare(f"{label}, test output", answers[0], expected[0])
+            begin = 1
+            for tiles, reference, cut in zip(SIZES_IN_TILES, references, cuts, strict=True):
+                if reference is None or cut is None:
+                    continue  # that these sizes fail is told above
+                end = begin + len(cut.tiles)
+                name = f"{label}, Fiji's tiles, {tiles} tiles"
+                try:
+                    yield self._compare(name, cut.merge(answers[begin:end]), reference)
+                except CheckFailedError as error:
+                    yield Check(name, "failed", str(error))
+                begin = end
+
+    def _in_axes(
+        self, run_in_engine: Callable[..., list[Float32]], engine: str, weights: Path, inputs: list[Float32]
+    ) -> list[Float32]:
+        package = self.package
+        answers = run_in_engine(
+            engine,
+            weights,
+            [to_axes(each, package.input_axes) for each in inputs],
+            input_id=package.input_id,
+            output_id=package.output_id,
+        )
+        return [from_axes(np.asarray(answer, np.float32), package.output_axes) for answer in answers]
+
+    def _tiled(self, run: Runner, picture: Float32) -> Float32:
+        package = self.package
+        plan = TilePlan((picture.shape[0], picture.shape[1]), package.tile, package.halo, package.scale)
+        return predict_tiled(picture, run, plan)
+
+    def _size(self, tiles: float) -> tuple[int, int]:
+        """(height, width) of a picture: not square, so that swapped axes show, and never below a third of a tile.
+
+        Where it is smaller than the tile, what is over is even: JDLL shifts the answer by one output pixel otherwise.
+        """
+        height, width = self.package.tile
+        sizes = []
+        for tile, factor in ((height, tiles), (width, 0.9 * tiles)):
+            size = max(round(factor * tile), math.ceil(tile / 3))
+            sizes.append(size + (tile - size) % 2 if size < tile else size)
+        return sizes[0], sizes[1]
+
+    def _picture(self, size: tuple[int, int]) -> Float32:
+        """The test input, mirrored onward to the size wanted, raw intensities (y, x, channels)."""
+        image = self._test_tensors()[0][0]
+        rows, columns = (mirrored(np.arange(size[i]), image.shape[i]) for i in (0, 1))
+        return image[np.ix_(rows, columns)]
+
+    def _test_tensors(self) -> tuple[Float32, Float32]:
+        tensors = []
+        for key, axes in (("inputs", self.package.input_axes), ("outputs", self.package.output_axes)):
+            where = f"{key}[0].test_tensor"
+            path = file_in(self.package.folder, self.package.rdf[key][0].get("test_tensor"), where)
+            try:
+                array = np.load(path, allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise UserError(f"{where}: {path.name} is not a .npy file of numbers: {error}") from error
+            if not isinstance(array, np.ndarray) or array.ndim != len(axes):
+                raise UserError(f"{where}: {path.name} should have the axes {axes}. Save it with numpy.save.")
+            tensors.append(from_axes(array.astype(np.float32), axes))
+        return tensors[0], tensors[1]
+
+    def _compare(self, name: str, found: NDArray, wanted: NDArray, border: int = 0) -> Check:
+        if found.shape != wanted.shape:
+            return Check(name, "failed", f"The answer has the shape {found.shape}, expected {wanted.shape}.")
+        inner = (..., slice(border, wanted.shape[-3] - border), slice(border, wanted.shape[-2] - border), slice(None))
+        difference = float(np.max(np.abs(found[inner] - wanted[inner]), initial=0.0))
+        deviation = float(np.std(wanted[inner]))
+        value = difference / deviation if deviation > 0 else math.inf
+        if not math.isfinite(value):
+            return Check(name, "failed", "The picture is flat or not finite; nothing can be compared.", None, None)
+        passed = value <= self.tolerance
+        said = (
+            ""
+            if passed
+            else (
+                f"The pictures differ by up to {value:.2e} of the output's standard deviation. Measure the halo again, or "
+                "declare the difference in config.relumen.tolerance."
+            )
+        )
+        return Check(name, "passed" if passed else "failed", said, value, self.tolerance)
+
+
+def normalised(image: Float32, package: Package) -> Float32:
+    """An image (y, x, channels) in the network's units, as bioimageio.core and `relumen restore` reckon it."""
+    if not package.normalises:
+        return image
+    axes = (0, 1, 2) if package.channels_together else (0, 1)
+    mean = image.mean(axes, dtype=np.float64, keepdims=True)
+    deviation = image.std(axes, dtype=np.float64, keepdims=True)
+    return ((image - mean) / (deviation + package.eps)).astype(np.float32)
