@@ -1,4 +1,4 @@
-"""What many tests share: small real images, a small network, and the package made of it."""
+"""What many tests share: small real images, a small trained run, and the package made of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+TINY = (
+    "generator={blocks: 1, width: 8, growth: 4}",
+    "discriminator={width: 4, dense: 8}",
+    "data.patch=16",
+    "batch=2",
+    "phase_1.steps=6",
+    "phase_2.steps=4",
+    "log_every=1",
+    "check_every=5",
+)
+"""Changes to the compact preset that train in seconds."""
 
 
 @pytest.fixture(scope="session")
@@ -21,31 +33,45 @@ def cells() -> np.ndarray:
 
 
 @pytest.fixture
+def tiny() -> list[str]:
+    """Changes to the compact preset that train in seconds."""
+    return list(TINY)
+
+
+@pytest.fixture
 def data_folder(tmp_path: Path, cells: np.ndarray) -> Path:
     """Three small high-quality images, two to train on and one held out."""
+    return write_images(tmp_path / "images", cells)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, cells: np.ndarray) -> Path:
+    """A run folder that was trained for a few steps; to be read only."""
+    from relumen.training import start
+
+    folder = tmp_path_factory.mktemp("runs")
+    data = write_images(folder / "images", cells)
+    run = start.prepare(
+        folder / "tiny", preset="compact", data=data, degrade=True, pixel_size=0.2, overrides=list(TINY)
+    )
+    start.go(run, command="relumen train esrgan", machine="the tests' machine", say=lambda text: None)
+    return run.path
+
+
+@pytest.fixture(scope="session")
+def small_package(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
+    """The package of the tiny run; to be read only."""
+    from relumen.export.from_run import export_run
+
+    return export_run(tiny_run, tmp_path_factory.mktemp("packages") / "tiny")
+
+
+def write_images(folder: Path, cells: np.ndarray) -> Path:
+    """Two images to train on and one held out."""
     import tifffile
 
-    folder = tmp_path / "images"
     (folder / "validation").mkdir(parents=True)
     tifffile.imwrite(folder / "a.tif", cells[300:460, 300:460])
     tifffile.imwrite(folder / "b.tif", cells[500:660, 300:460])
     tifffile.imwrite(folder / "validation" / "c.tif", cells[300:460, 560:720])
     return folder
-
-
-TINY = [
-    "generator={blocks: 1, width: 8, growth: 4}",
-    "discriminator={width: 4, dense: 8}",
-    "data.patch=16",
-    "batch=2",
-    "phase_1.steps=6",
-    "phase_2.steps=4",
-    "log_every=1",
-    "check_every=5",
-]
-
-
-@pytest.fixture
-def tiny() -> list[str]:
-    """Changes to the compact preset that train in seconds."""
-    return list(TINY)

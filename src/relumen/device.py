@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from relumen.quiet import import_tensorflow
+
 GIB = 1 << 30
 _ROOT = Path("/")
 
@@ -23,8 +25,7 @@ def describe_device() -> str:
 
 def gpu_names() -> list[str]:
     """The GPUs that TensorFlow will use, such as "GPU NVIDIA A100"."""
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     names = []
     for device in tf.config.get_visible_devices("GPU"):
         details = tf.config.experimental.get_device_details(device)

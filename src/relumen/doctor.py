@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from relumen import device
 from relumen.device import GIB
 from relumen.errors import UserError
+from relumen.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,8 +116,8 @@ def check_packages(distribution: str = "relumen") -> Finding:
 def check_tensorflow() -> Finding:
     """Whether TensorFlow and Keras come up."""
     try:
+        tf = import_tensorflow()
         import keras
-        import tensorflow as tf
     except ImportError as error:
         mend = "Run `pip install --force-reinstall --no-deps tensorflow keras`."
         return Finding("TensorFlow", "failed", f"it does not load: {error}", mend)

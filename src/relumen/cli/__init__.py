@@ -29,7 +29,6 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Runs the command line; exit codes: 0 good, 1 failed, 2 wrong use, 130 interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as by default; unset, TensorFlow prints a notice
     error = Console(stderr=True, highlight=False)
     try:
         app()

@@ -23,8 +23,10 @@ def export(
 
     Example: relumen export runs/nuclei -o packages/nuclei
     """
+    from relumen.device import describe_device
     from relumen.export.from_run import export_run
 
+    say(describe_device())
     folder = output or Path("packages") / run.resolve().name
     export_run(run, folder, name=name, authors=author, overwrite=overwrite)
     say(f"Package: {folder}. Next: relumen verify {folder}")

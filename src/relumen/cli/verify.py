@@ -19,9 +19,11 @@ def verify(
 
     Example: relumen verify packages/nuclei --jvm
     """
+    from relumen.device import describe_device
     from relumen.export.verify import verify_package
     from relumen.run import write_text
 
+    say(describe_device())
     report = verify_package(package, jvm=jvm)
     console.print(report.table())
     if json is not None:
