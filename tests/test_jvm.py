@@ -178,8 +178,9 @@ def test_no_network_names_the_jar_and_the_mend(monkeypatch, empty_repository):
         fetch_jars(["g:a:1"])
 
 
-def test_a_needed_library_is_never_left_out_silently(monkeypatch, empty_repository):
-    serve(monkeypatch, {"a-1.pom": POM % NEEDS_ANOTHER, "a-1.jar": b"PK"})
+def test_what_a_library_needs_is_never_left_out_silently(monkeypatch, empty_repository):
+    # Without b's description nobody knows what b needs; jgo alone would go on.
+    serve(monkeypatch, {"a-1.pom": POM % NEEDS_ANOTHER, "a-1.jar": b"PK", "b-1.jar": b"PK"})
     with pytest.raises(UserError, match=r"b-1\.pom could not be fetched"):
         fetch_jars(["g:a:1"])
 
