@@ -58,6 +58,22 @@ def test_networks_of_several_channels_see_them_together(tmp_path, cells):
     np.testing.assert_allclose(read_image(tmp_path / "out.tif").pixels[0, ::2, ::2], stack[1])
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_normalisation_of_several_channels(cells, together):
+    seen = []
+
+    def spy(batch):
+        seen.append(batch)
+        return double(batch)
+
+    planes = np.stack([cells[:40, :40], 3.0 * cells[40:80, :40] + 7], -1).astype(np.float32)
+    several = model(run=spy, channels=2, channels_together=together, tile=(40, 40), halo=0)
+    np.testing.assert_allclose(restore_plane(planes, several)[::2, ::2], planes, rtol=1e-4)
+    axes = (0, 1, 2) if together else (0, 1)
+    expected = (planes - planes.mean(axes, keepdims=True)) / planes.std(axes, keepdims=True)
+    np.testing.assert_allclose(seen[0][0], expected, atol=1e-4)
+
+
 def test_a_wrong_channel_count_names_both(tmp_path, cells):
     write_image(tmp_path / "in.tif", Image(np.stack([cells[:20, :20]] * 3), "CYX"))
     with pytest.raises(UserError, match="takes images of 2 channels. This one has 3"):

@@ -53,12 +53,10 @@ class ESRGAN:
         g = config.generator
         self.generator = esrgan.generator(g.blocks, g.width, g.growth, config.scale)
         self._optimizer = _adam(self.generator)
-        self._adversary = (
-            None if config.phase_2 is None else _Adversary(config, config.phase_2, self.generator)
-        )
+        self._adversary = None if config.phase_2 is None else _Adversary(config, config.phase_2, self.generator)
         self._phase_1_steps = self._length(config.phase_1)
-        self._pixel_step = tf.function(self._phase_1_step)
-        self._predict = tf.function(lambda x: self.generator(x, training=False), reduce_retracing=True)
+        self._pixel_step = tf.function(self._phase_1_step, autograph=False)
+        self._predict = tf.function(lambda x: self.generator(x, training=False), autograph=False, reduce_retracing=True)
         self._conditions = [
             (source, name, low, mean, deviation)
             for i, source in enumerate(data.validation)
@@ -188,12 +186,10 @@ class _Adversary:
         self._weights = phase.losses
         self._generator = generator
         size = config.data.patch * config.scale
-        self._discriminator = esrgan.discriminator(
-            size, config.discriminator.width, config.discriminator.dense
-        )
+        self._discriminator = esrgan.discriminator(size, config.discriminator.width, config.discriminator.dense)
         self._features = features.vgg19(config.features_weights) if phase.losses.perceptual > 0 else None
         self._optimizers = _adam(generator), _adam(self._discriminator)
-        self.step = tf.function(self._step)
+        self.step = tf.function(self._step, autograph=False)
 
     @property
     def state(self) -> Mapping[str, Any]:

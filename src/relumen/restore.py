@@ -15,7 +15,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.images import Image, PixelSize, image_writer, read_image
 from relumen.package import open_package
 from relumen.run import RunFolder
-from relumen.runners import runner
+from relumen.runners import package_runner, runner
 from relumen.tiling import Runner, TilePlan
 
 Float32 = NDArray[np.float32]
@@ -25,7 +25,6 @@ PYTHON_TILE = 256
 """Tile of networks that take any size. Fiji's tiles are smaller, and cost more halo for each pixel kept."""
 PIXEL_SIZE_TOLERANCE = 0.3
 _ROWS_AT_ONCE = 256
-_PREFERRED_FORMATS = ("tensorflow_saved_model_bundle", "onnx", "keras_v3")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Restorer:
         any_size: whether the network takes other tiles than that.
         halo: context of a tile on each side, input pixels.
         normalises: whether it works in units of the input's mean and standard deviation.
+        channels_together: one mean and standard deviation for all channels, instead of one for each.
         eps: what is added to the standard deviation.
         pixel_size_um: pixel size of the training inputs, micrometres, where known.
     """
@@ -53,6 +53,7 @@ class Restorer:
     any_size: bool
     halo: int
     normalises: bool = True
+    channels_together: bool = False
     eps: float = 1e-6
     pixel_size_um: float | None = None
 
@@ -104,25 +105,22 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
         yield _with_tile(restorer, tile)
         return
     with open_package(source) as package:
-        available = [name for name in _PREFERRED_FORMATS if name in package.weights]
-        if not available:
-            raise UserError(f"{source} has no weights that can be run here; it has {', '.join(package.weights)}.")
-        run = runner(
-            available[0],
-            package.weights[available[0]],
-            input_id=package.input_id,
-            output_id=package.output_id,
-        )
+        if package.input_channels != package.output_channels:
+            raise UserError(
+                f"{package.name} makes {package.output_channels} channels of {package.input_channels}. relumen "
+                "restores images with networks that give as many channels as they take; run it with DeepImageJ."
+            )
         own = "relumen" in (package.rdf.get("config") or {})  # our exports take any size, others' may not
         restorer = Restorer(
             name=package.name,
-            run=run,
+            run=package_runner(package),
             scale=package.scale,
             channels=package.input_channels,
             tile=(PYTHON_TILE, PYTHON_TILE) if own else package.tile,
             any_size=own,
             halo=package.halo,
             normalises=package.normalises,
+            channels_together=package.channels_together,
             eps=package.eps,
             pixel_size_um=package.training_pixel_size,
         )
@@ -241,23 +239,33 @@ def _channel_groups(image: Image, model: Restorer) -> list[tuple[int, ...]]:
 def _statistics(planes: list[NDArray], model: Restorer) -> tuple[Float32, Float32]:
     """Mean and (standard deviation + eps) of each plane, read a few rows at a time.
 
-    zero_mean_unit_variance of the bioimage.io specification, over y and x of each channel.
+    zero_mean_unit_variance of the bioimage.io specification, over y and x of each channel, or over all channels.
     """
     if not model.normalises:
         return np.zeros(len(planes), np.float32), np.ones(len(planes), np.float32)
-    means, deviations = [], []
-    for plane in planes:
-        blocks = range(0, plane.shape[0], _ROWS_AT_ONCE)
-        mean = sum(plane[y : y + _ROWS_AT_ONCE].sum(dtype=np.float64) for y in blocks) / plane.size
-        if not np.isfinite(mean):
-            raise UserError(
-                "The image holds pixels that are no finite numbers (NaN or infinite). "
-                "Replace them first, in Fiji with Process > Math > NaN Background reversed or Remove NaNs."
-            )
-        squares = sum(np.square(plane[y : y + _ROWS_AT_ONCE].astype(np.float64) - mean).sum() for y in blocks)
-        means.append(mean)
-        deviations.append(np.sqrt(squares / plane.size) + model.eps)
-    return np.asarray(means, np.float32), np.asarray(deviations, np.float32)
+    blocks = [range(0, plane.shape[0], _ROWS_AT_ONCE) for plane in planes]
+    means = np.array(
+        [
+            sum(plane[y : y + _ROWS_AT_ONCE].sum(dtype=np.float64) for y in rows) / plane.size
+            for plane, rows in zip(planes, blocks, strict=True)
+        ]
+    )
+    if not np.isfinite(means).all():
+        raise UserError(
+            "The image holds pixels that are no finite numbers (NaN or infinite). "
+            "Replace them first, in Fiji with Process > Noise > Remove NaNs."
+        )
+    if model.channels_together:
+        means[:] = means.mean()
+    variances = np.array(
+        [
+            sum(np.square(plane[y : y + _ROWS_AT_ONCE].astype(np.float64) - mean).sum() for y in rows) / plane.size
+            for plane, rows, mean in zip(planes, blocks, means, strict=True)
+        ]
+    )
+    if model.channels_together:
+        variances[:] = variances.mean()
+    return means.astype(np.float32), (np.sqrt(variances) + model.eps).astype(np.float32)
 
 
 def _band_edges(plan: TilePlan) -> Iterator[tuple[int, int]]:
