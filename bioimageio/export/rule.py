@@ -63,8 +63,9 @@ class Content:
         return {}
 
     def axes(self, key: str) -> str:
-        """The axes of the first input or output, by one letter each."""
-        return "".join(axis_letter(axis) for axis in as_list(self.at(key, 0, "axes")) if isinstance(axis, dict))
+        """The axes of the first input or output, by one letter each; a question mark for what has none."""
+        letters = (axis_letter(axis) if isinstance(axis, dict) else "" for axis in as_list(self.at(key, 0, "axes")))
+        return "".join(letter if len(letter) == 1 else "?" for letter in letters)
 
     @property
     def channels(self) -> int | None:

@@ -63,6 +63,8 @@ def _checks(folder: Path, report: Report, jvm: bool) -> Iterator[Check | Report]
     # The same list of checks goes on under the package's own name and tolerance.
     yield Report(report.source, package.name, tolerance, report.versions, report.checks)
     yield from _zoo_checks(package)
+    if jvm:
+        yield from _java(report.versions)
     yield from _Comparison(package, tolerance).checks(jvm)
 
 
@@ -72,6 +74,18 @@ def declared_tolerance(package: Package) -> float:
     ours = config.get("relumen") if isinstance(config, dict) else None
     declared = ours.get("tolerance") if isinstance(ours, dict) else None
     return float(declared) if is_number(declared) and declared > 0 else DEFAULT_TOLERANCE
+
+
+def _java(versions: dict[str, str]) -> Iterator[Check]:
+    from relumen.jvm import find_java
+
+    try:
+        runtime = find_java()
+    except UserError as error:
+        yield Check("java", "failed", str(error))
+        return
+    versions["java"] = runtime.version
+    yield Check("java", "passed", f"Java {runtime.version} ({runtime.source})")
 
 
 def _versions() -> dict[str, str]:
@@ -224,7 +238,7 @@ class _Comparison:
             except (UserError, CheckFailedError) as error:
                 yield Check(label, "failed", str(error))
                 continue
-            yield self._compare(f"{label}, test output", answers[0], expected[0])
+            yield self._compare(f"{label}, test output", answers[0], expected[:1])
             begin = 1
             for tiles, reference, cut in zip(SIZES_IN_TILES, references, cuts, strict=True):
                 if reference is None or cut is None:
@@ -301,8 +315,8 @@ class _Comparison:
             ""
             if passed
             else (
-                f"The pictures differ by up to {value:.2e} of the output's standard deviation. Measure the halo again, or "
-                "declare the difference in config.relumen.tolerance."
+                f"The pictures differ by up to {value:.2e} of the output's standard deviation. Measure the halo "
+                "again, or declare the difference in config.relumen.tolerance."
             )
         )
         return Check(name, "passed" if passed else "failed", said, value, self.tolerance)
