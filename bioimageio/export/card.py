@@ -1,0 +1,165 @@
+"""README.md of a package: what a person should know before using the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .description import PackageDescription, Table
+from .rdf import Measured, PackageFiles
+
+
+def card_text(description: PackageDescription, measured: Measured, files: PackageFiles) -> str:
+    """The card as Markdown; the zoo and DeepImageJ show it, and the zoo wants its Validation heading.
+
+    Args:
+        description: what a person says of the model.
+        measured: what running it told.
+        files: the names of the package's files.
+    """
+    parts = [
+        f"# {description.name}",
+        description.summary,
+        f"![The input beside the output]({files.cover})",
+        _network(description, measured),
+        _limitations(description),
+        _fiji(description, files),
+        _python(description, measured, files),
+        _training(description),
+        _validation(description, measured),
+        _sources(description),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _network(description: PackageDescription, measured: Measured) -> str:
+    channels = ", ".join(description.input_channels)
+    lines = [
+        "## What it takes and gives",
+        "",
+        f"- Input: {len(description.input_channels)} channel(s) ({channels}), two-dimensional, of any size and any "
+        "intensity range. Stacks and time series are restored plane by plane.",
+        f"- Output: {description.scale} times as many pixels along y and x, 32 bit.",
+    ]
+    if description.pixel_size_um is not None:
+        lines.append(
+            f"- Pixel size of the training images at the input: {description.pixel_size_um:g} um. Images whose pixels "
+            "differ from it by more than 30 % should be rescaled first."
+        )
+    if description.normalise:
+        lines.append(
+            "- The image is brought to mean 0 and standard deviation 1 before it enters the network "
+            "(zero_mean_unit_variance over the whole image), and **the network answers in these units**. "
+            "The macro and `relumen restore` undo it: answer x standard deviation + mean, both of the input. "
+            "DeepImageJ alone shows the answer as the network gives it."
+        )
+    lines.append(
+        f"- Tiles of {description.tile} x {description.tile} input pixels with a halo of {measured.halo}: measured on "
+        f"the trained network, a tile then differs from the whole image by {measured.halo_error:.1e} standard "
+        f"deviations of the output at most (limit {measured.tolerance:.0e})."
+    )
+    return "\n".join(lines)
+
+
+def _limitations(description: PackageDescription) -> str:
+    general = (
+        "The network was trained on the images named below. On other structures, stains, microscopes or pixel "
+        "sizes it may invent or lose details: check it on images of your own before you measure anything.",
+    )
+    return "\n".join(
+        ["## What it is not good for", "", *(f"- {line}" for line in (*description.limitations, *general))]
+    )
+
+
+def _fiji(description: PackageDescription, files: PackageFiles) -> str:
+    macro = files.attachments[0]
+    name = description.nickname
+    smallest = -(-description.tile // 3)
+    return f"""## In Fiji
+
+1. Install DeepImageJ 3 (Help > Update... > Manage update sites > DeepImageJ).
+2. Unzip this package into Fiji's `models` folder, as `models/{name}`.
+3. Open an image, then Plugins > Macros > Run... and choose `models/{name}/{macro}`. The result has the
+   input's intensities and the right pixel size. Without a window:
+
+       fiji --headless -macro models/{name}/{macro} "input=/data/in.tif;output=/data/out.tif"
+
+The plain command, whose result stays in the network's units:
+
+    run("DeepImageJ Run", "model_path=[{name}] input_path=[/data/in.tif] output_folder=[/data/out] display_output=all")
+
+DeepImageJ before 2025 named these options `modelPath`, `inputPath`, `outputFolder` and `displayOutput`; the macro has a
+switch for it. Images must measure at least {smallest} pixels along each side.
+
+Engines: the SavedModel runs in TensorFlow for Java 0.4.2 (TensorFlow 2.7.4) and 0.5.0 (TensorFlow 2.10.1), the ONNX
+file in ONNX Runtime 1.13.1; DeepImageJ fetches one of them at the first run. Apple silicon has no TensorFlow for Java:
+there the ONNX weights run. JDLL's own adapters have two faults in the release 0.4.2, which no package can mend: the one
+for TensorFlow 2 can answer with an image that is all zero, and the one for ONNX crashes Fiji when a model is closed a
+second time. If you meet one of them, choose the other weights or update DeepImageJ."""
+
+
+def _python(description: PackageDescription, measured: Measured, files: PackageFiles) -> str:
+    text = f"""## In Python
+
+    pip install relumen
+    relumen restore image.tif --model {description.nickname} -o restored.tif
+
+`{files.keras}` is the network for Keras 3."""
+    if measured.custom_layers:
+        text += f" Import its layers before loading it: {', '.join(f'`{name}`' for name in measured.custom_layers)}."
+    return text
+
+
+def _training(description: PackageDescription) -> str:
+    training = description.training
+    lines = ["## Training data", "", training.data]
+    if training.data_link is not None:
+        lines += ["", f"The images: <{training.data_link}>"]
+    lines += ["", "## Training", ""]
+    facts = (
+        ("Command", training.command and f"`{training.command}`"),
+        ("Duration", training.duration),
+        ("Machine", training.machine),
+        ("Software", training.software),
+    )
+    lines += [f"- {name}: {value}" for name, value in facts if value]
+    lines += [f"- {detail}" for detail in training.details]
+    return "\n".join(lines)
+
+
+def _validation(description: PackageDescription, measured: Measured) -> str:
+    lines = ["## Validation", ""]
+    for table in description.validation:
+        lines += [*_markdown(table), ""]
+    if not description.validation:
+        lines += ["No figures on held-out images were given for this model.", ""]
+    formats = Table(
+        caption="Largest difference of each weights format from Keras on the test tensor, in standard deviations of "
+        "the output.",
+        columns=("Weights", "Difference"),
+        rows=tuple((name, f"{error:.1e}") for name, error in measured.formats.items()),
+    )
+    lines += _markdown(formats)
+    return "\n".join(lines)
+
+
+def _markdown(table: Table) -> Iterator[str]:
+    yield table.caption
+    yield ""
+    yield f"| {' | '.join(table.columns)} |"
+    yield f"|{'---|' * len(table.columns)}"
+    for row in table.rows:
+        yield f"| {' | '.join(_cell(value) for value in row)} |"
+
+
+def _cell(value: str | int | float) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _sources(description: PackageDescription) -> str:
+    lines = ["## Cite, licence, code", ""]
+    for citation in description.cite:
+        place = f"https://doi.org/{citation.doi}" if citation.doi else citation.url
+        lines.append(f"- {citation.text} <{place}>")
+    lines += ["", f"Licence: {description.license}. Code: <{description.git_repo}>."]
+    lines.append(f"Made by {', '.join(person.name for person in description.authors)}.")
+    return "\n".join(lines)

@@ -1,0 +1,312 @@
+"""A trained network -> a complete bioimage.io package, all at once or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.halo import TOLERANCE, halo_curve
+from relumen.images import Image, PixelSize, write_image
+from relumen.package import read_package
+from relumen.rdf import RDF_NAME
+from relumen.runners import runner
+from relumen.tiling import Runner, TilePlan, predict_tiled
+
+from .card import card_text
+from .cover import write_cover
+from .description import PackageDescription
+from .macro import macro_text
+from .rdf import EPS, Measured, PackageFiles, validate_rdf, write_rdf
+from .weights import (
+    INPUT_ID,
+    OUTPUT_ID,
+    Frozen,
+    custom_layers,
+    difference,
+    freeze,
+    save_keras,
+    save_onnx,
+    save_saved_model,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+Float32 = NDArray[np.float32]
+SAMPLE_SIZE = 256
+"""Height and width of the sample images, input pixels: large enough to see something, and small to download."""
+AGREEMENT = 1e-4
+"""Largest difference of a weights format from Keras, standard deviations of the output."""
+
+
+def export_package(
+    model: keras.Model,
+    description: PackageDescription,
+    sample: NDArray,
+    folder: Path,
+    *,
+    tolerance: float = TOLERANCE,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Writes a package that DeepImageJ runs and the zoo accepts; nothing appears until it is complete and checked.
+
+    Args:
+        model: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out) for any y and x, in units of
+            its input's mean and standard deviation (where the description says so).
+        description: what a person says of the model.
+        sample: a real image like those of the training inputs, (y, x, channels), raw intensities.
+        folder: where the package is to stand.
+        tolerance: largest difference of a tile from the whole image, standard deviations of the output.
+        overwrite: replaces a package that stands there.
+        say: told what is being done, and bioimageio.spec's warnings.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: there is something at the folder, it can't be written to, or sample, model and description don't
+            fit each other.
+        CheckFailedError: the network can't be tiled, a weights format answers differently, or the disk is full.
+    """
+    _check_sample(sample, description)
+    _check_target(folder, overwrite)
+    with _appears_whole(folder, overwrite) as partial:
+        _fill(partial, model, description, sample, tolerance, say)
+    return folder
+
+
+def _fill(
+    folder: Path,
+    model: keras.Model,
+    description: PackageDescription,
+    sample: NDArray,
+    tolerance: float,
+    say: Callable[[str], None],
+) -> None:
+    files = PackageFiles()
+    say("Folding the weights into constants")
+    frozen = freeze(model)
+    run = _as_runner(frozen)
+    test_input = _busiest(sample, description.tile)[np.newaxis]
+    test_output = run(_normalised(test_input[0], description)[np.newaxis])
+    _check_answer(model, test_output, description)
+    halo, halo_error = _halo(run, description, sample, tolerance, say)
+
+    save_saved_model(frozen, folder / files.saved_model)
+    save_onnx(frozen, folder / files.onnx)
+    save_keras(model, folder / files.keras)
+    np.save(folder / files.test_input, test_input)
+    np.save(folder / files.test_output, test_output)
+    say("Comparing the weights with Keras")
+    measured = Measured(
+        halo=halo,
+        halo_error=halo_error,
+        tolerance=tolerance,
+        parameters=int(model.count_params()),
+        custom_layers=tuple(custom_layers(model)),
+        formats=_agreement(folder, files, model, description, test_input[0]),
+    )
+    _write_samples(folder, files, run, description, sample, halo)
+    (folder / "restore.ijm").write_text(macro_text(description), encoding="utf-8")
+    (folder / files.card).write_text(card_text(description, measured, files), encoding="utf-8")
+    write_rdf(folder, description, measured, files)
+    for warning in validate_rdf(folder):
+        say(f"bioimageio.spec warns: {warning}")
+    read_package(folder)
+
+
+def _halo(
+    run: Runner,
+    description: PackageDescription,
+    sample: NDArray,
+    tolerance: float,
+    say: Callable[[str], None],
+) -> tuple[int, float]:
+    """Halo in input pixels, and the error that is left with it."""
+    say("Measuring the halo")
+    curve = halo_curve(run, _normalised(sample, description), scale=description.scale, tile=description.tile)
+    halo = curve.halo(tolerance) if description.halo is None else description.halo
+    error = curve.errors[min(halo, len(curve.errors) - 1)]
+    if error > tolerance:
+        raise CheckFailedError(
+            f"With a halo of {halo} pixels a tile differs from the whole image by {error:.1e} of the output's standard "
+            f"deviation (limit {tolerance:.0e}). Leave the halo out, so that it is measured."
+        )
+    say(f"Halo: {halo} pixels (a tile then differs from the whole image by {error:.1e}, limit {tolerance:.0e})")
+    return halo, error
+
+
+def _agreement(
+    folder: Path, files: PackageFiles, model: keras.Model, description: PackageDescription, tile: Float32
+) -> dict[str, float]:
+    """Largest difference of each written format from Keras, on the test tile and on another, odd size."""
+    whole = _normalised(tile, description)[np.newaxis]
+    part = whole[:, : description.tile // 2 + 3, : description.tile // 2 + 8]
+    sources = {
+        "tensorflow_saved_model_bundle": files.saved_model,
+        "onnx": files.onnx,
+        "keras_v3": files.keras,
+    }
+    found = {}
+    for name, file in sources.items():
+        run = runner(name, folder / file, input_id=INPUT_ID, output_id=OUTPUT_ID)
+        errors = [difference(run(image), np.asarray(model(image, training=False)), name) for image in (whole, part)]
+        found[name] = max(errors)
+        if found[name] > AGREEMENT:
+            raise CheckFailedError(
+                f"{name} differs from Keras by {found[name]:.1e} of the output's standard deviation "
+                f"(limit {AGREEMENT:.0e}). The conversion changed the network."
+            )
+    return found
+
+
+def _write_samples(
+    folder: Path,
+    files: PackageFiles,
+    run: Runner,
+    description: PackageDescription,
+    sample: NDArray,
+    halo: int,
+) -> None:
+    image = _busiest(sample, max(SAMPLE_SIZE, description.tile))
+    plan = TilePlan(image.shape[:2], (description.tile, description.tile), halo, description.scale)
+    answer = predict_tiled(_normalised(image, description), run, plan)
+    np.save(folder / "sample_input.npy", image[np.newaxis])
+    np.save(folder / "sample_output.npy", answer[np.newaxis])
+    size = None
+    if description.pixel_size_um is not None:
+        size = PixelSize(description.pixel_size_um, description.pixel_size_um)
+    shown = image if sample.dtype not in (np.uint8, np.uint16) else image.astype(sample.dtype)
+    _write_tiff(folder / files.sample_input, shown, size)
+    _write_tiff(folder / files.sample_output, answer, size and size.divided(description.scale))
+    mean, deviation = _statistics(image, description)
+    restored = answer[..., 0] * deviation[0] + mean[0]
+    write_cover(folder / files.cover, image[..., 0], restored)
+
+
+def _write_tiff(path: Path, pixels: NDArray, size: PixelSize | None) -> None:
+    planes = np.moveaxis(pixels, -1, 0)
+    if len(planes) == 1:
+        write_image(path, Image(planes[0], "YX", size))
+    else:
+        write_image(path, Image(planes, "CYX", size))
+
+
+def _as_runner(frozen: Frozen) -> Runner:
+    import tensorflow as tf
+
+    def run(tiles: Float32) -> Float32:
+        return np.asarray(frozen(tf.constant(tiles, tf.float32))[OUTPUT_ID], np.float32)
+
+    return run
+
+
+def _statistics(image: NDArray, description: PackageDescription) -> tuple[Float32, Float32]:
+    """Mean and (standard deviation + eps) of each channel, as zero_mean_unit_variance computes them."""
+    if not description.normalise:
+        return np.zeros(image.shape[-1], np.float32), np.ones(image.shape[-1], np.float32)
+    mean, deviation = image.mean((0, 1), np.float64), image.std((0, 1), np.float64)
+    return mean.astype(np.float32), (deviation + EPS).astype(np.float32)
+
+
+def _normalised(image: NDArray, description: PackageDescription) -> Float32:
+    mean, deviation = _statistics(image, description)
+    return (image.astype(np.float32) - mean) / deviation
+
+
+def _busiest(sample: NDArray, size: int) -> Float32:
+    """The square (at most size x size) with most structure, as float32: empty corners test and show nothing."""
+    height, width = min(size, sample.shape[0]), min(size, sample.shape[1])
+    tops = range(0, sample.shape[0] - height + 1, max(1, height // 4))
+    lefts = range(0, sample.shape[1] - width + 1, max(1, width // 4))
+    squares = [(sample[y : y + height, x : x + width].std(), y, x) for y in tops for x in lefts]
+    _, y, x = max(squares)
+    return np.ascontiguousarray(sample[y : y + height, x : x + width], np.float32)
+
+
+def _check_sample(sample: NDArray, description: PackageDescription) -> None:
+    channels = len(description.input_channels)
+    if sample.ndim != 3 or sample.shape[-1] != channels:
+        raise UserError(f"The sample must be an image (y, x, {channels}). Received: an array of shape {sample.shape}")
+    if min(sample.shape[:2]) < description.tile:
+        raise UserError(
+            f"The sample must have at least {description.tile} x {description.tile} pixels (the description's tile). "
+            f"Received: {sample.shape[0]} x {sample.shape[1]}"
+        )
+    if not np.isfinite(sample).all():
+        raise UserError("The sample holds pixels that are no finite numbers. Give a real image.")
+    if sample.min() == sample.max():
+        raise UserError(f"The sample is {sample.flat[0]} everywhere, which tests nothing. Give a real image.")
+
+
+def _check_answer(model: keras.Model, answer: Float32, description: PackageDescription) -> None:
+    side = description.scale * description.tile
+    wanted = (1, side, side, len(description.output_channels))
+    if answer.shape != wanted:
+        raise UserError(
+            f"{model.name} answers to a tile of {description.tile} pixels with the shape {answer.shape}; the "
+            f"description's scale and channels say {wanted}."
+        )
+    if not np.isfinite(answer).all() or answer.std() == 0:
+        raise CheckFailedError(
+            f"{model.name} answers with one value everywhere, or with no finite numbers. Train it further."
+        )
+
+
+def _check_target(folder: Path, overwrite: bool) -> None:
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not overwrite:
+        raise UserError(f"There is something at {folder} already. Choose another folder, or give --overwrite.")
+    if not (folder / RDF_NAME).is_file():
+        raise UserError(
+            f"{folder} is no package (it has no {RDF_NAME}), so it is not overwritten. Choose another folder."
+        )
+
+
+@contextmanager
+def _appears_whole(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary sibling of ``folder`` that takes its place at the end, or is removed on any failure."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
+    try:
+        yield partial
+        partial.chmod(0o755)
+        if overwrite and folder.exists():
+            _replace(folder, partial)
+        else:
+            os.replace(partial, folder)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Free some space, or choose another folder." if full else "Choose another folder."
+        raise CheckFailedError(
+            f"The package {folder} could not be written ({error.strerror or error}). {advice}"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    """Puts the new package in the place of the old one, which stays where that fails."""
+    old = partial.with_name(f"{partial.name}.old")
+    os.replace(folder, old)
+    try:
+        os.replace(partial, folder)
+    except OSError:
+        os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

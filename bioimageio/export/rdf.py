@@ -1,0 +1,279 @@
+"""rdf.yaml in the newest format that JDLL reads, checked by bioimageio.spec's own classes.
+
+bioimageio.spec itself writes 0.5.11 and later only, in which ``documentation`` and ``covers`` are maps; JDLL casts them
+to text and dies. So the file is written here as 0.5.10 has it, and bioimageio.spec reads it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.rdf import RDF_NAME
+
+from .description import PackageDescription
+from .weights import INPUT_ID, ONNX_OPSET, OUTPUT_ID
+
+FORMAT_VERSION = "0.5.10"
+EPS = 1e-6
+"""Added to the standard deviation by zero_mean_unit_variance: the default of the format and of JDLL."""
+
+
+class _Quoted(str):
+    """Text that looks like a number, and must never be read as one."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes every value out, without anchors and aliases."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+_Dumper.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'"))
+
+
+@dataclass(frozen=True)
+class PackageFiles:
+    """Names of a package's files, relative to its folder.
+
+    Attributes:
+        saved_model: zipped SavedModel.
+        onnx: ONNX network.
+        keras: Keras's own file.
+        test_input: one tile, (1, tile, tile, channels).
+        test_output: the network's answer to it.
+        sample_input: a larger real image, TIFF.
+        sample_output: the network's tiled answer to it, TIFF.
+        cover: input beside output.
+        card: what people read.
+        attachments: everything else.
+    """
+
+    saved_model: str = "saved_model.zip"
+    onnx: str = "model.onnx"
+    keras: str = "model.keras"
+    test_input: str = "test_input.npy"
+    test_output: str = "test_output.npy"
+    sample_input: str = "sample_input.tif"
+    sample_output: str = "sample_output.tif"
+    cover: str = "cover.png"
+    card: str = "README.md"
+    attachments: tuple[str, ...] = ("restore.ijm", "sample_input.npy", "sample_output.npy")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known only once the network was run.
+
+    Attributes:
+        halo: input pixels on each side of a tile that are context only.
+        halo_error: what a tile then differs from the whole image, standard deviations of the output.
+        tolerance: the limit for it.
+        parameters: number of the network's weights.
+        custom_layers: classes of layers that don't come with Keras.
+        formats: by weights format its largest difference from Keras, standard deviations of the output.
+    """
+
+    halo: int
+    halo_error: float
+    tolerance: float
+    parameters: int
+    custom_layers: tuple[str, ...] = ()
+    formats: Mapping[str, float] = field(default_factory=dict)
+
+
+def write_rdf(folder: Path, description: PackageDescription, measured: Measured, files: PackageFiles) -> None:
+    """Writes rdf.yaml into a folder that holds all other files of the package.
+
+    Args:
+        folder: the package's folder.
+        description: what a person says of the model.
+        measured: what running it told.
+        files: the names of the files.
+    """
+    rdf = _content(folder, description, measured, files)
+    text = yaml.dump(rdf, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    (folder / RDF_NAME).write_text(text, encoding="utf-8")
+
+
+def validate_rdf(folder: Path) -> list[str]:
+    """Reads a written package with bioimageio.spec's own classes, without the network.
+
+    Returns:
+        The warnings, one line each.
+
+    Raises:
+        UserError: bioimageio.spec refuses what the description says; the message names the fields.
+        CheckFailedError: the test tensors don't fit the axes.
+    """
+    from bioimageio.spec import InvalidDescr, ValidationContext, load_description
+    from bioimageio.spec.model.v0_5 import ModelDescr, validate_tensors
+    from bioimageio.spec.utils import load_array
+
+    with ValidationContext(perform_io_checks=False, log_warnings=False):
+        description = load_description(folder / RDF_NAME, format_version="latest", perform_io_checks=False)
+    summary = description.validation_summary
+    if isinstance(description, InvalidDescr) or not isinstance(description, ModelDescr):
+        faults = [f"  {'.'.join(map(str, error.loc))}: {error.msg}" for error in summary.errors]
+        raise UserError("\n".join(["bioimageio.spec refuses the package:", *faults]))
+    tensors = {
+        tensor.id: (tensor, load_array(tensor.test_tensor))
+        for tensor in (*description.inputs, *description.outputs)
+        if tensor.test_tensor is not None
+    }
+    try:
+        validate_tensors(tensors, "test_tensor", pad_inputs="allow", crop_outputs="allow")
+    except ValueError as error:
+        raise CheckFailedError(f"The test tensors don't fit the package: {error}") from error
+    return [f"{'.'.join(map(str, warning.loc))}: {warning.msg}" for warning in summary.warnings]
+
+
+def _content(folder: Path, description: PackageDescription, measured: Measured, files: PackageFiles) -> dict[str, Any]:
+    """The whole rdf.yaml as plain values, in the order in which people read it."""
+
+    def file(name: str) -> dict[str, str]:
+        with (folder / name).open("rb") as stream:
+            return {"source": name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+    authors = [_filled(person) for person in description.authors]
+    rdf: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "type": "model",
+        "name": description.name,
+        "description": description.summary,
+        "version": description.version,
+        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+        "authors": authors,
+    }
+    if description.maintainers:
+        rdf["maintainers"] = [_filled(person) for person in description.maintainers]
+    if description.uploader is not None:
+        rdf["uploader"] = {"email": description.uploader.email, "name": description.uploader.name}
+    return rdf | {
+        "cite": [_filled(citation) for citation in description.cite],
+        "license": description.license,
+        "git_repo": description.git_repo,
+        "tags": description.all_tags,
+        "documentation": files.card,
+        "covers": [files.cover],
+        "attachments": [file(name) for name in files.attachments],
+        "inputs": [_input(description, file(files.test_input), file(files.sample_input))],
+        "outputs": [_output(description, measured.halo, file(files.test_output), file(files.sample_output))],
+        "weights": _weights(authors, measured, files, file),
+        "config": _config(description, measured),
+    }
+
+
+def _input(description: PackageDescription, test: dict[str, str], sample: dict[str, str]) -> dict[str, Any]:
+    # The specification computes in * in_scale / out_scale, JDLL in * out_scale: s * s here and s there satisfy both.
+    square = float(description.scale**2)
+    tensor: dict[str, Any] = {
+        "id": INPUT_ID,
+        "description": "The image as the microscope gives it." if description.normalise else "The image.",
+        "axes": [
+            {"type": "batch"},
+            {"type": "space", "id": "y", "size": description.tile, "scale": square, "concatenable": True},
+            {"type": "space", "id": "x", "size": description.tile, "scale": square, "concatenable": True},
+            {"type": "channel", "channel_names": list(description.input_channels)},
+        ],
+        "data": {"type": "float32"},
+        "test_tensor": test,
+        "sample_tensor": sample,
+    }
+    if description.normalise:
+        kwargs = {"axes": ["y", "x"], "eps": EPS}
+        tensor["preprocessing"] = [{"id": "zero_mean_unit_variance", "kwargs": kwargs}]
+    return tensor
+
+
+def _output(description: PackageDescription, halo: int, test: dict[str, str], sample: dict[str, str]) -> dict[str, Any]:
+    units = "The restored image, in units of the input's mean and standard deviation."
+    context = {"halo": description.scale * halo} if halo else {}  # output pixels; 0 is not allowed
+    space = [
+        {
+            "type": "space",
+            "id": axis,
+            "size": {"tensor_id": INPUT_ID, "axis_id": axis},
+            "scale": float(description.scale),
+            **context,
+        }
+        for axis in "yx"
+    ]
+    channels = {"type": "channel", "channel_names": list(description.output_channels)}
+    return {
+        "id": OUTPUT_ID,
+        "description": units if description.normalise else "The restored image.",
+        "axes": [{"type": "batch"}, *space, channels],
+        "data": {"type": "float32"},
+        "test_tensor": test,
+        "sample_tensor": sample,
+    }
+
+
+def _weights(
+    authors: list[dict[str, Any]],
+    measured: Measured,
+    files: PackageFiles,
+    file: Callable[[str], dict[str, str]],
+) -> dict[str, Any]:
+    import keras
+    import tensorflow as tf
+
+    tensorflow = ".".join(tf.__version__.split("-")[0].split(".")[:3])  # JDLL wants three parts, as text
+    comment = "Weights folded into constants; converted by relumen."
+    original: dict[str, Any] = {
+        **file(files.keras),
+        "authors": authors,
+        "keras_version": _Quoted(keras.__version__),
+        "backend": ["tensorflow", _Quoted(tensorflow)],
+        "comment": "For users of Python; Fiji runs the other two.",
+    }
+    if measured.custom_layers:
+        original["comment"] += f" Import these layers before loading: {', '.join(measured.custom_layers)}."
+    return {
+        "keras_v3": original,
+        "tensorflow_saved_model_bundle": {
+            **file(files.saved_model),
+            "parent": "keras_v3",
+            "tensorflow_version": _Quoted(tensorflow),
+            "comment": comment,
+        },
+        "onnx": {**file(files.onnx), "parent": "keras_v3", "opset_version": ONNX_OPSET, "comment": comment},
+    }
+
+
+def _config(description: PackageDescription, measured: Measured) -> dict[str, Any]:
+    import relumen
+
+    ours: dict[str, Any] = {
+        "version": relumen.__version__,
+        "scale": description.scale,
+        "halo_measured": measured.halo,
+        "halo_error": float(f"{measured.halo_error:.3g}"),
+        "tolerance": measured.tolerance,
+        "tile_exact": True,
+        "agreement": {name: float(f"{error:.3g}") for name, error in measured.formats.items()},
+    }
+    if description.pixel_size_um is not None:
+        ours["pixel_size_um"] = description.pixel_size_um
+    if description.training.data_link is not None:
+        ours["training_data"] = description.training.data_link
+    return {
+        # JDLL finds the model by this name, and fails where it is missing. There is no top-level id: the zoo gives it.
+        # config.deepimagej stays away: it would need allow_tiling, and without it tiling is allowed.
+        "bioimageio": {"nickname": description.nickname, "model_parameter_count": measured.parameters},
+        "relumen": ours,
+    }
+
+
+def _filled(part: BaseModel) -> dict[str, Any]:
+    return part.model_dump(exclude_none=True)
