@@ -44,7 +44,7 @@ def _halves(image: NDArray, restored: NDArray, side: int, scale: int) -> NDArray
     top, left = ((length - side) // 2 for length in image.shape)
     before = image[top : top + side, left : left + side]
     after = restored[scale * top : scale * (top + side), scale * left : scale * (left + side)]
-    low, high = np.percentile(after, _PERCENTILES)
     pair = np.hstack([np.kron(before, np.ones((scale, scale))), after])
+    low, high = np.percentile(pair, _PERCENTILES)
     enlarged = max(1, _SIDE // (side * scale))  # small images are shown with larger pixels
     return np.kron(to_grey(pair, float(low), float(high)), np.ones((enlarged, enlarged), np.uint8))
