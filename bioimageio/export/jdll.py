@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relumen.errors import CheckFailedError
 from relumen.package import Package
 from relumen.rdf import is_number, is_whole, short
-from relumen.runners import from_axes, to_axes
 from relumen.tiling import Float32, Runner, mirrored
+
+from .jdll_processing import as_map, fail, process
 
 _MOST_TILE_PIXELS = 4096 * 4096 * 3
 _MOST_MIRRORS = 3
@@ -84,10 +84,10 @@ class JdllCut:
         places = [(y, x) for y in rows.starts for x in columns.starts]
         for (y, x), answer in zip(places, answers, strict=True):
             if answer.shape[1:3] != (rows.tile, columns.tile):
-                _fail(f"a tile's answer measures {answer.shape[1:3]}, the rdf promises {(rows.tile, columns.tile)}")
+                fail(f"a tile's answer measures {answer.shape[1:3]}, the rdf promises {(rows.tile, columns.tile)}")
             kept = answer[0, rows.before : rows.before + rows.kept, columns.before : columns.before + columns.kept]
             result[y : y + rows.kept, x : x + columns.kept] = kept
-        return _process(self.model.postprocessing, result, self.model.outputs)
+        return process(self.model.postprocessing, result, "".join(self.model.outputs))
 
 
 def jdll_predict(package: Package, image: NDArray, run: Runner) -> Float32:
@@ -118,21 +118,24 @@ def jdll_cut(rdf: dict[str, Any], image: NDArray) -> JdllCut:
     sizes = {"b": 1, "y": image.shape[0], "x": image.shape[1], "c": image.shape[2]}
     tiles = {letter: _tile_size(axis, sizes[letter]) for letter, axis in model.inputs.items()}
     if math.prod(tiles.values()) > _MOST_TILE_PIXELS:
-        _fail(f"a tile of {tiles} is over 50 million pixels, and JDLL does not end. Give the input a fixed size")
+        fail(f"a tile of {tiles} is over 50 million pixels, and JDLL does not end. Give the input a fixed size")
+    for letter, axis in model.inputs.items():
+        if tiles[letter] - 2 * axis.halo <= 0:
+            fail(f"the halo of {axis.halo} leaves nothing of the input tile of {tiles[letter]} along {letter}")
     source = {letter: _grid(axis, tiles[letter], sizes[letter]) for letter, axis in model.inputs.items()}
     target = {}
     for letter, axis in model.outputs.items():
         tile, size = _output_size(axis, model, tiles, sizes)
         if tile - 2 * axis.halo <= 0:
-            _fail(f"the halo of {axis.halo} is larger than the output tile of {tile} along {letter}")
+            fail(f"the halo of {axis.halo} is larger than the output tile of {tile} along {letter}")
         target[letter] = _grid(axis, tile, size)
     for letter in "yx":
         if len(source[letter].starts) != len(target[letter].starts):
-            _fail(
+            fail(
                 f"along {letter} the input is cut into {len(source[letter].starts)} tiles and the output into "
                 f"{len(target[letter].starts)}, because scale and halo do not fit"
             )
-    normalised = _process(model.preprocessing, image.astype(np.float32), model.inputs)
+    normalised = process(model.preprocessing, image.astype(np.float32), "".join(model.inputs))
     rows, columns = source["y"], source["x"]
     cut = []
     for y in rows.starts:
@@ -151,21 +154,21 @@ def read_as_jdll(rdf: dict[str, Any]) -> JdllModel:
     """
     for field in ("format_version", "name", "description", "license", "documentation", "git_repo", "type", "id"):
         if rdf.get(field) is not None and not isinstance(rdf[field], str):
-            _fail(f"{field} is {short(rdf[field])}, not text (ClassCastException)")
+            fail(f"{field} is {short(rdf[field])}, not text (ClassCastException)")
     if not str(rdf.get("format_version")).startswith("0.5"):
-        _fail(f"format_version is {short(rdf.get('format_version'))}, and this reads 0.5")
+        fail(f"format_version is {short(rdf.get('format_version'))}, and this reads 0.5")
     config = rdf.get("config")
-    named = _map(_map(config).get("bioimageio")).get("nickname") or rdf.get("id")
+    named = as_map(as_map(config).get("bioimageio")).get("nickname") or rdf.get("id")
     if not isinstance(named, str) and config is not None:
-        _fail("neither config.bioimageio.nickname nor id is set (NullPointerException)")
+        fail("neither config.bioimageio.nickname nor id is set (NullPointerException)")
     if rdf.get("name") is None:
-        _fail("name is not set (NullPointerException)")
-    ours = _map(config).get("deepimagej")
-    if ours is not None and (_map(ours).get("allow_tiling") is not True or _map(ours).get("pyramidal_model")):
-        _fail("config.deepimagej is there without allow_tiling: true, and every run fails")
-    weights = _map(rdf.get("weights"))
+        fail("name is not set (NullPointerException)")
+    ours = as_map(config).get("deepimagej")
+    if ours is not None and (as_map(ours).get("allow_tiling") is not True or as_map(ours).get("pyramidal_model")):
+        fail("config.deepimagej is there without allow_tiling: true, and every run fails")
+    weights = as_map(rdf.get("weights"))
     if not weights or not all(isinstance(entry, dict) for entry in weights.values() if entry is not None):
-        _fail("weights are not maps by format (ClassCastException)")
+        fail("weights are not maps by format (ClassCastException)")
     source, target = _tensor(rdf, "inputs"), _tensor(rdf, "outputs")
     inputs, outputs = _axes(source, "inputs[0]"), _axes(target, "outputs[0]")
     input_id = str(source.get("id", source.get("name")))
@@ -179,27 +182,28 @@ def read_as_jdll(rdf: dict[str, Any]) -> JdllModel:
 
 
 def _tensor(rdf: dict[str, Any], key: str) -> dict[str, Any]:
-    tensors = [tensor for tensor in rdf.get(key) or [] if isinstance(tensor, dict)]
+    listed = rdf.get(key)
+    tensors = [tensor for tensor in listed if isinstance(tensor, dict)] if isinstance(listed, list) else []
     if len(tensors) != 1:
-        _fail(f"{key} has {len(tensors)} tensors, and DeepImageJ Run takes one")
+        fail(f"{key} has {len(tensors)} tensors, and DeepImageJ Run takes one")
     return tensors[0]
 
 
 def _axes(tensor: dict[str, Any], where: str) -> dict[str, JdllAxis]:
     listed = tensor.get("axes")
     if not isinstance(listed, list):
-        _fail(f"{where}.axes is {short(listed)} (IllegalArgumentException)")
+        fail(f"{where}.axes is {short(listed)} (IllegalArgumentException)")
     axes = {}
     for index, axis in enumerate(listed):
         if not isinstance(axis, dict) or not isinstance(axis.get("type"), str):
-            _fail(f"{where}.axes[{index}] has no type (NullPointerException)")
+            fail(f"{where}.axes[{index}] has no type (NullPointerException)")
         read = _axis(axis, f"{where}.axes[{index}]")
         axes[read.letter] = read
     unknown = set(axes) - set("byxc")
     if unknown or not set("yx") <= set(axes):
-        _fail(f"{where} has the axes {''.join(axes)}; this emulates images with y and x, and b and c where given")
+        fail(f"{where} has the axes {''.join(axes)}; this emulates images with y and x, and b and c where given")
     if where.startswith("inputs") and "c" not in axes:
-        _fail("inputs[0] has no channel axis (ArrayIndexOutOfBoundsException in TileMaker)")
+        fail("inputs[0] has no channel axis (ArrayIndexOutOfBoundsException in TileMaker)")
     return axes
 
 
@@ -207,10 +211,10 @@ def _axis(axis: dict[str, Any], where: str) -> JdllAxis:
     kind, name, size = axis["type"], axis.get("id"), axis.get("size")
     channel = kind == "channel" or name == "channel"
     letter = "b" if kind == "batch" else "c" if channel else str(name)
-    low, step, about = 1, 0, _map(size)
+    low, step, about = 1, 0, as_map(size)
     if is_number(size):
         if not is_whole(size):
-            _fail(f"{where}.size is {size} (ClassCastException)")
+            fail(f"{where}.size is {size} (ClassCastException)")
         low = size
     elif about:
         low = int(about["min"]) if is_number(about.get("min")) else 1
@@ -218,11 +222,11 @@ def _axis(axis: dict[str, Any], where: str) -> JdllAxis:
     if channel:
         names = axis.get("channel_names")
         if not isinstance(names, list):
-            _fail(f"{where} has no channel_names (NullPointerException)")
+            fail(f"{where} has no channel_names (NullPointerException)")
         low = len(names)
     for key in ("scale", "halo"):
         if axis.get(key) is not None and not is_number(axis[key]):
-            _fail(f"{where}.{key} is {short(axis[key])} (ClassCastException)")
+            fail(f"{where}.{key} is {short(axis[key])} (ClassCastException)")
     reference, referred = about.get("tensor_id"), about.get("axis_id")
     return JdllAxis(
         letter=letter,
@@ -245,7 +249,7 @@ def _with_halos(inputs: dict[str, JdllAxis], outputs: dict[str, JdllAxis], input
         letter, halo = axis.letter, float(axis.halo)
         if axis.reference_tensor is not None:
             if axis.reference_tensor != input_id:
-                _fail(f"the output's size refers to {axis.reference_tensor!r}, no input (NullPointerException)")
+                fail(f"the output's size refers to {axis.reference_tensor!r}, no input (NullPointerException)")
             letter, halo = str(axis.reference_axis), (axis.halo + axis.offset) / axis.scale
         if letter not in found or found[letter].halo > halo:
             break
@@ -266,13 +270,11 @@ def _tile_size(axis: JdllAxis, size: int) -> int:
         if tile > _MOST_MIRRORS * size and whole >= axis.low:
             tile = whole
         if (tile - axis.low) % axis.step:
-            _fail(f"a tile of {tile} along {axis.letter} is not {axis.low} + n * {axis.step}")
-        if tile - 2 * axis.halo <= 0:
-            _fail(f"an image of {size} along {axis.letter} is too small for the halo of {axis.halo}")
+            fail(f"a tile of {tile} along {axis.letter} is not {axis.low} + n * {axis.step}")
     if axis.letter == "c" and tile != size:
-        _fail(f"the image has {size} channels and the model takes {tile}")
+        fail(f"the image has {size} channels and the model takes {tile}")
     if _MOST_MIRRORS * size < tile:
-        _fail(
+        fail(
             f"the image has {size} pixels along {axis.letter}, less than a third of the tile of {tile}; "
             f"at least {math.ceil(tile / _MOST_MIRRORS)} are needed"
         )
@@ -284,16 +286,16 @@ def _output_size(axis: JdllAxis, model: JdllModel, tiles: dict[str, int], sizes:
     if axis.reference_tensor is not None:
         letter = axis.reference_axis
         if letter not in tiles:
-            _fail(f"the output's axis {axis.letter} refers to {letter!r}, no axis of the input")
+            fail(f"the output's axis {axis.letter} refers to {letter!r}, no axis of the input")
         grown = 2 * axis.offset
         return int(tiles[letter] * axis.scale + grown), int(sizes[letter] * axis.scale + grown)
     if axis.step:
-        _fail(f"the output's size along {axis.letter} is open and refers to no input ('Model specs too complex')")
+        fail(f"the output's size along {axis.letter} is open and refers to no input ('Model specs too complex')")
     if axis.letter not in tiles or axis.letter == "c":
         return axis.low, axis.low
     size = axis.low * sizes[axis.letter] / tiles[axis.letter]
     if size != int(size):
-        _fail(f"the output's fixed size along {axis.letter} does not fit this image ('Model specs too complex')")
+        fail(f"the output's fixed size along {axis.letter} does not fit this image ('Model specs too complex')")
     return axis.low, int(size)
 
 
@@ -307,75 +309,8 @@ def _grid(axis: JdllAxis, tile: int, size: int) -> JdllGrid:
     return JdllGrid(tile, size, before, kept, starts)
 
 
-def _process(steps: list[dict[str, Any]], image: Float32, axes: dict[str, JdllAxis]) -> Float32:
-    """Applies JDLL's transformations to a whole image (y, x, channels)."""
-    order = "".join(axes)
-    data = to_axes(image[np.newaxis], order).astype(np.float32)
-    for step in steps:
-        name = step.get("name") or step.get("id")
-        kwargs = _map(step.get("kwargs"))
-        if name == "zero_mean_unit_variance":
-            data = _unit_variance(data, kwargs, order)
-        elif name == "fixed_zero_mean_unit_variance":
-            data = _fixed(data, kwargs, order)
-        elif name == "scale_linear":
-            gain, offset = (np.ravel(kwargs.get(key, usual))[0] for key, usual in (("gain", 1.0), ("offset", 0.0)))
-            data = (data.astype(np.float64) * float(gain) + float(offset)).astype(np.float32)
-        elif name == "clip":
-            if kwargs.get("min") is None or kwargs.get("max") is None:
-                _fail("clip lacks a bound (NullPointerException)")
-            data = np.clip(data, float(kwargs["min"]), float(kwargs["max"])).astype(np.float32)
-        elif name == "sigmoid":
-            data = (1 / (1 + np.exp(-data.astype(np.float64)))).astype(np.float32)
-        else:
-            _fail(f"it has no {name!r}, or computes it otherwise than the zoo")
-    return from_axes(data, order)[0]
-
-
-def _unit_variance(data: Float32, kwargs: dict[str, Any], order: str) -> Float32:
-    eps = float(kwargs.get("eps", 1e-6))
-    named = kwargs.get("axes")
-    over = None
-    if named is not None:
-        over = "".join("c" if axis == "channel" else str(axis) for axis in named).lower()
-    each = "" if over is None else "".join(letter for letter in order if letter not in over)
-    if len(each) in (0, len(order)):
-        return _standardised(data, data, eps)
-    # JDLL measures one plane after another, and each time normalises the whole image with it.
-    for place in np.ndindex(*(data.shape[order.index(letter)] for letter in each)):
-        where: list[int | slice] = [slice(None)] * len(order)
-        for letter, index in zip(each, place, strict=True):
-            where[order.index(letter)] = index
-        data = _standardised(data, data[tuple(where)], eps)
-    return data
-
-
-def _standardised(data: Float32, measured: Float32, eps: float) -> Float32:
-    mean = float(np.float32(np.mean(measured, dtype=np.float64)))
-    deviation = float(np.float32(np.std(measured, dtype=np.float64)))
-    return ((data.astype(np.float64) - mean) / (deviation + eps)).astype(np.float32)
-
-
-def _fixed(data: Float32, kwargs: dict[str, Any], order: str) -> Float32:
-    mean, deviation = (np.asarray(kwargs.get(key), np.float64) for key in ("mean", "std"))
-    if mean.shape != deviation.shape or bool(mean.ndim) != (kwargs.get("axis") is not None):
-        _fail("fixed_zero_mean_unit_variance needs mean and std both as numbers, or both as lists with an axis")
-    shape = [1] * len(order)
-    if mean.ndim:
-        shape[order.index("c")] = mean.size
-    return ((data - mean.reshape(shape)) / (deviation.reshape(shape) + 1e-6)).astype(np.float32)
-
-
 def _steps(tensor: dict[str, Any], key: str) -> list[dict[str, Any]]:
     listed = tensor.get(key) or []
     if not isinstance(listed, list) or not all(isinstance(step, dict) for step in listed):
-        _fail(f"{key} is {short(listed)} (ClassCastException)")
+        fail(f"{key} is {short(listed)} (ClassCastException)")
     return [step for step in listed if step.get("id") != "ensure_dtype"]
-
-
-def _map(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _fail(why: str) -> NoReturn:
-    raise CheckFailedError(f"JDLL, and so DeepImageJ, fails: {why}.")

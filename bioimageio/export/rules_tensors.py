@@ -5,6 +5,7 @@ Each was read in JDLL's source: AxisV05, AxisSize, TensorSpecV05, TileCalculator
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -225,7 +226,10 @@ def _arguments(content: Content, name: str, kwargs: object, where: str) -> Itera
 
 
 def _normalisation(content: Content, given: dict[str, Any], where: str) -> Iterator[str]:
-    axes = given.get("axes")
+    axes, eps = given.get("axes"), given.get("eps", 1e-6)
+    written = isinstance(eps, str) and re.fullmatch(r"\d+(\.\d*)?([eE][-+]?\d{1,2})?", eps)
+    if not written and not (is_number(eps) and eps >= 0):
+        yield f"{where}: eps is {short(eps)}. Write a small number, such as eps: 1.0e-6."
     if axes is None:
         return
     known = {"y": "y", "x": "x", "channel": "c", "c": "c"}

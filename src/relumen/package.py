@@ -307,7 +307,7 @@ def _normalisation(tensor: dict[str, Any], channels: int) -> tuple[bool, float, 
     eps = kwargs.get("eps", DEFAULT_EPS)
     try:  # 1e-6 without a decimal point is text in YAML 1.1
         eps = float(eps)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         eps = math.nan
     if not 0 <= eps < 1:
         raise UserError(f"inputs[0].preprocessing: eps should be a small number. Received: {kwargs['eps']!r}")

@@ -60,6 +60,7 @@ MUTATIONS = [
     ({"inputs.0.preprocessing.0.id": "scale_range"}, "processing", "preprocessing[0] is scale_range: JDLL's"),
     ({"inputs.0.preprocessing": "none"}, "processing", "inputs[0].preprocessing is 'none'"),
     ({"inputs.0.preprocessing.0.kwargs.axes": ["batch", "y", "x"]}, "processing", "Write axes: [y, x]"),
+    ({"inputs.0.preprocessing.0.kwargs.eps": None}, "processing", "eps is None"),
     ({"inputs.0.preprocessing.0.kwargs.mode": "fixed"}, "processing", "fails on the argument mode"),
     ({"inputs.0.axes.3.channel_names": ["a", "b"]}, "processing", "once for each channel"),
     ({"outputs.0.postprocessing": [{"id": "softmax"}]}, "processing", "JDLL has no softmax"),
