@@ -1,0 +1,164 @@
+import json
+import shutil
+import socket
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.export import engines, verify
+from relumen.export.verify import verify_package
+
+
+def _change(folder: Path, change) -> None:
+    rdf = yaml.safe_load((folder / "rdf.yaml").read_text())
+    change(rdf)
+    (folder / "rdf.yaml").write_text(yaml.safe_dump(rdf, sort_keys=False))
+
+
+def _failed(report) -> dict[str, str]:
+    return {check.name: check.message for check in report.checks if check.status == "failed"}
+
+
+@pytest.fixture(scope="module")
+def report(hand_made):
+    return verify_package(hand_made)
+
+
+def test_a_good_package_passes_every_check(report):
+    assert _failed(report) == {} and report.ok
+    names = [check.name for check in report.checks]
+    assert sum(name.startswith("bioimageio test, ") for name in names) == 3
+    assert "onnx against tensorflow_saved_model_bundle" in names
+    assert sum(name.startswith("Fiji's tiles, ") for name in names) == 4
+    (tiled,) = [check for check in report.checks if check.name.startswith("tiled against whole")]
+    assert tiled.status == "passed"
+    measured = [check for check in report.checks if check.value is not None]
+    assert len(measured) == 10 and all(0 <= check.value <= check.limit == 1e-4 for check in measured)
+    assert any(check.value > 0 for check in measured)
+
+
+def test_the_report_is_a_table_and_json(report):
+    read = json.loads(report.to_json())
+    assert read["ok"] is True and read["package"] == "Cells x2" and read["tolerance"] == 1e-4
+    assert {"tensorflow", "bioimageio.core", "relumen"} <= set(read["versions"])
+    assert set(read["checks"][0]) == {"name", "status", "message", "value", "limit"}
+    console = Console(width=160, record=True)
+    console.print(report.table())
+    text = console.export_text()
+    assert "rules hold" in text and "Cells x2" in text and "checks passed." in text and "1.0e-04" in text
+
+
+def test_a_zip_is_verified_without_the_network(hand_made, tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(*arguments, **_):
+        asked.append(arguments)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    archive = Path(shutil.make_archive(str(tmp_path / "cells"), "zip", hand_made))
+    seen = []
+    report = verify_package(archive, on_check=seen.append)
+    assert _failed(report) == {} and seen == report.checks
+    assert asked == []
+
+
+def test_a_halo_too_small_is_found(package_copy):
+    def no_halo(rdf):
+        for axis in rdf["outputs"][0]["axes"][1:3]:
+            del axis["halo"]
+
+    _change(package_copy, no_halo)
+    report = verify_package(package_copy)
+    failed = _failed(report)
+    assert not report.ok
+    assert any(name.startswith("tiled against whole") for name in failed)
+    assert not any(name.startswith("rule: ") for name in failed)
+    message = next(message for name, message in failed.items() if name.startswith("tiled"))
+    assert "Measure the halo again" in message and "config.relumen.tolerance" in message
+
+
+def test_a_declared_tolerance_is_used_and_shown(package_copy):
+    def loose(rdf):
+        rdf["config"]["relumen"]["tolerance"] = 50.0
+        for axis in rdf["outputs"][0]["axes"][1:3]:
+            del axis["halo"]
+
+    _change(package_copy, loose)
+    report = verify_package(package_copy)
+    assert report.ok and report.tolerance == 50.0
+    assert {check.limit for check in report.checks if check.limit is not None} == {50.0}
+
+
+def test_weights_that_differ_are_found(package_copy):
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(package_copy / "weights.onnx")
+    largest = max(model.graph.initializer, key=lambda tensor: numpy_helper.to_array(tensor).size)
+    largest.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(largest) * np.float32(1.01), largest.name))
+    onnx.save(model, package_copy / "weights.onnx")
+    failed = _failed(verify_package(package_copy))
+    assert {"rule: checksums", "test output, onnx", "onnx against tensorflow_saved_model_bundle"} <= set(failed)
+    assert "test output, keras_v3" not in failed
+    assert "bioimageio test, onnx" in failed and len(failed["bioimageio test, onnx"]) > 20
+
+
+def test_weights_that_do_not_load_are_found(package_copy):
+    (package_copy / "weights.onnx").write_bytes(b"nothing")
+    failed = _failed(verify_package(package_copy))
+    assert "not an ONNX model" in failed["load onnx"] and "rule: onnx" in failed
+
+
+def test_a_package_that_cannot_be_run_ends_with_its_rules(package_copy):
+    _change(package_copy, lambda rdf: rdf["inputs"][0].update(preprocessing=[{"id": "scale_range"}]))
+    report = verify_package(package_copy)
+    assert not report.ok
+    assert report.checks[-1].name == "package" and "scale_range" in report.checks[-1].message
+    (package_copy / "rdf.yaml").write_text("- nothing")
+    report = verify_package(package_copy)
+    assert [check.name for check in report.checks] == ["rule: rdf", "package"]
+
+
+def test_test_tensors_that_are_missing(package_copy):
+    _change(package_copy, lambda rdf: rdf["inputs"][0].pop("test_tensor"))
+    failed = _failed(verify_package(package_copy))
+    assert "inputs[0].test_tensor should name a file" in failed["test tensors"]
+
+
+def test_nothing_there_and_a_hostile_zip_are_user_errors(tmp_path):
+    with pytest.raises(UserError, match="no package at"):
+        verify_package(tmp_path / "none")
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as zipped:
+        zipped.writestr("../rdf.yaml", "type: model")
+    with pytest.raises(UserError, match="leads out"):
+        verify_package(tmp_path / "evil.zip")
+
+
+def test_engines_that_cannot_be_had_fail_with_the_mend(hand_made, monkeypatch):
+    def refuse(engine, *_, **__):
+        raise UserError(f"{engine}: no Java was found. Install one.")
+
+    monkeypatch.setattr(engines, "run_in_engine", refuse)
+    failed = _failed(verify_package(hand_made, jvm=True))
+    assert len(failed) == len(engines.ENGINES)
+    assert all("Install one." in message for message in failed.values())
+
+
+def test_an_engine_that_answers_otherwise_fails(hand_made, monkeypatch):
+    def slightly_off(engine, weights, inputs, **_):
+        if engine.startswith("onnx"):
+            raise CheckFailedError("the engine crashed")
+        return [each.repeat(2, 1).repeat(2, 2) for each in inputs]
+
+    monkeypatch.setattr(engines, "run_in_engine", slightly_off)
+    monkeypatch.setattr(verify, "SIZES_IN_TILES", (0.4, 1.0, 1.7))
+    failed = _failed(verify_package(hand_made, jvm=True))
+    assert sum(name.startswith("tf-java") for name in failed) == 2 * 4
+    assert [message for name, message in failed.items() if name.startswith("onnx")] == ["the engine crashed"]
