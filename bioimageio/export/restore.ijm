@@ -41,7 +41,7 @@ interval = Stack.getFrameInterval();
 checkImage();
 warnOfPixelSize();
 
-folder = getDirectory("temp") + "relumen_" + getTime();
+folder = getDirectory("temp") + "relumen_" + d2s(getTime(), 0);
 File.makeDirectory(folder);
 File.makeDirectory(folder + "/out");
 planes = slices * frames;
@@ -126,8 +126,10 @@ function restorePlane(plane) {
 	}
 	run("32-bit");
 	getRawStatistics(pixels, mean, min, max, deviation);
-	if (isNaN(mean) || isNaN(deviation) || pixels < width * height)
+	if (isNaN(mean) || isNaN(deviation) || pixels < width * height) {
+		removeFolder();
 		exit("The image holds pixels that are no finite numbers. Use Process > Noise > Remove NaNs... first.");
+	}
 	deviation = deviation * sqrt((pixels - 1) / pixels) + EPS;   // ImageJ divides by n - 1, DeepImageJ by n
 	saveAs("Tiff", folder + "/plane.tif");
 	close();
