@@ -31,9 +31,7 @@ def test_unpacks_files_and_folders_and_leaves_inner_zips(tmp_path):
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as zipped:
         zipped.writestr("saved_model.pb", b"graph")
-    archive = _zip(
-        tmp_path / "a.zip", {"rdf.yaml": b"x: 1", "sub/": b"", "sub/weights.zip": inner.getvalue()}
-    )
+    archive = _zip(tmp_path / "a.zip", {"rdf.yaml": b"x: 1", "sub/": b"", "sub/weights.zip": inner.getvalue()})
     unpack(archive, tmp_path / "target")
     found = {path.relative_to(tmp_path / "target").as_posix() for path in (tmp_path / "target").rglob("*")}
     assert found == {"rdf.yaml", "sub", "sub/weights.zip"}
@@ -108,9 +106,7 @@ def test_counts_what_is_read_not_what_headers_promise(tmp_path):
     central = content.index(b"PK\x01\x02")
     struct.pack_into("<I", content, central + 24, 10)  # claims to unpack to ten bytes
     archive.write_bytes(content)
-    _refused(
-        archive, tmp_path, "not a zip that can be unpacked|do not explain", Limits(free_bytes=1000, ratio=1)
-    )
+    _refused(archive, tmp_path, "not a zip that can be unpacked|do not explain", Limits(free_bytes=1000, ratio=1))
 
 
 def test_refuses_too_many_members(tmp_path):

@@ -27,9 +27,7 @@ def _rdf() -> dict:
                     {"type": "space", "id": "x", "size": 128, "scale": 4.0},
                     {"type": "channel", "id": "channel", "channel_names": ["dna"]},
                 ],
-                "preprocessing": [
-                    {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"], "eps": 1e-6}}
-                ],
+                "preprocessing": [{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"], "eps": 1e-6}}],
             }
         ],
         "outputs": [
@@ -205,9 +203,7 @@ def test_a_broken_rdf_is_told_by_its_field(tmp_path, change, words):
 ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
 )
-MERGES = "a0: &a0 {k: v}\n" + "".join(
-    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 12)
-)
+MERGES = "a0: &a0 {k: v}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 12))
 NOT_YAML = {
     "tabs": "a:\n\t- b",
     "half a list": "inputs: [",

@@ -65,9 +65,7 @@ def unpack(archive: Path, target: Path, limits: Limits | None = None) -> None:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, UserError | CheckFailedError):
             raise
-        raise UserError(
-            f"{archive} is not a zip that can be unpacked: {error}. Download or make it again."
-        ) from error
+        raise UserError(f"{archive} is not a zip that can be unpacked: {error}. Download or make it again.") from error
     except OSError as error:
         if not archive.is_file():
             raise UserError(f"There is no zip file at {archive}.") from error

@@ -31,9 +31,7 @@ def package_runner(package: Package, weights_format: str | None = None) -> Runne
     """
     chosen = weights_format or next(iter(package.weights))
     if chosen not in package.weights:
-        raise UserError(
-            f"{package.name} has no weights of format {chosen!r}. It has: {', '.join(package.weights)}"
-        )
+        raise UserError(f"{package.name} has no weights of format {chosen!r}. It has: {', '.join(package.weights)}")
     return runner(
         chosen,
         package.weights[chosen],
@@ -118,15 +116,11 @@ def _load_saved_model(folder: Path, weights: Path) -> Any:  # noqa: ANN401  Tens
     import tensorflow as tf
 
     if not (folder / "saved_model.pb").is_file():
-        raise UserError(
-            f"{weights} has no saved_model.pb at its root. Zip the SavedModel's content, not its folder."
-        )
+        raise UserError(f"{weights} has no saved_model.pb at its root. Zip the SavedModel's content, not its folder.")
     try:
         return tf.saved_model.load(str(folder))
     except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
-        raise UserError(
-            f"{weights} is not a SavedModel that TensorFlow {tf.__version__} can load: {error}"
-        ) from error
+        raise UserError(f"{weights} is not a SavedModel that TensorFlow {tf.__version__} can load: {error}") from error
 
 
 def _onnx(weights: Path, input_id: str, output_id: str) -> Runner:
@@ -161,9 +155,7 @@ def _keras(weights: Path, input_id: str, output_id: str) -> Runner:
     try:
         model: Any = keras.saving.load_model(weights, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{weights} is not a model that Keras {keras.__version__} can load: {error}"
-        ) from error
+        raise UserError(f"{weights} is not a model that Keras {keras.__version__} can load: {error}") from error
 
     def run(tiles: Float32) -> Float32:
         answer = model(np.asarray(tiles, np.float32), training=False)
@@ -201,8 +193,7 @@ def to_axes(array: NDArray, axes: str) -> NDArray:
         if letter not in axes:
             if array.shape[position] != 1:
                 raise UserError(
-                    f"This network has no {letter!r} axis and takes one at a time. "
-                    f"Received: shape={array.shape}"
+                    f"This network has no {letter!r} axis and takes one at a time. Received: shape={array.shape}"
                 )
             array = np.squeeze(array, position)
     kept = [letter for letter in "byxc" if letter in axes]
