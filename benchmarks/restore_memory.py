@@ -1,0 +1,135 @@
+"""Shows that `relumen restore` needs hardly more memory for a large image than for a small one.
+
+A tiny 2x network is exported as a package and run on made uint16 images; each restoration is a process of its
+own, and its peak resident memory is what the kernel counted for it, pages of mapped files (the input image)
+among it, which the kernel takes back at need. The network is tiny since a large one
+takes hours on a CPU; its own memory depends on the tile, not on the image.
+
+    python benchmarks/restore_memory.py > benchmarks/restore_memory.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+GIB = 1 << 30
+ROWS_AT_ONCE = 256
+
+PACKAGE = """
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from relumen.data import image_path
+from relumen.export.description import PackageDescription
+from relumen.export.exporter import export_package
+from relumen.images import read_image
+
+keras.utils.set_random_seed(0)
+model = keras.Sequential([
+    keras.Input((None, None, 1)),
+    keras.layers.Conv2D(8, 3, padding="same", activation="relu"),
+    keras.layers.UpSampling2D(2),
+    keras.layers.Conv2D(1, 3, padding="same"),
+])
+description = PackageDescription.checked({
+    "name": "memory benchmark",
+    "summary": "An untrained network of two layers.",
+    "scale": 2,
+    "authors": [{"name": "relumen developers"}],
+    "cite": [{"text": "none", "url": "https://github.com/relumen/relumen"}],
+    "training": {"data": "none", "command": "none"},
+})
+sample = np.asarray(read_image(image_path("kc167/01_POS218_F.tif")).pixels, np.float32)[..., None]
+export_package(model, description, sample, Path(sys.argv[1]))
+"""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One restoration: image side in pixels, peak resident bytes, seconds, bytes written."""
+
+    side: int
+    peak: int
+    seconds: float
+    written: int
+
+
+def main() -> None:
+    """Measures, and prints a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sides", type=int, nargs="+", default=[512, 2048, 8192], help="image sides in pixels")
+    sides = parser.parse_args().sides
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        subprocess.run([sys.executable, "-c", PACKAGE, str(folder / "package")], check=True, stdout=sys.stderr)
+        measurements = [measure(folder, side) for side in sides]
+    print(report(measurements))
+
+
+def measure(folder: Path, side: int) -> Measurement:
+    """Restores a made image of side x side pixels in a process of its own."""
+    image, result = folder / f"{side}.tif", folder / f"{side}-restored.tif"
+    make_image(image, side)
+    command = [str(Path(sys.executable).with_name("relumen")), "restore", str(image)]
+    start = time.monotonic()
+    # This process stays small: the kernel counts a child's peak from before it becomes another program.
+    process = subprocess.Popen([*command, "--model", str(folder / "package"), "-o", str(result)], stdout=sys.stderr)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"relumen restore failed on {side} x {side} (exit code {process.returncode}).")
+    seconds, written = time.monotonic() - start, result.stat().st_size
+    image.unlink()
+    result.unlink()
+    return Measurement(side, usage.ru_maxrss * 1024, seconds, written)
+
+
+def make_image(path: Path, side: int) -> None:
+    """Writes a uint16 TIFF of waves and noise, a band of rows at a time."""
+    import numpy as np
+    import tifffile
+
+    random = np.random.default_rng(0)
+    pixels = tifffile.memmap(path, shape=(side, side), dtype=np.uint16)
+    waves = np.sin(np.arange(side) / 7)
+    for top in range(0, side, ROWS_AT_ONCE):
+        rows = np.arange(top, min(top + ROWS_AT_ONCE, side))
+        expected = 400 + 300 * np.sin(rows / 11)[:, None] * waves
+        pixels[rows] = random.poisson(expected)
+    pixels.flush()
+
+
+def report(measurements: list[Measurement]) -> str:
+    """The table with what it was measured on."""
+    from relumen.device import total_memory, usable_cores
+
+    lines = [
+        "# Peak memory of `relumen restore`",
+        "",
+        "Made by `python benchmarks/restore_memory.py`: a 2x network of two layers, uint16 images, float32 results;",
+        f"{usable_cores()} cores, {total_memory() / GIB:.1f} GiB memory. Pages of the mapped input file count as memory.",
+        "",
+        "| image | result, GiB | peak memory, GiB | above the smallest, GiB | seconds |",
+        "|---|---|---|---|---|",
+    ]
+    least = min(each.peak for each in measurements)
+    lines += [
+        f"| {each.side} x {each.side} | {each.written / GIB:.3f} | {each.peak / GIB:.2f} "
+        f"| {(each.peak - least) / GIB:.2f} | {each.seconds:.0f} |"
+        for each in measurements
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
