@@ -117,7 +117,7 @@ def report(measurements: list[Measurement]) -> str:
         "# Peak memory of `relumen restore`",
         "",
         "Made by `python benchmarks/restore_memory.py`: a 2x network of two layers, uint16 images, float32 results;",
-        f"{usable_cores()} cores, {total_memory() / GIB:.1f} GiB memory. Pages of the mapped input file count as memory.",
+        f"{usable_cores()} cores, {total_memory() / GIB:.1f} GiB memory. Pages of the mapped input file are counted.",
         "",
         "| image | result, GiB | peak memory, GiB | above the smallest, GiB | seconds |",
         "|---|---|---|---|---|",
