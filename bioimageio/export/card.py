@@ -32,12 +32,15 @@ def card_text(description: PackageDescription, measured: Measured, files: Packag
 
 
 def _network(description: PackageDescription, measured: Measured) -> str:
-    channels = ", ".join(description.input_channels)
+    count = len(description.input_channels)
+    channels = f"one channel ({description.input_channels[0]})"
+    if count > 1:
+        channels = f"{count} channels ({', '.join(description.input_channels)})"
     lines = [
         "## What it takes and gives",
         "",
-        f"- Input: {len(description.input_channels)} channel(s) ({channels}), two-dimensional, of any size and any "
-        "intensity range. Stacks and time series are restored plane by plane.",
+        f"- Input: {channels}, two-dimensional, of any size and any intensity range. "
+        "Stacks and time series are restored plane by plane.",
         f"- Output: {description.scale} times as many pixels along y and x, 32 bit.",
     ]
     if description.pixel_size_um is not None:
@@ -71,7 +74,7 @@ def _limitations(description: PackageDescription) -> str:
 
 
 def _fiji(description: PackageDescription, files: PackageFiles) -> str:
-    macro = files.attachments[0]
+    macro = files.macro
     name = description.nickname
     smallest = -(-description.tile // 3)
     return f"""## In Fiji
@@ -138,7 +141,13 @@ def _validation(description: PackageDescription, measured: Measured) -> str:
         columns=("Weights", "Difference"),
         rows=tuple((name, f"{error:.1e}") for name, error in measured.formats.items()),
     )
-    lines += _markdown(formats)
+    tiles = Table(
+        caption="Largest difference of a tile from the whole image, in standard deviations of the output, by the halo "
+        f"(the package uses {measured.halo}).",
+        columns=("Halo (input pixels)", "Difference"),
+        rows=tuple((halo, f"{error:.1e}") for halo, error in measured.halo_curve),
+    )
+    lines += [*_markdown(formats), "", *_markdown(tiles)]
     return "\n".join(lines)
 
 

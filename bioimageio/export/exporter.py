@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.halo import TOLERANCE, halo_curve
+from relumen.halo import TOLERANCE, HaloCurve, halo_curve
 from relumen.images import Image, PixelSize, write_image
 from relumen.package import read_package
-from relumen.rdf import RDF_NAME
 from relumen.runners import runner
 from relumen.tiling import Runner, TilePlan, predict_tiled
 
@@ -27,6 +21,7 @@ from .cover import write_cover
 from .description import PackageDescription
 from .macro import macro_text
 from .rdf import EPS, Measured, PackageFiles, validate_rdf, write_rdf
+from .target import appears_whole, check_target
 from .weights import (
     INPUT_ID,
     OUTPUT_ID,
@@ -80,8 +75,8 @@ def export_package(
         CheckFailedError: the network can't be tiled, a weights format answers differently, or the disk is full.
     """
     _check_sample(sample, description)
-    _check_target(folder, overwrite)
-    with _appears_whole(folder, overwrite) as partial:
+    check_target(folder, overwrite)
+    with appears_whole(folder, overwrite) as partial:
         _fill(partial, model, description, sample, tolerance, say)
     return folder
 
@@ -101,7 +96,10 @@ def _fill(
     test_input = _busiest(sample, description.tile)[np.newaxis]
     test_output = run(_normalised(test_input[0], description)[np.newaxis])
     _check_answer(model, test_output, description)
-    halo, halo_error = _halo(run, description, sample, tolerance, say)
+    say("Measuring the halo")
+    curve = halo_curve(run, _normalised(sample, description), scale=description.scale, tile=description.tile)
+    halo = _halo(curve, description, tolerance)
+    say(f"Halo: {halo} pixels (limit {tolerance:.0e}, a tile then differs by {_error_at(curve, halo):.1e})")
 
     save_saved_model(frozen, folder / files.saved_model)
     save_onnx(frozen, folder / files.onnx)
@@ -111,14 +109,15 @@ def _fill(
     say("Comparing the weights with Keras")
     measured = Measured(
         halo=halo,
-        halo_error=halo_error,
+        halo_error=_error_at(curve, halo),
+        halo_curve=tuple((at, curve.errors[at]) for at in range(0, min(halo, len(curve.errors) - 1) + 1, 4)),
         tolerance=tolerance,
         parameters=int(model.count_params()),
         custom_layers=tuple(custom_layers(model)),
         formats=_agreement(folder, files, model, description, test_input[0]),
     )
     _write_samples(folder, files, run, description, sample, halo)
-    (folder / "restore.ijm").write_text(macro_text(description), encoding="utf-8")
+    (folder / files.macro).write_text(macro_text(description), encoding="utf-8")
     (folder / files.card).write_text(card_text(description, measured, files), encoding="utf-8")
     write_rdf(folder, description, measured, files)
     for warning in validate_rdf(folder):
@@ -126,25 +125,21 @@ def _fill(
     read_package(folder)
 
 
-def _halo(
-    run: Runner,
-    description: PackageDescription,
-    sample: NDArray,
-    tolerance: float,
-    say: Callable[[str], None],
-) -> tuple[int, float]:
-    """Halo in input pixels, and the error that is left with it."""
-    say("Measuring the halo")
-    curve = halo_curve(run, _normalised(sample, description), scale=description.scale, tile=description.tile)
-    halo = curve.halo(tolerance) if description.halo is None else description.halo
-    error = curve.errors[min(halo, len(curve.errors) - 1)]
+def _halo(curve: HaloCurve, description: PackageDescription, tolerance: float) -> int:
+    """The halo in input pixels: as measured, or as the description says where that is enough."""
+    if description.halo is None:
+        return curve.halo(tolerance)
+    error = _error_at(curve, description.halo)
     if error > tolerance:
         raise CheckFailedError(
-            f"With a halo of {halo} pixels a tile differs from the whole image by {error:.1e} of the output's standard "
-            f"deviation (limit {tolerance:.0e}). Leave the halo out, so that it is measured."
+            f"With a halo of {description.halo} pixels a tile differs from the whole image by {error:.1e} of the "
+            f"output's standard deviation (limit {tolerance:.0e}). Leave the halo out, so that it is measured."
         )
-    say(f"Halo: {halo} pixels (a tile then differs from the whole image by {error:.1e}, limit {tolerance:.0e})")
-    return halo, error
+    return description.halo
+
+
+def _error_at(curve: HaloCurve, halo: int) -> float:
+    return curve.errors[min(halo, len(curve.errors) - 1)]
 
 
 def _agreement(
@@ -182,8 +177,8 @@ def _write_samples(
     image = _busiest(sample, max(SAMPLE_SIZE, description.tile))
     plan = TilePlan(image.shape[:2], (description.tile, description.tile), halo, description.scale)
     answer = predict_tiled(_normalised(image, description), run, plan)
-    np.save(folder / "sample_input.npy", image[np.newaxis])
-    np.save(folder / "sample_output.npy", answer[np.newaxis])
+    np.save(folder / files.sample_input_array, image[np.newaxis])
+    np.save(folder / files.sample_output_array, answer[np.newaxis])
     size = None
     if description.pixel_size_um is not None:
         size = PixelSize(description.pixel_size_um, description.pixel_size_um)
@@ -262,51 +257,3 @@ def _check_answer(model: keras.Model, answer: Float32, description: PackageDescr
         raise CheckFailedError(
             f"{model.name} answers with one value everywhere, or with no finite numbers. Train it further."
         )
-
-
-def _check_target(folder: Path, overwrite: bool) -> None:
-    if not folder.exists() and not folder.is_symlink():
-        return
-    if not overwrite:
-        raise UserError(f"There is something at {folder} already. Choose another folder, or give --overwrite.")
-    if not (folder / RDF_NAME).is_file():
-        raise UserError(
-            f"{folder} is no package (it has no {RDF_NAME}), so it is not overwritten. Choose another folder."
-        )
-
-
-@contextmanager
-def _appears_whole(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary sibling of ``folder`` that takes its place at the end, or is removed on any failure."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent))
-    except OSError as error:
-        raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
-    try:
-        yield partial
-        partial.chmod(0o755)
-        if overwrite and folder.exists():
-            _replace(folder, partial)
-        else:
-            os.replace(partial, folder)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "Free some space, or choose another folder." if full else "Choose another folder."
-        raise CheckFailedError(
-            f"The package {folder} could not be written ({error.strerror or error}). {advice}"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    """Puts the new package in the place of the old one, which stays where that fails."""
-    old = partial.with_name(f"{partial.name}.old")
-    os.replace(folder, old)
-    try:
-        os.replace(partial, folder)
-    except OSError:
-        os.replace(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -55,7 +55,9 @@ class PackageFiles:
         sample_output: the network's tiled answer to it, TIFF.
         cover: input beside output.
         card: what people read.
-        attachments: everything else.
+        macro: the ready macro for Fiji.
+        sample_input_array: the sample as an array with all axes.
+        sample_output_array: the answer to it.
     """
 
     saved_model: str = "saved_model.zip"
@@ -67,7 +69,14 @@ class PackageFiles:
     sample_output: str = "sample_output.tif"
     cover: str = "cover.png"
     card: str = "README.md"
-    attachments: tuple[str, ...] = ("restore.ijm", "sample_input.npy", "sample_output.npy")
+    macro: str = "restore.ijm"
+    sample_input_array: str = "sample_input.npy"
+    sample_output_array: str = "sample_output.npy"
+
+    @property
+    def attachments(self) -> tuple[str, ...]:
+        """What has no field of its own in rdf.yaml."""
+        return self.macro, self.sample_input_array, self.sample_output_array
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ class Measured:
     Attributes:
         halo: input pixels on each side of a tile that are context only.
         halo_error: what a tile then differs from the whole image, standard deviations of the output.
+        halo_curve: the same for smaller halos, as (halo, error).
         tolerance: the limit for it.
         parameters: number of the network's weights.
         custom_layers: classes of layers that don't come with Keras.
@@ -85,6 +95,7 @@ class Measured:
 
     halo: int
     halo_error: float
+    halo_curve: tuple[tuple[int, float], ...]
     tolerance: float
     parameters: int
     custom_layers: tuple[str, ...] = ()

@@ -163,9 +163,14 @@ def save_keras(model: keras.Model, path: Path) -> None:
 
 def custom_layers(model: keras.Model) -> list[str]:
     """Names of the layers' classes that do not come with Keras, so that loading the .keras file needs their code."""
-    layers = model._flatten_layers(include_self=False)  # there is no public walk into nested models
-    names = {f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in layers}
+    names = {f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in _layers(model)}
     return sorted(name for name in names if not name.startswith("keras."))
+
+
+def _layers(model: Any) -> Iterator[Any]:  # noqa: ANN401  a Keras model or layer
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        yield from _layers(layer)
 
 
 def difference(answer: NDArray, reference: NDArray, what: str) -> float:
