@@ -61,9 +61,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, cells: np.ndarray) -> Pat
 @pytest.fixture(scope="session")
 def small_package(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     """The package of the tiny run; to be read only."""
-    from relumen.export.from_run import export_run
+    from relumen.export.from_run import Credits, export_run
 
-    return export_run(tiny_run, tmp_path_factory.mktemp("packages") / "tiny")
+    credits = Credits(("A. Biologist", "B. Engineer"), "abiologist", "a@example.org", "https://example.org/images")
+    return export_run(tiny_run, tmp_path_factory.mktemp("packages") / "tiny", credits=credits)
 
 
 def write_images(folder: Path, cells: np.ndarray) -> Path:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relumen.errors import UserError
 from relumen.images import read_image
 from relumen.run import About, RunFolder
+from relumen.tiling import mirrored
 
-from .description import Citation, PackageDescription, Person, Table, Training
+from .description import Citation, PackageDescription, Table
 
 _ESRGAN_PAPERS = (
     Citation(
@@ -27,12 +29,32 @@ _ESRGAN_PAPERS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Credits:
+    """Who made a model and on what, as far as a run can't know it; the zoo wants all of it.
+
+    Attributes:
+        authors: names of people.
+        github_user: GitHub name of the first author, who then counts as the model's maintainer.
+        email: of the first author, who then counts as its uploader.
+        data_link: where the training images can be had.
+    """
+
+    authors: tuple[str, ...] = ("anonymous",)
+    github_user: str | None = None
+    email: str | None = None
+    data_link: str | None = None
+
+
+_NOBODY = Credits()
+
+
 def export_run(
     run_folder: Path,
     folder: Path,
     *,
     name: str | None = None,
-    authors: Sequence[str] | None = None,
+    credits: Credits = _NOBODY,
     overwrite: bool = False,
 ) -> Path:
     """Exports a run as a bioimage.io package.
@@ -41,7 +63,7 @@ def export_run(
         run_folder: a run that has come to a checkpoint at least.
         folder: the package folder to make.
         name: the model's name; the run's where it is None.
-        authors: names of people; "the relumen developers" where there is none.
+        credits: people and data.
         overwrite: whether a package that is there may be replaced.
 
     Returns:
@@ -61,16 +83,20 @@ def export_run(
         network = keras.models.load_model(run.model_file)
     except (OSError, ValueError) as error:
         raise UserError(f"{run.model_file} can't be read ({error}). Train again, or resume the run.") from error
-    description = describe(about, name or f"relumen {run.path.resolve().name}", authors or ["relumen developers"])
-    return export_package(network, description, sample[..., np.newaxis], folder, overwrite=overwrite)
+    description = describe(about, name or f"relumen {run.path.resolve().name}", credits)
+    sample = _as_large_as(sample, description.tile)[..., np.newaxis]
+    return export_package(network, description, sample, folder, overwrite=overwrite)
 
 
-def describe(about: About, name: str, authors: Sequence[str]) -> PackageDescription:
+def describe(about: About, name: str, credits: Credits) -> PackageDescription:
     """What a run knows of its network, as a description for the package.
 
     Raises:
         UserError: a name that the zoo doesn't allow.
     """
+    first, *others = credits.authors
+    authors = [{"name": first, "github_user": credits.github_user, "email": credits.email}]
+    authors += [{"name": other} for other in others]
     details = [] if about.degradation is None else [f"Inputs were made by a stated degradation: {about.degradation}."]
     details.append(f"{about.steps} steps{'' if about.finished else '; the training was stopped before its end'}.")
     return PackageDescription.checked(
@@ -80,17 +106,20 @@ def describe(about: About, name: str, authors: Sequence[str]) -> PackageDescript
             "scale": about.scale,
             "halo": about.halo,
             "pixel_size_um": about.pixel_size_um,
-            "authors": [Person(name=author) for author in authors],
+            "authors": authors,
+            "maintainers": authors[:1] if credits.github_user else [],
+            "uploader": authors[0] if credits.email else None,
             "cite": _ESRGAN_PAPERS,
             "tags": ["esrgan", "denoising", "fluorescence-light-microscopy"],
-            "training": Training(
-                data=about.data,
-                command=about.command,
-                duration=_duration(about.seconds),
-                machine=about.machine,
-                software=about.software,
-                details=tuple(details),
-            ),
+            "training": {
+                "data": about.data,
+                "data_link": credits.data_link,
+                "command": about.command,
+                "duration": _duration(about.seconds),
+                "machine": about.machine,
+                "software": about.software,
+                "details": details,
+            },
             "validation": _validation(about),
             "limitations": _limitations(about),
         }
@@ -132,6 +161,12 @@ def _limitations(about: About) -> tuple[str, ...]:
     if not about.finished:
         limits.append("The training was stopped before its end.")
     return tuple(limits)
+
+
+def _as_large_as(image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+    """An image (y, x) mirrored onward where it is smaller than a tile."""
+    rows, columns = (mirrored(np.arange(max(size, tile)), size) for size in image.shape)
+    return image[np.ix_(rows, columns)]
 
 
 def _duration(seconds: float) -> str:

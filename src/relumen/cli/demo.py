@@ -22,6 +22,7 @@ HELD_OUT_FIELD = "translocation/A-12"
 FIELDS = ("translocation/Channel_1-12-A-12-00.tif", "translocation/Channel_2-12-A-12-00.tif")
 PHOTONS = (500.0, 80.0, 25.0)
 """The three noise levels: photons at the image's brightest."""
+DATA_LINK = "https://github.com/relumen/relumen/tree/main/data"
 NEEDED_GAIN = 1.0
 """dB above the best of bicubic, Gaussian and non-local means denoising, at every noise level."""
 
@@ -37,7 +38,7 @@ def demo(
     Example: relumen demo
     """
     from relumen.device import describe_device
-    from relumen.export.from_run import export_run
+    from relumen.export.from_run import Credits, export_run
     from relumen.run import RunFolder
 
     machine = describe_device()
@@ -49,7 +50,8 @@ def demo(
     say("\n1/5 Train on shipped fluorescence images, degraded by a stated model")
     _train(run, output / "images", machine)
     say("\n2/5 Export as a bioimage.io package")
-    export_run(run, package, overwrite=True)
+    credits = Credits(("relumen developers",), "relumen", "demo@example.org", DATA_LINK)
+    export_run(run, package, credits=credits, overwrite=True)
     say(f"Package: {package}")
     say("\n3/5 Verify, in the engines that Fiji uses too")
     _verify(package, output / "verify.json")

@@ -17,16 +17,22 @@ def export(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model. [default: from the run]")] = None,
     author: Annotated[list[str] | None, typer.Option(help="Author; give it again for each.")] = None,
+    github_user: Annotated[
+        str | None, typer.Option(help="GitHub name of the first author, whom the zoo asks about the model.")
+    ] = None,
+    email: Annotated[str | None, typer.Option(help="Address of the first author, who uploads it to the zoo.")] = None,
+    data_link: Annotated[str | None, typer.Option(help="Where the training images can be had, https://...")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is there.")] = False,
 ) -> None:
     """Exports a run as a bioimage.io package that DeepImageJ runs in Fiji.
 
-    Example: relumen export runs/nuclei -o packages/nuclei
+    Example: relumen export runs/nuclei --author "A. Biologist" --github-user abiologist --email a@b.org
     """
     from relumen.device import describe_device
-    from relumen.export.from_run import export_run
+    from relumen.export.from_run import Credits, export_run
 
     say(describe_device())
     folder = output or Path("packages") / run.resolve().name
-    export_run(run, folder, name=name, authors=author, overwrite=overwrite)
+    credits = Credits(tuple(author or Credits.authors), github_user, email, data_link)
+    export_run(run, folder, name=name, credits=credits, overwrite=overwrite)
     say(f"Package: {folder}. Next: relumen verify {folder}")

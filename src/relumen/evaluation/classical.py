@@ -17,7 +17,7 @@ from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]
 GAUSSIAN_SIGMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 1.8, 2.1)
-NON_LOCAL_STRENGTHS = (0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.4)
+NON_LOCAL_STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 
 
 @dataclass(frozen=True)
