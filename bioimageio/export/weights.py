@@ -29,7 +29,7 @@ ONNX_OPSET = 15
 """From opset 16 on, tf2onnx 1.17 gives rank 5 for a convolution after a convolution."""
 NEWEST_IR = 8
 """The newest file version that ONNX Runtime 1.13 reads."""
-_ZIP_TIME = (2000, 1, 1, 0, 0, 0)  # equal graphs make equal zips
+_ZIP_TIME = (2000, 1, 1, 0, 0, 0)  # so that equal graphs make equal zips
 _SAVED_MODEL_FILE = "saved_model.pb"
 
 Frozen = Callable[..., Any]
