@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from relumen.errors import UserError
-from relumen.runners import from_axes, runner, to_axes
+from relumen.package import open_package
+from relumen.runners import from_axes, package_runner, runner, to_axes
 
 NAMES = {"input_id": "input", "output_id": "output"}
 
@@ -119,3 +120,18 @@ def test_a_channel_first_network_is_called_channel_last(tmp_path):
     np.testing.assert_array_equal(run(tiles), np.maximum(tiles, 0))
     with pytest.raises(UserError, match="takes one at a time"):
         to_axes(tiles, "byx")
+
+
+def test_exhausted_memory_is_pythons_own_error(small_package, monkeypatch):
+    """So that `relumen restore` can go on with smaller tiles, whichever engine it is."""
+    import tensorflow as tf
+
+    with open_package(small_package) as package:
+        run = package_runner(package, "keras_v3")
+
+        def exhausted(*_, **__):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+        monkeypatch.setattr(tf, "constant", exhausted)
+        with pytest.raises(MemoryError, match="OOM"):
+            run(np.zeros((1, 8, 8, 1), np.float32))

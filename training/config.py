@@ -106,20 +106,14 @@ class ESRGANConfig(_Frozen):
         "none",
         description="Network of the perceptual loss. 'vgg19' needs ImageNet weights, see features_weights.",
     )
-    features_weights: str = Field(
-        "imagenet", description="'imagenet' (downloaded by Keras) or a local .h5 file."
-    )
+    features_weights: str = Field("imagenet", description="'imagenet' (downloaded by Keras) or a local .h5 file.")
     batch: int = Field(8, ge=1, description="Patches a step.")
-    augment: float = Field(
-        0.5, ge=0, le=1, description="Chance that a patch is changed by flips and quarter turns."
-    )
+    augment: float = Field(0.5, ge=0, le=1, description="Chance that a patch is changed by flips and quarter turns.")
     phase_1: Phase = Field(description="The generator alone on the pixel loss.")
     phase_2: Phase | None = Field(None, description="All losses, from phase 1's weights; None leaves it out.")
     seed: int = Field(0, ge=0, description="Everything random is a function of the seed and the step.")
     log_every: int = Field(20, ge=1, description="Steps between two rows of history.csv.")
-    check_every: int = Field(
-        500, ge=1, description="Steps between two checkpoints, validations and pictures."
-    )
+    check_every: int = Field(500, ge=1, description="Steps between two checkpoints, validations and pictures.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -127,9 +121,7 @@ class ESRGANConfig(_Frozen):
         if degradation is not None and degradation.factor != self.scale:
             raise ValueError(f"scale is {self.scale} and data.degradation.factor is {degradation.factor}")
         if (self.data.patch * self.scale) % 16:
-            raise ValueError(
-                f"data.patch x scale must be a multiple of 16, received {self.data.patch * self.scale}"
-            )
+            raise ValueError(f"data.patch x scale must be a multiple of 16, received {self.data.patch * self.scale}")
         for phase in (self.phase_1, self.phase_2):
             if phase and phase.losses.perceptual > 0 and self.features == "none":
                 raise ValueError("a perceptual loss needs features: vgg19; or set losses.perceptual to 0")
@@ -161,18 +153,14 @@ def load_config(preset: str, overrides: Sequence[str] = (), **fields: Any) -> ES
     elif preset.endswith((".yaml", ".yml")) and Path(preset).is_file():
         text = Path(preset).read_text(encoding="utf-8")
     else:
-        raise UserError(
-            f"There is no preset {preset!r}. Choose one of {', '.join(presets())}, or a .yaml file."
-        )
+        raise UserError(f"There is no preset {preset!r}. Choose one of {', '.join(presets())}, or a .yaml file.")
     values = yaml.safe_load(text)
     for name, value in fields.items():
         _set(values, name, value)
     for override in overrides:
         name, equals, value = override.partition("=")
         if not equals:
-            raise UserError(
-                f"An override reads name=value, such as phase_1.steps=100. Received: {override!r}"
-            )
+            raise UserError(f"An override reads name=value, such as phase_1.steps=100. Received: {override!r}")
         _set(values, name, yaml.safe_load(value))
     return parse_config(values)
 

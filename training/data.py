@@ -183,8 +183,7 @@ class Batches:
                 continue
             threshold = EMPTY * float(source.low.std())
             starts = [
-                sorted({*range(0, size - config.patch, stride), size - config.patch})
-                for size in source.low.shape
+                sorted({*range(0, size - config.patch, stride), size - config.patch}) for size in source.low.shape
             ]
             rng = np.random.default_rng((self._seed, 2, index))
             for y in starts[0]:

@@ -101,9 +101,7 @@ def train(
         CheckFailedError: a loss is no longer finite, or the disk is full.
     """
     if check_every % log_every:
-        raise UserError(
-            f"check_every must be a multiple of log_every. Received: {check_every} and {log_every}"
-        )
+        raise UserError(f"check_every must be a multiple of log_every. Received: {check_every} and {log_every}")
     step_done, seconds = tf.Variable(0, dtype=tf.int64), tf.Variable(0.0, dtype=tf.float64)
     checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **system.state)
     manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=2)
@@ -171,9 +169,7 @@ def _history(path: Path, start: int) -> Iterator[Callable[[int, Mapping[str, flo
     rows: list[dict[str, str]] = []
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
-            rows = [
-                row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= start
-            ]
+            rows = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= start]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     columns = list(rows[0]) if rows else []

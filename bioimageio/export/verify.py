@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -108,15 +109,19 @@ def _zoo_checks(package: Package) -> Iterator[Check]:
     known = {form: None for address in addresses for form in (address, f"{address}/")}
     users = {str(user).lower() for user in _texts(package.rdf, "github_user")} - KNOWN_GITHUB_USERS
     KNOWN_GITHUB_USERS.update(users)
+    rdf_file = (package.folder / RDF_NAME).resolve()
     try:
         for form in package.weights:
             name = f"bioimageio test, {form}"
             # The library warns and draws progress bars; its findings are in its summary.
-            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            with (
+                warnings.catch_warnings(),
+                contextlib.redirect_stdout(io.StringIO()),
+                tempfile.TemporaryDirectory(prefix="relumen-zoo-test-") as scratch,
+                contextlib.chdir(scratch),  # it unzips SavedModels into the current folder, and leaves them there
+            ):
                 warnings.simplefilter("ignore")
-                model = bioimageio.spec.load_description(
-                    package.folder / RDF_NAME, known_files=dict(known), perform_io_checks=True
-                )
+                model = bioimageio.spec.load_description(rdf_file, known_files=dict(known), perform_io_checks=True)
                 tested = bioimageio.core.load_description_and_test(model, weight_format=form, devices=["cpu"])  # type: ignore[arg-type]
             faults = [
                 f"{'.'.join(map(str, entry.loc))}: {entry.msg}".strip(": ")

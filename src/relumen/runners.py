@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +107,9 @@ def _saved_model(weights: Path, input_id: str, output_id: str) -> Runner:
     _check_name(weights, "output", output_id, signature.structured_outputs)
 
     def run(tiles: Float32) -> Float32:
-        answer = signature(**{input_id: tf.constant(tiles, tf.float32)})
-        return np.asarray(answer[output_id], np.float32)
+        with _memory_errors(tf.errors.ResourceExhaustedError):
+            answer = signature(**{input_id: tf.constant(tiles, tf.float32)})
+            return np.asarray(answer[output_id], np.float32)
 
     run.loaded = loaded  # type: ignore[attr-defined]  # a signature alone does not keep its model alive
     return run
@@ -141,14 +144,16 @@ def _onnx(weights: Path, input_id: str, output_id: str) -> Runner:
     _check_name(weights, "output", output_id, [value.name for value in session.get_outputs()])
 
     def run(tiles: Float32) -> Float32:
-        (answer,) = session.run([output_id], {input_id: np.ascontiguousarray(tiles, np.float32)})
-        return np.asarray(answer, np.float32)
+        with _memory_errors(RuntimeError, saying="allocate memory"):
+            (answer,) = session.run([output_id], {input_id: np.ascontiguousarray(tiles, np.float32)})
+            return np.asarray(answer, np.float32)
 
     return run
 
 
 def _keras(weights: Path, input_id: str, output_id: str) -> Runner:
     import keras
+    import tensorflow as tf
 
     import relumen.models  # pyright: ignore[reportMissingImports]  # noqa: F401  registers their layers
 
@@ -157,13 +162,27 @@ def _keras(weights: Path, input_id: str, output_id: str) -> Runner:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{weights} is not a model that Keras {keras.__version__} can load: {error}") from error
 
+    @tf.function(autograph=False, reduce_retracing=True)
+    def graph(tiles: Any) -> Any:  # noqa: ANN401  symbolic tensors
+        answer = model(tiles, training=False)
+        return answer[output_id] if isinstance(answer, dict) else answer
+
     def run(tiles: Float32) -> Float32:
-        answer = model(np.asarray(tiles, np.float32), training=False)
-        if isinstance(answer, dict):
-            answer = answer[output_id]
-        return np.asarray(keras.ops.convert_to_numpy(answer), np.float32)
+        with _memory_errors(tf.errors.ResourceExhaustedError):
+            return np.asarray(graph(tf.constant(tiles, tf.float32)), np.float32)
 
     return run
+
+
+@contextmanager
+def _memory_errors(kind: type[Exception], saying: str = "") -> Iterator[None]:
+    """An engine's own error of exhausted memory becomes Python's, so that a smaller tile can be tried."""
+    try:
+        yield
+    except kind as error:
+        if saying in str(error):
+            raise MemoryError(str(error)) from error
+        raise
 
 
 def _check_name(weights: Path, what: str, name: str, names: object) -> None:

@@ -81,11 +81,13 @@ def test_other_pixel_sizes_are_warned_of(relumen, tmp_path, small_package, cells
     assert "pixels measure 0.65 um" in said and "was trained on 0.2 um" in said
 
 
-def test_verify_prints_a_table_and_leaves_a_report(relumen, tmp_path, small_package):
+def test_verify_prints_a_table_and_leaves_a_report_and_nothing_else(relumen, tmp_path, monkeypatch, small_package):
+    monkeypatch.chdir(tmp_path)
     code, said = relumen("verify", small_package, "--json", tmp_path / "report.json")
     report = json.loads((tmp_path / "report.json").read_text())
     assert code == 0, said
     assert report["ok"] is True
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
 def broken_rdf(package, change):

@@ -51,7 +51,7 @@ def demo(
     _train(run, output / "images", machine)
     say("\n2/5 Export as a bioimage.io package")
     credits = Credits(("relumen developers",), "relumen", "demo@example.org", DATA_LINK)
-    export_run(run, package, credits=credits, overwrite=True)
+    export_run(run.path, package, credits=credits, overwrite=True)
     say(f"Package: {package}")
     say("\n3/5 Verify, in the engines that Fiji uses too")
     _verify(package, output / "verify.json")
