@@ -71,10 +71,11 @@ def run_doctor(coordinates: Sequence[str] = ()) -> list[Finding]:
 
 def findings_table(findings: Sequence[Finding]) -> Table:
     """The findings as a table for the terminal."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("Check", "Status", "Finding", "What to do")
+    # folded, not cut, so that a long path can be read on a narrow terminal
+    table = Table("Check", "Status", Column("Finding", overflow="fold"), Column("What to do", overflow="fold"))
     for each in findings:
         # Text, since square brackets of a finding (relumen[gpu]) would be read as markup
         table.add_row(each.name, Text(each.status, _STYLES[each.status]), Text(each.finding), Text(each.mend))
