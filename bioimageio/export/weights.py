@@ -29,6 +29,8 @@ ONNX_OPSET = 15
 """From opset 16 on, tf2onnx 1.17 gives rank 5 for a convolution after a convolution."""
 NEWEST_IR = 8
 """The newest file version that ONNX Runtime 1.13 reads."""
+_BROKEN_PASS = "reshape_optimizer"
+"""It squeezes an output of rank 5, and forgets that where this is the network's own output: with some hash seeds."""
 _ZIP_TIME = (2000, 1, 1, 0, 0, 0)  # so that equal graphs make equal zips
 _SAVED_MODEL_FILE = "saved_model.pb"
 
@@ -117,20 +119,26 @@ def save_onnx(frozen: Frozen, path: Path) -> None:
         CheckFailedError: the conversion failed, or gave a graph that Fiji's ONNX Runtime can't read.
     """
     import onnx
+    import tensorflow as tf
     import tf2onnx
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tf2onnx import optimizer
 
     flat = convert_variables_to_constants_v2(frozen)  # inlines the wrapper
     source, target = flat.inputs[0].name, flat.outputs[0].name
     try:
-        with _quiet("tensorflow", "tf2onnx"):
-            model, _ = tf2onnx.convert.from_graph_def(
-                flat.graph.as_graph_def(),
+        with _quiet("tensorflow", "tf2onnx"), tf.Graph().as_default() as graph:
+            folded = tf2onnx.tf_loader.tf_optimize([source], [target], flat.graph.as_graph_def())
+            tf.import_graph_def(folded, name="")
+            converted = tf2onnx.tfonnx.process_tf_graph(
+                graph,
+                opset=ONNX_OPSET,
                 input_names=[source],
                 output_names=[target],
-                opset=ONNX_OPSET,
                 tensors_to_rename={source: INPUT_ID, target: OUTPUT_ID},
             )
+            passes = {name: each for name, each in optimizer._optimizers.items() if name != _BROKEN_PASS}
+            model = optimizer.optimize_graph(converted, catch_errors=False, optimizers=passes).make_model("relumen")
     # tf2onnx raises whatever its handlers for single operations raise.
     except Exception as error:
         raise CheckFailedError(
