@@ -51,7 +51,5 @@ def image_path(name: str) -> Path:
         UserError: no image of that name is shipped.
     """
     if name not in records():
-        raise UserError(
-            f"No image named {name!r} comes with relumen. There are: {', '.join(sorted(records()))}"
-        )
+        raise UserError(f"No image named {name!r} comes with relumen. There are: {', '.join(sorted(records()))}")
     return _FOLDER / "images" / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import layers
@@ -11,9 +12,7 @@ LEAK = 0.2  # slope of every LeakyReLU, both networks
 RESIDUAL_SCALE = 0.2  # what a dense block, and an RRDB, adds to its input
 
 
-def generator(
-    blocks: int = 23, width: int = 64, growth: int = 32, scale: int = 2, channels: int = 1
-) -> keras.Model:
+def generator(blocks: int = 23, width: int = 64, growth: int = 32, scale: int = 2, channels: int = 1) -> keras.Model:
     """The residual-in-residual dense network; nearly all its work is done at low resolution.
 
     Fully convolutional: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels). Input and output are
@@ -101,7 +100,7 @@ def _dense_block(x: keras.KerasTensor, width: int, growth: int, name: str) -> ke
 
 def _conv(filters: int, name: str) -> layers.Layer:
     # He's normal initialisation with weights scaled by 0.1 (ESRGAN, Sec. 4.1), so its variance by 0.01.
-    he_tenth = keras.initializers.VarianceScaling(0.02, "fan_in", "untruncated_normal")
+    he_tenth: Any = keras.initializers.VarianceScaling(0.02, "fan_in", "untruncated_normal")
     return layers.Conv2D(filters, 3, padding="same", kernel_initializer=he_tenth, name=name)
 
 

@@ -25,17 +25,17 @@ class DataConfig(_Frozen):
         description="Pairs in low/ and high/ under equal names, or high-quality images alone. "
         "A subfolder validation/ of the same layout is held out."
     )
-    patch: int = Field(64, ge=8, description="Height and width of a low-resolution patch, pixels.")
-    overlap: float = Field(0.5, ge=0, lt=1, description="Share of a patch that its neighbour shows too.")
-    keep_empty: float = Field(1.0, ge=0, le=1, description="Share of patches without structure that is used.")
+    patch: int = Field(default=64, ge=8, description="Height and width of a low-resolution patch, pixels.")
+    overlap: float = Field(default=0.5, ge=0, lt=1, description="Share of a patch that its neighbour shows too.")
+    keep_empty: float = Field(default=1.0, ge=0, le=1, description="Share of patches without structure that is used.")
     validation: float = Field(
-        0.1, gt=0, lt=1, description="Share of the images held out where there is no validation/ folder."
+        default=0.1, gt=0, lt=1, description="Share of the images held out where there is no validation/ folder."
     )
     degradation: Degradation | None = Field(
-        None, description="How inputs are made from high-quality images; None where there are real pairs."
+        default=None, description="How inputs are made from high-quality images; None where there are real pairs."
     )
     pixel_size_um: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Pixel size of the inputs, micrometres; read from the files where they tell it.",
     )
@@ -44,28 +44,28 @@ class DataConfig(_Frozen):
 class GeneratorConfig(_Frozen):
     """Size of the generator."""
 
-    blocks: int = Field(23, ge=1, description="Number of RRDBs.")
-    width: int = Field(64, ge=1, description="Feature maps of the trunk.")
-    growth: int = Field(32, ge=1, description="Feature maps that each conv of a dense block adds.")
+    blocks: int = Field(default=23, ge=1, description="Number of RRDBs.")
+    width: int = Field(default=64, ge=1, description="Feature maps of the trunk.")
+    growth: int = Field(default=32, ge=1, description="Feature maps that each conv of a dense block adds.")
 
 
 class DiscriminatorConfig(_Frozen):
     """Size of the discriminator."""
 
-    width: int = Field(64, ge=1, description="Feature maps of the first conv.")
-    dense: int = Field(1024, ge=1, description="Units of the first dense layer.")
+    width: int = Field(default=64, ge=1, description="Feature maps of the first conv.")
+    dense: int = Field(default=1024, ge=1, description="Units of the first dense layer.")
 
 
 class LearningRate(_Frozen):
     """Learning rate as a function of the step within a phase."""
 
-    initial: float = Field(1e-4, gt=0, description="At the first step.")
+    initial: float = Field(default=1e-4, gt=0, description="At the first step.")
     schedule: Literal["halve", "cosine"] = Field(
-        "halve",
+        default="halve",
         description="'halve': by two after each epoch (Chatton, Sec. 3.1); 'cosine': down to the floor.",
     )
     floor: float = Field(
-        1e-7,
+        default=1e-7,
         ge=0,
         description="Never below. Halving 50 times reaches 1e-19: the published schedule has floor 0.",
     )
@@ -74,16 +74,16 @@ class LearningRate(_Frozen):
 class Losses(_Frozen):
     """Weights of the generator's loss terms."""
 
-    pixel: float = Field(1e-2, ge=0, description="Mean absolute error of the pixels.")
-    perceptual: float = Field(0.0, ge=0, description="Mean absolute error of features, see 'features'.")
-    adversarial: float = Field(0.0, ge=0, description="Relativistic average GAN, as BCE with logits.")
+    pixel: float = Field(default=1e-2, ge=0, description="Mean absolute error of the pixels.")
+    perceptual: float = Field(default=0.0, ge=0, description="Mean absolute error of features, see 'features'.")
+    adversarial: float = Field(default=0.0, ge=0, description="Relativistic average GAN, as BCE with logits.")
 
 
 class Phase(_Frozen):
     """One phase of the training: its length, losses and learning rate."""
 
-    epochs: float | None = Field(None, gt=0, description="Length as passes over all patches.")
-    steps: int | None = Field(None, gt=0, description="Length in steps, in place of epochs.")
+    epochs: float | None = Field(default=None, gt=0, description="Length as passes over all patches.")
+    steps: int | None = Field(default=None, gt=0, description="Length in steps, in place of epochs.")
     losses: Losses = Losses()
     learning_rate: LearningRate = LearningRate()
 
@@ -99,21 +99,25 @@ class ESRGANConfig(_Frozen):
 
     system: Literal["esrgan"] = "esrgan"
     data: DataConfig
-    scale: Literal[2, 4, 8] = Field(2, description="Magnification.")
+    scale: Literal[2, 4, 8] = Field(default=2, description="Magnification.")
     generator: GeneratorConfig = GeneratorConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     features: Literal["none", "vgg19"] = Field(
-        "none",
+        default="none",
         description="Network of the perceptual loss. 'vgg19' needs ImageNet weights, see features_weights.",
     )
-    features_weights: str = Field("imagenet", description="'imagenet' (downloaded by Keras) or a local .h5 file.")
-    batch: int = Field(8, ge=1, description="Patches a step.")
-    augment: float = Field(0.5, ge=0, le=1, description="Chance that a patch is changed by flips and quarter turns.")
+    features_weights: str = Field(
+        default="imagenet", description="'imagenet' (downloaded by Keras) or a local .h5 file."
+    )
+    batch: int = Field(default=8, ge=1, description="Patches a step.")
+    augment: float = Field(
+        default=0.5, ge=0, le=1, description="Chance that a patch is changed by flips and quarter turns."
+    )
     phase_1: Phase = Field(description="The generator alone on the pixel loss.")
-    phase_2: Phase | None = Field(None, description="All losses, from phase 1's weights; None leaves it out.")
-    seed: int = Field(0, ge=0, description="Everything random is a function of the seed and the step.")
-    log_every: int = Field(20, ge=1, description="Steps between two rows of history.csv.")
-    check_every: int = Field(500, ge=1, description="Steps between two checkpoints, validations and pictures.")
+    phase_2: Phase | None = Field(default=None, description="All losses, from phase 1's weights; None leaves it out.")
+    seed: int = Field(default=0, ge=0, description="Everything random is a function of the seed and the step.")
+    log_every: int = Field(default=20, ge=1, description="Steps between two rows of history.csv.")
+    check_every: int = Field(default=500, ge=1, description="Steps between two checkpoints, validations and pictures.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -149,13 +149,14 @@ class Batches:
         order = np.random.default_rng((self._seed, 0, epoch)).permutation(len(self._places))
         chosen = np.take(order, range(first * self._batch, (first + 1) * self._batch), mode="wrap")
         pairs = [
-            self._pair(*self._places[index], np.random.default_rng((self._seed, 1, step, i)))
+            self._pair(self._places[index], np.random.default_rng((self._seed, 1, step, i)))
             for i, index in enumerate(chosen)
         ]
         low, high = (np.stack(part)[..., np.newaxis] for part in zip(*pairs, strict=True))
         return low, high
 
-    def _pair(self, source: int, y: int, x: int, rng: np.random.Generator) -> tuple[Float32, Float32]:
+    def _pair(self, place: tuple[int, int, int], rng: np.random.Generator) -> tuple[Float32, Float32]:
+        source, y, x = place
         image, p, s = self._sources[source], self._patch, self._scale
         low = image.low[y : y + p, x : x + p]
         high = image.high[s * y : s * (y + p), s * x : s * (x + p)]

@@ -238,7 +238,7 @@ def _apply(
     network: keras.Model,
     rate: tf.Tensor,
 ) -> None:
-    optimizer.learning_rate.assign(rate)
+    optimizer.learning_rate = rate
     optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
 
 

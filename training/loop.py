@@ -102,7 +102,7 @@ def train(
     """
     if check_every % log_every:
         raise UserError(f"check_every must be a multiple of log_every. Received: {check_every} and {log_every}")
-    step_done, seconds = tf.Variable(0, dtype=tf.int64), tf.Variable(0.0, dtype=tf.float64)
+    step_done, seconds = tf.Variable(tf.constant(0, tf.int64)), tf.Variable(tf.constant(0.0, tf.float64))
     checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **system.state)
     manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=2)
     if manager.latest_checkpoint:

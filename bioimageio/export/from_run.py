@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def export_run(
     about = run.about()
     sample = np.asarray(read_image(run.sample_file).pixels, np.float32)
     try:
-        network = keras.models.load_model(run.model_file)
+        network: Any = keras.models.load_model(run.model_file)
     except (OSError, ValueError) as error:
         raise UserError(f"{run.model_file} can't be read ({error}). Train again, or resume the run.") from error
     description = describe(about, name or f"relumen {run.path.resolve().name}", credits)
@@ -104,7 +105,6 @@ def describe(about: About, name: str, credits: Credits) -> PackageDescription:
             "name": name,
             "summary": f"Joint denoising and {about.scale}x super-resolution of fluorescence micrographs (ESRGAN).",
             "scale": about.scale,
-            "halo": about.halo,
             "pixel_size_um": about.pixel_size_um,
             "authors": authors,
             "maintainers": authors[:1] if credits.github_user else [],

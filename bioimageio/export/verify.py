@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -98,6 +99,7 @@ def _versions() -> dict[str, str]:
 
 def _zoo_checks(package: Package) -> Iterator[Check]:
     """bioimageio.core's own test, for each format of the weights."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # bioimageio.core would set torch, for child processes too
     import bioimageio.core
     import bioimageio.spec
     from bioimageio.spec._internal.constants import KNOWN_GITHUB_USERS

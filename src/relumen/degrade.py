@@ -21,12 +21,18 @@ class Degradation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    factor: int = Field(2, ge=1, description="Camera pixels binned on each axis: the magnification to be learnt.")
-    blur: float = Field(1.0, ge=0, description="Standard deviation of the Gaussian blur, high-resolution pixels.")
-    photons: tuple[float, float] = Field(
-        (20.0, 600.0), description="Photons at the image's brightest (99.9th percentile), from and to."
+    factor: int = Field(
+        default=2, ge=1, description="Camera pixels binned on each axis: the magnification to be learnt."
     )
-    read_noise: float = Field(2.0, ge=0, description="Standard deviation of the read-out noise, photoelectrons.")
+    blur: float = Field(
+        default=1.0, ge=0, description="Standard deviation of the Gaussian blur, high-resolution pixels."
+    )
+    photons: tuple[float, float] = Field(
+        default=(20.0, 600.0), description="Photons at the image's brightest (99.9th percentile), from and to."
+    )
+    read_noise: float = Field(
+        default=2.0, ge=0, description="Standard deviation of the read-out noise, photoelectrons."
+    )
 
     @field_validator("photons")
     @classmethod

@@ -17,7 +17,7 @@ from relumen.tiling import Runner, mirrored
 Float32 = NDArray[np.float32]
 TOLERANCE = 1e-4
 """Largest difference between tile and whole image that counts as none, in standard deviations of the output."""
-_SAFETY = 2  # the measured error must be so many times smaller than the tolerance
+_SAFETY = 10  # other images can be so many times harder than the sample: measured on the shipped ones
 _STEP = 4  # halos are multiples of it, input pixels
 
 

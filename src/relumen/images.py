@@ -24,7 +24,9 @@ from relumen.errors import CheckFailedError, UserError
 
 AXES = "TZCYX"
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
-_MICROMETRES = dict.fromkeys(("um", "µm", "\u03bcm", "micron", "microns", "micrometer", "micrometre"), 1.0)
+_MICROMETRES: dict[str, float] = dict.fromkeys(
+    ("um", "µm", "\u03bcm", "micron", "microns", "micrometer", "micrometre"), 1.0
+)
 _MICROMETRES |= {"nm": 1e-3, "mm": 1e3, "cm": 1e4}
 _READABLE = (np.uint8, np.uint16, np.int16, np.uint32, np.int32, np.float16, np.float32, np.float64, np.bool_)
 _KEPT_IMAGEJ_METADATA = ("mode", "Info", "Labels", "Ranges", "LUTs", "min", "max", "finterval", "fps", "loop")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,13 +29,12 @@ def ssim(reference: NDArray, image: NDArray) -> float:
     """Structural similarity (Gaussian window, sigma 1.5; Wang et al. 2004), over :func:`data_range`."""
     from skimage.metrics import structural_similarity
 
-    return float(
-        structural_similarity(
-            reference.astype(np.float64),
-            image.astype(np.float64),
-            data_range=data_range(reference),
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
+    value: Any = structural_similarity(  # a tuple only where a map or a gradient is asked for
+        reference.astype(np.float64),
+        image.astype(np.float64),
+        data_range=data_range(reference),
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
     )
+    return float(value)

@@ -54,17 +54,18 @@ def _judged(method: str, setting: str, image: Float32, target: Float32) -> Basel
 
 def _gaussian(low: Float32) -> Iterator[tuple[str, Float32]]:
     for sigma in GAUSSIAN_SIGMAS:
-        yield f"sigma {sigma:g}", gaussian_filter(low, sigma)
+        yield f"sigma {sigma:g}", np.asarray(gaussian_filter(low, sigma), np.float32)
 
 
 def _nlm(low: Float32) -> Iterator[tuple[str, Float32]]:
     """Non-local means (Buades et al. 2005) at strengths relative to the estimated noise."""
     from skimage.restoration import denoise_nl_means, estimate_sigma
 
-    noise = float(estimate_sigma(low))
+    noise = float(np.mean(estimate_sigma(low)))
     for strength in NON_LOCAL_STRENGTHS:
         for sigma in (0.0, noise):
-            image = denoise_nl_means(
-                low, patch_size=5, patch_distance=6, h=strength * noise, sigma=sigma, fast_mode=True
+            image = np.asarray(
+                denoise_nl_means(low, patch_size=5, patch_distance=6, h=strength * noise, sigma=sigma, fast_mode=True),
+                np.float32,
             )
             yield f"h {strength:g} x noise{' (noise-corrected)' if sigma else ''}", image

@@ -83,7 +83,7 @@ def as_markdown(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figure(comparisons: Sequence[Comparison], *, crop: int = 160) -> Figure:
+def figure(comparisons: Sequence[Comparison], *, crop: int = 100) -> Figure:
     """One row a field: the input, the best of the classical methods, the network, the truth.
 
     Args:
@@ -94,7 +94,7 @@ def figure(comparisons: Sequence[Comparison], *, crop: int = 160) -> Figure:
 
     scale = comparisons[0].target.shape[0] // comparisons[0].low.shape[0]
     y, x = _liveliest(comparisons[0].target, scale * crop)
-    drawing = Figure(figsize=(12, 3.15 * len(comparisons)), layout="constrained")
+    drawing = Figure(figsize=(12, 3.4 * len(comparisons)), layout="constrained")
     axes = drawing.subplots(len(comparisons), 4, squeeze=False)
     for row, comparison in zip(axes, comparisons, strict=True):
         best = max(range(len(comparison.rows) - 1), key=lambda i: comparison.rows[i].psnr)
@@ -102,10 +102,10 @@ def figure(comparisons: Sequence[Comparison], *, crop: int = 160) -> Figure:
         low_part = comparison.low[y // scale : y // scale + crop, x // scale : x // scale + crop]
         darkest, brightest = np.percentile(comparison.target[part], (0.5, 99.8))
         cells = [
-            (low_part, f"input: {comparison.rows[0].field}"),
+            (low_part, f"input\n{comparison.rows[0].field}"),
             (comparison.images[best][part], _title(comparison.rows[best])),
             (comparison.images[-1][part], _title(comparison.rows[-1])),
-            (comparison.target[part], "truth"),
+            (comparison.target[part], "truth\n"),
         ]
         for cell, (image, title) in zip(row, cells, strict=True):
             cell.imshow(image, cmap="gray", vmin=darkest, vmax=brightest, interpolation="nearest")
@@ -115,8 +115,8 @@ def figure(comparisons: Sequence[Comparison], *, crop: int = 160) -> Figure:
 
 
 def _title(row: Row) -> str:
-    setting = f", {row.setting}" if row.setting else ""
-    return f"{row.method}{setting}: {row.psnr:.2f} dB"
+    setting = f" ({row.setting})" if row.setting else ""
+    return f"{row.method}\n{row.psnr:.2f} dB{setting}"
 
 
 def _liveliest(image: Float32, size: int) -> tuple[int, int]:
