@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def export_run(
     name: str | None = None,
     credits: Credits = _NOBODY,
     overwrite: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Exports a run as a bioimage.io package.
 
@@ -66,6 +68,7 @@ def export_run(
         name: the model's name; the run's where it is None.
         credits: people and data.
         overwrite: whether a package that is there may be replaced.
+        say: told what is being done.
 
     Returns:
         The package folder.
@@ -86,7 +89,7 @@ def export_run(
         raise UserError(f"{run.model_file} can't be read ({error}). Train again, or resume the run.") from error
     description = describe(about, name or f"relumen {run.path.resolve().name}", credits)
     sample = _as_large_as(sample, description.tile)[..., np.newaxis]
-    return export_package(network, description, sample, folder, overwrite=overwrite)
+    return export_package(network, description, sample, folder, overwrite=overwrite, say=say)
 
 
 def describe(about: About, name: str, credits: Credits) -> PackageDescription:

@@ -40,6 +40,7 @@ getVoxelSize(pixelWidth, pixelHeight, depth, unit);
 interval = Stack.getFrameInterval();
 checkImage();
 warnOfPixelSize();
+warnOfOddSize();
 
 folder = getDirectory("temp") + "relumen_" + d2s(getTime(), 0);
 File.makeDirectory(folder);
@@ -98,6 +99,14 @@ function warnOfPixelSize() {
 	if (abs(size / PIXEL_SIZE - 1) > 0.3)
 		print("Warning: the image's pixels measure " + d2s(size, 4) + " micrometres, and @NAME@ was trained on "
 			+ d2s(PIXEL_SIZE, 4) + ". Rescale the image first (Image > Scale...), or don't trust details.");
+}
+
+// JDLL halves what a small image lacks to a tile: where that is odd, the answer comes out one pixel beside its place.
+function warnOfOddSize() {
+	if (SCALE % 2 == 1) return;
+	if ((width < TILE && (TILE - width) % 2 == 1) || (height < TILE && (TILE - height) % 2 == 1))
+		print("Warning: this image of " + width + " x " + height + " pixels is smaller than a tile of " + TILE
+			+ ", and odd: DeepImageJ shifts its result by one pixel. Crop it to an even size to avoid that.");
 }
 
 // Micrometres in a unit of length; 0 for what is none.

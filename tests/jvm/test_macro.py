@@ -164,6 +164,12 @@ def test_images_that_it_cannot_take_are_refused_plainly(restore, deepimagej, cel
     assert deepimagej.calls == []
 
 
+@pytest.mark.parametrize(("height", "warned"), [(70, False), (71, True)])
+def test_small_images_of_odd_size_are_told_of_deepimagejs_shift(imagej, restore, cells, height, warned):
+    restore(Image(cells[300 : 300 + height, 300:380], "YX"))
+    assert ("DeepImageJ shifts its result by one pixel" in imagej.printed) == warned
+
+
 def test_a_run_without_result_is_told_and_cleaned_up(restore, deepimagej, cells):
     deepimagej.silent = True
     with pytest.raises(CheckFailedError, match="DeepImageJ gave no result"):

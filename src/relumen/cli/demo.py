@@ -51,7 +51,7 @@ def demo(
     _train(run, output / "images", machine)
     say("\n2/5 Export as a bioimage.io package")
     credits = Credits(("relumen developers",), "relumen", "demo@example.org", DATA_LINK)
-    export_run(run.path, package, credits=credits, overwrite=True)
+    export_run(run.path, package, credits=credits, overwrite=True, say=say)
     say(f"Package: {package}")
     say("\n3/5 Verify, in the engines that Fiji uses too")
     _verify(package, output / "verify.json")
@@ -91,7 +91,8 @@ def _verify(package: Path, report_file: Path) -> None:
     from relumen.export.verify import verify_package
     from relumen.run import write_text
 
-    report = verify_package(package, jvm=True)
+    with console.status("Checking") as status:
+        report = verify_package(package, jvm=True, on_check=lambda check: status.update(f"Checked: {check.name}"))
     console.print(report.table())
     write_text(report_file, report.to_json())
     if not report.ok:

@@ -34,5 +34,5 @@ def export(
     say(describe_device())
     folder = output or Path("packages") / run.resolve().name
     credits = Credits(tuple(author or Credits.authors), github_user, email, data_link)
-    export_run(run, folder, name=name, credits=credits, overwrite=overwrite)
+    export_run(run, folder, name=name, credits=credits, overwrite=overwrite, say=say)
     say(f"Package: {folder}. Next: relumen verify {folder}")

@@ -74,5 +74,10 @@ def esrgan(
             terms = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
             bar.update(task, completed=step, total=total, description=f"training: {terms}")
 
-        start.go(run, command=command, machine=machine, on_step=on_step, say=say)
+        try:
+            start.go(run, command=command, machine=machine, on_step=on_step, say=say)
+        except KeyboardInterrupt:
+            bar.stop()
+            say(f"Go on from the last checkpoint with: relumen train esrgan --resume {run.path}")
+            raise
     say(f"Trained: {run.path}. Next: relumen export {run.path}")

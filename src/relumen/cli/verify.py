@@ -24,7 +24,8 @@ def verify(
     from relumen.run import write_text
 
     say(describe_device())
-    report = verify_package(package, jvm=jvm)
+    with console.status("Checking") as status:
+        report = verify_package(package, jvm=jvm, on_check=lambda check: status.update(f"Checked: {check.name}"))
     console.print(report.table())
     if json is not None:
         write_text(json, report.to_json())
