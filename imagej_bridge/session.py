@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.images import file_appears_whole
+from relumen.image_writing import file_appears_whole
 from relumen.jvm import fetch_jars, start_jvm
 
 from .convert import ImagePlus

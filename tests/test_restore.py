@@ -4,7 +4,8 @@ import tifffile
 from skimage.transform import rescale
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.images import Image, PixelSize, read_image, write_image
+from relumen.image_writing import write_image
+from relumen.images import Image, PixelSize, read_image
 from relumen.restore import Restorer, restore_file, restore_plane
 
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 import relumen
 from relumen.errors import CheckFailedError, UserError
-from relumen.images import Image, write_image
+from relumen.image_writing import write_image
+from relumen.images import Image
 from relumen.run import About, RunFolder
 
 Batch = tuple[NDArray[np.float32], ...]

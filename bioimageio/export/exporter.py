@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.halo import TOLERANCE, HaloCurve, halo_curve
-from relumen.images import Image, PixelSize, write_image
+from relumen.image_writing import write_image
+from relumen.images import Image, PixelSize
 from relumen.package import read_package
 from relumen.runners import runner
 from relumen.tiling import Runner, TilePlan, predict_tiled

@@ -1,26 +1,20 @@
-"""Images: files on disk <-> arrays with axes and pixel size.
+"""Images with axes and pixel size, and how they are read from TIFF (ImageJ, OME, plain), PNG and npy.
 
-TIFF (ImageJ hyperstacks, OME-TIFF, plain), PNG and npy are read; TIFF, PNG and npy are written. Reading maps
-the file into memory where it can, writing goes band by band, so that an image never has to fit into memory.
+Reading maps the file into memory where it can; see :mod:`relumen.image_writing` for writing.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from relumen.errors import CheckFailedError, UserError
+from relumen.errors import UserError
 
 AXES = "TZCYX"
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
@@ -158,125 +152,6 @@ def list_images(folder: Path) -> list[Path]:
     return found
 
 
-class ImageWriter:
-    """Writes an image band by band; made by :func:`image_writer`."""
-
-    def __init__(self, file: BinaryIO, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self._file = file
-        self._offset = offset
-        self._shape = shape
-        self._dtype = dtype
-
-    def write(self, plane: tuple[int, ...], top: int, band: NDArray) -> None:
-        """Writes rows ``top ...`` of one plane.
-
-        Args:
-            plane: index of the plane along all axes but Y and X.
-            top: first row.
-            band: (rows, width) values of the image's type.
-        """
-        height, width = self._shape[-2:]
-        row = int(np.ravel_multi_index((0, *plane), (1, *self._shape[:-2]))) * height + top
-        self._file.seek(self._offset + row * width * self._dtype.itemsize)
-        self._file.write(np.ascontiguousarray(band, self._dtype).tobytes())
-
-
-@contextmanager
-def image_writer(
-    path: Path,
-    shape: tuple[int, ...],
-    axes: str,
-    dtype: DTypeLike,
-    pixel_size: PixelSize | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> Iterator[ImageWriter]:
-    """Opens an image file for writing; it appears under its name only when it is whole.
-
-    Args:
-        path: a .tif, .tiff, .png or .npy file, replaced where there is one.
-        shape: length of each axis.
-        axes: as in :class:`Image`.
-        dtype: uint8, uint16 or float32.
-        pixel_size: written into TIFF.
-        metadata: ImageJ's entries, written into TIFF.
-
-    Raises:
-        UserError: the folder can't be written to, or PNG is asked for what it can't hold.
-        CheckFailedError: the disk is full.
-    """
-    check_axes(axes)
-    dtype = np.dtype(dtype)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"Images are written as TIFF, PNG or npy. Received: {path.name}")
-    if suffix == ".png" and (dtype.kind != "u" or len(shape) != 2):
-        raise UserError(
-            f"PNG holds one plane of 8 or 16 bit. Received: {axes} {shape} of {dtype}. Choose a .tif name instead."
-        )
-    with file_appears_whole(path, math.prod(shape) * dtype.itemsize) as partial:
-        if suffix == ".png":
-            raw = partial.with_suffix(".raw")
-            try:
-                with raw.open("w+b") as file:
-                    yield ImageWriter(file, 0, shape, dtype)
-                _png_from_raw(raw, partial, shape, dtype)
-            finally:
-                raw.unlink(missing_ok=True)
-        else:
-            offset, stored = _create(partial, suffix, shape, axes, dtype, pixel_size, metadata or {})
-            with partial.open("r+b") as file:
-                yield ImageWriter(file, offset, shape, stored)
-
-
-def write_image(path: Path, image: Image) -> None:
-    """Writes a whole image; see :func:`image_writer`."""
-    with image_writer(
-        path, image.pixels.shape, image.axes, image.pixels.dtype, image.pixel_size, image.metadata
-    ) as writer:
-        for plane in np.ndindex(image.pixels.shape[:-2]):
-            writer.write(plane, 0, image.pixels[plane])
-
-
-@contextmanager
-def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
-    """Gives a temporary sibling of ``path`` that takes its place at the end, or is removed on any failure.
-
-    Raises:
-        UserError: the folder doesn't exist or can't be written to.
-        CheckFailedError: the disk has no room.
-    """
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}. Make it first.")
-    free = shutil.disk_usage(folder).free
-    if expected_bytes > free:
-        raise CheckFailedError(
-            f"{path} needs {expected_bytes / 1e9:.2f} GB, and {folder} has {free / 1e9:.2f} GB free. "
-            "Free some space, or choose another folder."
-        )
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".partial{path.suffix}", dir=folder)
-    except OSError as error:
-        raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        partial.chmod(0o666 & ~_umask())
-        os.replace(partial, path)
-    except OSError as error:
-        raise CheckFailedError(f"{path} could not be written ({error.strerror or error}).") from error
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
 def _read_tiff(path: Path, axes: str | None) -> Image:
     import tifffile
 
@@ -358,35 +233,3 @@ def _read_npy(path: Path, axes: str | None) -> Image:
     if axes is None and pixels.ndim > 3:
         raise UserError(f"An array of {pixels.ndim} axes needs names, such as --axes TZYX.")
     return Image(pixels, axes or "ZYX"[-pixels.ndim :])
-
-
-def _create(
-    path: Path,
-    suffix: str,
-    shape: tuple[int, ...],
-    axes: str,
-    dtype: np.dtype,
-    pixel_size: PixelSize | None,
-    metadata: Mapping[str, Any],
-) -> tuple[int, np.dtype]:
-    """Makes the file with its header; gives where the pixels begin and in which byte order they stand."""
-    if suffix == ".npy":
-        mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-        return int(mapped.offset), mapped.dtype
-    import tifffile
-
-    entries: dict[str, Any] = {"axes": axes, **metadata}
-    resolution = None
-    if pixel_size is not None:
-        resolution = (1 / pixel_size.x, 1 / pixel_size.y)
-        entries["unit"] = pixel_size.unit
-        if pixel_size.z is not None:
-            entries["spacing"] = pixel_size.z
-    mapped = tifffile.memmap(path, shape=shape, dtype=dtype, imagej=True, resolution=resolution, metadata=entries)
-    return int(mapped.offset), mapped.dtype  # type: ignore[attr-defined]
-
-
-def _png_from_raw(raw: Path, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    import imageio.v3 as iio
-
-    iio.imwrite(path, np.fromfile(raw, dtype).reshape(shape), extension=".png")

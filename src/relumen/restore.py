@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.images import Image, PixelSize, image_writer, read_image
+from relumen.image_writing import image_writer
+from relumen.images import Image, PixelSize, read_image
 from relumen.package import open_package
 from relumen.run import RunFolder
 from relumen.runners import package_runner, runner

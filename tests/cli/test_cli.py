@@ -9,7 +9,8 @@ import tifffile
 import yaml
 
 from relumen import cli
-from relumen.images import Image, PixelSize, read_image, write_image
+from relumen.image_writing import write_image
+from relumen.images import Image, PixelSize, read_image
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 
 from relumen.data import image_path
 from relumen.errors import CheckFailedError, UserError
+from relumen.image_writing import write_image
 from relumen.imagej_bridge.convert import from_imageplus, to_imageplus
-from relumen.images import Image, PixelSize, read_image, write_image
+from relumen.images import Image, PixelSize, read_image
 
 pytestmark = pytest.mark.jvm
 SHAPES = {"YX": (5, 7), "CYX": (3, 5, 7), "ZYX": (4, 5, 7), "TYX": (2, 5, 7), "TZCYX": (2, 4, 3, 5, 7)}

@@ -10,7 +10,8 @@ import pytest
 from relumen.errors import CheckFailedError
 from relumen.export.description import Citation, PackageDescription, Person, Training
 from relumen.export.macro import macro_text
-from relumen.images import Image, PixelSize, read_image, write_image
+from relumen.image_writing import write_image
+from relumen.images import Image, PixelSize, read_image
 
 pytestmark = pytest.mark.jvm
 

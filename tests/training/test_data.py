@@ -108,7 +108,8 @@ def test_empty_patches_can_be_left_out(tmp_path, cells):
 
 
 def test_channels_and_planes_are_images_of_their_own_and_the_pixel_size_is_read(tmp_path, cells):
-    from relumen.images import Image, PixelSize, write_image
+    from relumen.image_writing import write_image
+    from relumen.images import Image, PixelSize
 
     folder = tmp_path / "images"
     folder.mkdir()

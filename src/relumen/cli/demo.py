@@ -106,7 +106,8 @@ def _restore_fields(package: Path, output: Path) -> list[Comparison]:
     from relumen.data import image_path
     from relumen.degrade import Degradation, clean
     from relumen.evaluation.comparison import as_markdown, compare, figure
-    from relumen.images import Image, PixelSize, read_image, write_image
+    from relumen.image_writing import write_image
+    from relumen.images import Image, PixelSize, read_image
     from relumen.restore import open_model, restore_file
     from relumen.run import write_text
 
