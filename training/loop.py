@@ -116,7 +116,8 @@ def train(
     with _history(run.history_file, start) as write_row, _tensorboard(run.tensorboard, start) as board:
         window: list[Mapping[str, tf.Tensor]] = []
         for step, batch in _prefetched(system, start):
-            window.append(system.train_step(step, batch))
+            with _memory_told():
+                window.append(system.train_step(step, batch))
             done = step + 1
             finished = done == system.total_steps
             if done % log_every == 0 or finished:
@@ -133,16 +134,17 @@ def train(
                 on_step(done, losses)
             if done % check_every == 0 or finished:
                 figures, picture = system.validate()
-                for name, value in figures.items():
-                    tf.summary.scalar(f"validation/{name}", value, step=done)
-                tf.summary.image("validation", picture[np.newaxis, ..., np.newaxis], step=done)
-                _save_picture(run.pictures / f"step-{done:07d}.png", picture)
-                board.flush()
-                elapsed = earlier + time.monotonic() - began
-                _save_network(system, run, steps=done, seconds=elapsed, finished=finished)
-                step_done.assign(done)
-                seconds.assign(elapsed)
-                manager.save(checkpoint_number=done)
+                with _full_disk_told(run):
+                    for name, value in figures.items():
+                        tf.summary.scalar(f"validation/{name}", value, step=done)
+                    tf.summary.image("validation", picture[np.newaxis, ..., np.newaxis], step=done)
+                    _save_picture(run.pictures / f"step-{done:07d}.png", picture)
+                    board.flush()
+                    elapsed = earlier + time.monotonic() - began
+                    _save_network(system, run, steps=done, seconds=elapsed, finished=finished)
+                    step_done.assign(done)
+                    seconds.assign(elapsed)
+                    manager.save(checkpoint_number=done)
                 say(f"step {done}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()))
 
 
@@ -208,6 +210,28 @@ def _tensorboard(folder: Path, start: int) -> Iterator[tf.summary.SummaryWriter]
     with writer.as_default():
         yield writer
     writer.close()
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise CheckFailedError(
+            "The device has too little memory for a training step. Make the batch or the network smaller, such as "
+            "--set batch=4 or --set generator.width=32, in a new run."
+        ) from error
+
+
+@contextmanager
+def _full_disk_told(run: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:  # TensorFlow's file system raises its own
+        raise CheckFailedError(
+            f"{run.path} could not be written to ({error}). Its last checkpoint is whole: free some space, and go on "
+            f"with `relumen train {run.config()['system']} --resume {run.path}`."
+        ) from error
 
 
 def _save_network(system: System, run: RunFolder, *, steps: int, seconds: float, finished: bool) -> None:

@@ -1,6 +1,7 @@
 """The loop: what a killed training leaves, and that going on from it gives the same losses."""
 
 import csv
+import errno
 import os
 import signal
 import subprocess
@@ -10,16 +11,17 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from relumen.errors import UserError
+from relumen.errors import CheckFailedError, UserError
 from relumen.images import read_image
 from relumen.run import RunFolder
-from relumen.training import start
+from relumen.training import loop, start
+from relumen.training.esrgan import ESRGAN
 
 TRAIN = """
 import sys
 from pathlib import Path
-from relumen.images import read_image
 from relumen.run import RunFolder
 from relumen.training import start
 run = RunFolder(Path(sys.argv[1]))
@@ -79,6 +81,36 @@ def check_run_folder(run):
     assert read_image(run.sample_file).pixels.shape == (80, 80)
     first, last = rows(run)[0], rows(run)[-1]
     assert first["adversarial"] == "" and float(last["adversarial"]) > 0
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_from_its_last_checkpoint(tmp_path, data_folder, tiny, monkeypatch):
+    run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
+    save = loop._save_picture
+
+    def full(path, picture):
+        if "10" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(path, picture)
+
+    monkeypatch.setattr(loop, "_save_picture", full)
+    said = []
+    with pytest.raises(CheckFailedError, match="No space left on device.*train esrgan --resume"):
+        start.go(run, command="", machine="", say=said.append)
+    assert run.about().steps == 5
+    monkeypatch.setattr(loop, "_save_picture", save)
+    start.go(run, command="", machine="", say=said.append)
+    assert "Going on from step 5 of 10." in said
+    assert run.about().finished
+
+
+def test_exhausted_memory_names_what_can_be_made_smaller(tmp_path, data_folder, tiny, monkeypatch):
+    def exhausted(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    monkeypatch.setattr(ESRGAN, "train_step", exhausted)
+    run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
+    with pytest.raises(CheckFailedError, match="--set batch="):
+        start.go(run, command="", machine="", say=lambda text: None)
 
 
 def test_a_run_is_never_overwritten(tmp_path, data_folder, tiny):
