@@ -253,5 +253,5 @@ def _planes(image: Image) -> list[tuple[str, Float32]]:
 
 def _names(sources: tuple[Source, ...]) -> str:
     names = [source.name for source in sources]
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
     return f"{len(names)} image{'s' if len(names) != 1 else ''} ({shown})"

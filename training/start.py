@@ -67,7 +67,7 @@ def go(
     make_deterministic(config.seed)
     data = load_data(config.data, config.scale)
     say(f"Data: {data.describe()}")
-    system = ESRGAN(config, data, command=command, machine=machine)
+    system = ESRGAN(config, data, command=command, machine=machine.removeprefix("Device: "))
     say(f"Training {system.total_steps} steps; curves: tensorboard --logdir {run.tensorboard}")
     train(
         system,

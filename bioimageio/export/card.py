@@ -103,7 +103,6 @@ second time. If you meet one of them, choose the other weights or update DeepIma
 def _python(description: PackageDescription, measured: Measured, files: PackageFiles) -> str:
     text = f"""## In Python
 
-    pip install relumen
     relumen restore image.tif --model {description.nickname} -o restored.tif
 
 `{files.keras}` is the network for Keras 3."""

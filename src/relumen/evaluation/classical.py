@@ -17,7 +17,7 @@ from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]
 GAUSSIAN_SIGMAS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 1.8, 2.1)
-NON_LOCAL_STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
+NON_LOCAL_STRENGTHS = (0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5)
 
 
 @dataclass(frozen=True)
@@ -68,4 +68,4 @@ def _nlm(low: Float32) -> Iterator[tuple[str, Float32]]:
                 denoise_nl_means(low, patch_size=5, patch_distance=6, h=strength * noise, sigma=sigma, fast_mode=True),
                 np.float32,
             )
-            yield f"h {strength:g} x noise{' (noise-corrected)' if sigma else ''}", image
+            yield f"h {strength:g} x noise{', corrected' if sigma else ''}", image

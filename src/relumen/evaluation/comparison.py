@@ -100,7 +100,7 @@ def figure(comparisons: Sequence[Comparison], *, crop: int = 100) -> Figure:
         best = max(range(len(comparison.rows) - 1), key=lambda i: comparison.rows[i].psnr)
         part = (slice(y, y + scale * crop), slice(x, x + scale * crop))
         low_part = comparison.low[y // scale : y // scale + crop, x // scale : x // scale + crop]
-        darkest, brightest = np.percentile(comparison.target[part], (0.5, 99.8))
+        darkest, brightest = np.percentile(comparison.target[part], (0.5, 99.5))
         cells = [
             (low_part, f"input\n{comparison.rows[0].field}"),
             (comparison.images[best][part], _title(comparison.rows[best])),
@@ -120,11 +120,16 @@ def _title(row: Row) -> str:
 
 
 def _liveliest(image: Float32, size: int) -> tuple[int, int]:
-    """Top left corner of the square with the largest standard deviation, on a coarse grid of even positions."""
+    """Top left corner of the square with most edges, on a coarse grid of even positions.
+
+    Edges of dim structures count as much as those of bright ones: they are taken of the image's square root.
+    """
+    rows, columns = np.gradient(np.sqrt(np.maximum(image - np.percentile(image, 0.1), 0)))
+    edges = np.hypot(rows, columns)
     step = max(2, size // 4 // 2 * 2)
     corners = [
         (y, x)
         for y in range(0, max(1, image.shape[0] - size + 1), step)
         for x in range(0, max(1, image.shape[1] - size + 1), step)
     ]
-    return max(corners, key=lambda c: float(image[c[0] : c[0] + size, c[1] : c[1] + size].std()))
+    return max(corners, key=lambda c: float(edges[c[0] : c[0] + size, c[1] : c[1] + size].mean()))
