@@ -155,7 +155,7 @@ def test_nothing_is_left_when_writing_fails_halfway(tmp_path):
 
 
 def test_too_little_space_is_told_before_the_work(tmp_path):
-    with pytest.raises(CheckFailedError, match="GB free"):
+    with pytest.raises(CheckFailedError, match="MB free"):
         with image_writer(tmp_path / "a.tif", (10**6, 10**7), "YX", np.float32):
             pytest.fail("the writer was opened")
     assert not list(tmp_path.iterdir())

@@ -111,7 +111,7 @@ def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
     free = shutil.disk_usage(folder).free
     if expected_bytes > free:
         raise CheckFailedError(
-            f"{path} needs {expected_bytes / 1e9:.2f} GB, and {folder} has {free / 1e9:.2f} GB free. "
+            f"{path} needs {expected_bytes / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB free. "
             "Free some space, or choose another folder."
         )
     try:

@@ -124,9 +124,16 @@ class RunFolder:
         return yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Stores the resolved configuration."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False))
+        """Stores the resolved configuration.
+
+        Raises:
+            UserError: the folder can't be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False))
+        except OSError as error:
+            raise UserError(f"{self.path} can't be written to ({error.strerror}). Choose another with -o.") from error
 
     def about(self) -> About:
         """What was trained.

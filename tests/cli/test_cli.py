@@ -11,6 +11,7 @@ import yaml
 from relumen import cli
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
+from relumen.run import RunFolder
 
 
 @pytest.fixture
@@ -48,6 +49,21 @@ def test_train_resume_restore_export(relumen, tmp_path, data_folder, tiny):
     code, said = relumen("restore", data_folder / "a.tif", "-m", run, "-o", tmp_path / "out.tif")
     assert code == 0 and said.startswith("Device: ")
     assert read_image(tmp_path / "out.tif").pixels.shape == (320, 320)
+
+
+def test_train_on_real_pairs(relumen, tmp_path, cells, tiny):
+    data, run = tmp_path / "pairs", tmp_path / "run"
+    for part in ("low", "high"):
+        (data / part).mkdir(parents=True)
+    for i in range(3):
+        high = cells[300 : 300 + 96, 100 * i : 100 * i + 96]
+        write_image(data / "high" / f"{i}.tif", Image(high, "YX", PixelSize(0.1, 0.1)))
+        write_image(data / "low" / f"{i}.tif", Image(high[::2, ::2] + 40, "YX", PixelSize(0.2, 0.2)))
+    changes = [part for change in tiny for part in ("--set", change)]
+    assert relumen("train", "esrgan", "--data", data, "-o", run, *changes)[0] == 0
+    about = RunFolder.open(run).about()
+    assert [(f.image, f.condition) for f in about.figures] == [("2.tif", "as given")]
+    assert (about.degradation, about.pixel_size_um) == (None, pytest.approx(0.2))
 
 
 def test_a_run_and_its_package_restore_alike(relumen, tmp_path, tiny_run, small_package, cells):
@@ -108,12 +124,17 @@ WRONG = {
     "nothing to train on": (["train", "esrgan"], "--data FOLDER"),
     "an empty data folder": (["train", "esrgan", "--data", "EMPTY", "--degrade"], "no image"),
     "a preset that is none": (["train", "esrgan", "--data", "EMPTY", "--preset", "big"], "compact, w2s"),
+    "a run in no folder": (["train", "esrgan", "--data", "IMAGES", "--degrade", "-o", "IMAGE/run"], "can't be written"),
+    "a package in no folder": (["export", "RUN", "-o", "IMAGE/package"], "can't be written"),
+    "a result in no folder": (["restore", "IMAGE", "-m", "PACKAGE", "-o", "IMAGE/out"], "can't be made"),
     "a package that is none": (["verify", "EMPTY"], "rdf.yaml"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_use_ends_with_a_plain_message_and_code_2(relumen, tmp_path, monkeypatch, small_package, cells, name):
+def test_wrong_use_ends_with_a_plain_message_and_code_2(
+    relumen, tmp_path, monkeypatch, tiny_run, small_package, cells, data_folder, name
+):
     monkeypatch.chdir(tmp_path)
     arguments, words = WRONG[name]
     (tmp_path / "EMPTY").mkdir()
@@ -122,7 +143,8 @@ def test_wrong_use_ends_with_a_plain_message_and_code_2(relumen, tmp_path, monke
     (tmp_path / "CORRUPT.tif").write_bytes((tmp_path / "CORRUPT.tif").read_bytes()[:5000])
     shutil.copytree(small_package, tmp_path / "BROKEN")
     broken_rdf(tmp_path / "BROKEN", lambda rdf: rdf.update(inputs="none"))
-    named = {"IMAGE": "IMAGE.tif", "CORRUPT": "CORRUPT.tif", "PACKAGE": small_package}
+    named = {"IMAGE": "IMAGE.tif", "CORRUPT": "CORRUPT.tif", "PACKAGE": small_package, "RUN": tiny_run}
+    named |= {"IMAGES": data_folder, **{f"IMAGE/{name}": f"IMAGE.tif/{name}" for name in ("run", "package", "out")}}
     before = sorted(path.name for path in tmp_path.rglob("*"))
     code, said = relumen(*(named.get(argument, argument) for argument in arguments))
     assert code == 2, said

@@ -38,6 +38,9 @@ def main() -> None:
     except CheckFailedError as failure:
         error.print(f"[red]Failed:[/red] {_plain(failure)}", soft_wrap=True)
         sys.exit(1)
+    except OSError as failure:  # a disk that is full or goes away can fail anywhere
+        error.print(f"[red]Failed:[/red] {_plain(failure)}", soft_wrap=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         error.print("Interrupted.")
         sys.exit(130)
