@@ -31,15 +31,22 @@ def test_the_halo_counts_input_pixels_of_a_magnifying_network(sample):
     run = network(layers.Conv2D(4, 9, padding="same"), layers.UpSampling2D(4), layers.Conv2D(1, 3, padding="same"))
     curve = halo_curve(run, sample, scale=4, tile=48)
     assert curve.errors[3] > 1e-4
-    assert measure_halo(run, sample, scale=4, tile=48) == 8
+    assert measure_halo(run, sample, scale=4, tiles=(48,)) == 8
 
 
 def test_statistics_of_the_image_can_not_be_tiled(sample):
     run = network(layers.Conv2D(4, 3, padding="same"), layers.GroupNormalization(groups=1), layers.Conv2D(1, 1))
     with pytest.raises(CheckFailedError, match="instance, group or batch statistics"):
-        measure_halo(run, sample, scale=1, tile=64)
+        measure_halo(run, sample, scale=1, tiles=(64, 96))
 
 
 def test_small_samples_are_mirrored(sample):
     run = network(layers.Conv2D(1, 3, padding="same"))
-    assert measure_halo(run, sample[:20, :30], scale=1, tile=64) == 4
+    assert measure_halo(run, sample[:20, :30], scale=1, tiles=(64,)) == 4
+
+
+def test_larger_tiles_are_tried_where_a_small_one_is_all_halo(sample):
+    run = network(*(layers.Conv2D(2, 5, padding="same") for _ in range(6)), layers.Conv2D(1, 1))
+    with pytest.raises(CheckFailedError, match="equal the whole image"):
+        measure_halo(run, sample, scale=1, tiles=(24,))
+    assert measure_halo(run, sample, scale=1, tiles=(24, 64)) == 12

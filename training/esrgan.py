@@ -12,12 +12,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from relumen import features
+from relumen.errors import CheckFailedError
 from relumen.halo import measure_halo
 from relumen.images import Image, PixelSize
 from relumen.metrics import psnr, ssim
 from relumen.models import esrgan
 from relumen.pictures import side_by_side
-from relumen.restore import PYTHON_TILE, Restorer, restore_plane
+from relumen.restore import Restorer, python_tile, restore_plane
 from relumen.run import About, Figures
 from relumen.training import losses
 from relumen.training.config import ESRGANConfig, Phase
@@ -126,7 +127,10 @@ class ESRGAN:
         """What the run folder says; the figures on whole held-out images are made at the end."""
         _, _, low, mean, deviation = self._conditions[0]
         sample = ((low - mean) / deviation)[..., np.newaxis].astype(np.float32)
-        halo = measure_halo(self._run, sample, scale=self._config.scale, tile=PYTHON_TILE)
+        try:
+            halo = measure_halo(self._run, sample, scale=self._config.scale)
+        except CheckFailedError:  # early in a training a network may be anything
+            halo = None
         degradation = self._config.data.degradation
         return About(
             system="esrgan",
@@ -142,13 +146,12 @@ class ESRGAN:
             seconds=seconds,
             steps=steps,
             finished=finished,
-            figures=tuple(self._figures(halo)) if finished else (),
+            figures=tuple(self._figures(halo)) if finished and halo is not None else (),
         )
 
     def _figures(self, halo: int) -> list[Figures]:
         scale = self._config.scale
-        tile = (PYTHON_TILE, PYTHON_TILE)
-        restorer = Restorer("the network", self._run, scale, 1, tile, any_size=True, halo=halo)
+        restorer = Restorer("the network", self._run, scale, 1, python_tile(halo), any_size=True, halo=halo)
         rows = []
         for source, condition, low, _, _ in self._conditions:
             output = restore_plane(low[..., np.newaxis], restorer)[..., 0]

@@ -6,6 +6,8 @@ weights and on the images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,13 +78,26 @@ def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int) -> HaloCu
     return HaloCurve(tuple(errors.tolist()))
 
 
-def measure_halo(run: Runner, sample: Float32, *, scale: int, tile: int, tolerance: float = TOLERANCE) -> int:
+def measure_halo(
+    run: Runner, sample: Float32, *, scale: int, tiles: Sequence[int] = (128, 256, 512), tolerance: float = TOLERANCE
+) -> int:
     """The halo of a network in input pixels; see :func:`halo_curve`.
+
+    Args:
+        run: the network.
+        sample: (y, x, channels) in the network's units.
+        scale: the network's magnification.
+        tiles: sizes to try, the smallest first: the work grows with their square.
+        tolerance: largest difference, standard deviations of the output.
 
     Raises:
         CheckFailedError: the network can't be tiled.
     """
-    return halo_curve(run, sample, scale=scale, tile=tile).halo(tolerance)
+    *smaller, largest = tiles
+    for tile in smaller:
+        with suppress(CheckFailedError):
+            return halo_curve(run, sample, scale=scale, tile=tile).halo(tolerance)
+    return halo_curve(run, sample, scale=scale, tile=largest).halo(tolerance)
 
 
 def _places(height: int, width: int, size: int) -> list[tuple[int, int]]:

@@ -23,7 +23,7 @@ Float32 = NDArray[np.float32]
 OutputType = Literal["float32", "input"]
 
 PYTHON_TILE = 256
-"""Tile of networks that take any size. Fiji's tiles are smaller, and cost more halo for each pixel kept."""
+"""Least tile of networks that take any size. Fiji's are smaller, and cost more halo for each pixel kept."""
 PIXEL_SIZE_TOLERANCE = 0.3
 _ROWS_AT_ONCE = 256
 
@@ -93,12 +93,14 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
         raise UserError(f"There is no model at {source}. Give a run folder, a package folder, or a package .zip.")
     if (source / "config.yaml").is_file():
         about = RunFolder.open(source).about()
+        if about.halo is None:
+            raise UserError(f"No halo makes tiles of the network in {source} fit each other. Train it further.")
         restorer = Restorer(
             name=source.name,
             run=runner("keras_v3", RunFolder(source).model_file, input_id="input", output_id="output"),
             scale=about.scale,
             channels=about.channels,
-            tile=(PYTHON_TILE, PYTHON_TILE),
+            tile=python_tile(about.halo),
             any_size=True,
             halo=about.halo,
             pixel_size_um=about.pixel_size_um,
@@ -117,7 +119,7 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
             run=package_runner(package),
             scale=package.scale,
             channels=package.input_channels,
-            tile=(PYTHON_TILE, PYTHON_TILE) if own else package.tile,
+            tile=python_tile(package.halo) if own else package.tile,
             any_size=own,
             halo=package.halo,
             normalises=package.normalises,
@@ -126,6 +128,12 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
             pixel_size_um=package.training_pixel_size,
         )
         yield _with_tile(restorer, tile)
+
+
+def python_tile(halo: int) -> tuple[int, int]:
+    """The tile for a network that takes any size: no more than half of it is halo."""
+    side = max(PYTHON_TILE, 4 * halo)
+    return side, side
 
 
 def _with_tile(restorer: Restorer, tile: int | None) -> Restorer:

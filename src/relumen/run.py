@@ -48,7 +48,9 @@ class About(BaseModel):
     system: str = Field(description="Which system was trained, such as 'esrgan'.")
     scale: int = Field(ge=1, description="Magnification of the network.")
     channels: int = Field(ge=1, description="Channels of its input and output.")
-    halo: int = Field(ge=0, description="Context that a tile needs on each side, input pixels, as measured.")
+    halo: int | None = Field(
+        ge=0, description="Context that a tile needs on each side, input pixels, as measured; None: none is enough."
+    )
     pixel_size_um: float | None = Field(default=None, description="Training pixel size at the input, micrometres.")
     data: str = Field(description="The training images, in words.")
     degradation: str | None = Field(default=None, description="How inputs were made; None for real pairs.")
