@@ -94,7 +94,21 @@ class Phase(_Frozen):
         return self
 
 
-class ESRGANConfig(_Frozen):
+class LoopConfig(_Frozen):
+    """What the training loop needs of every system's configuration."""
+
+    seed: int = Field(default=0, ge=0, description="Everything random is a function of the seed and the step.")
+    log_every: int = Field(default=20, ge=1, description="Steps between two rows of history.csv.")
+    check_every: int = Field(default=500, ge=1, description="Steps between two checkpoints, validations and pictures.")
+
+    @model_validator(mode="after")
+    def _aligned(self) -> Self:
+        if self.check_every % self.log_every:
+            raise ValueError(f"check_every ({self.check_every}) must be a multiple of log_every ({self.log_every})")
+        return self
+
+
+class ESRGANConfig(LoopConfig):
     """A whole ESRGAN training."""
 
     system: Literal["esrgan"] = "esrgan"
@@ -115,9 +129,6 @@ class ESRGANConfig(_Frozen):
     )
     phase_1: Phase = Field(description="The generator alone on the pixel loss.")
     phase_2: Phase | None = Field(default=None, description="All losses, from phase 1's weights; None leaves it out.")
-    seed: int = Field(default=0, ge=0, description="Everything random is a function of the seed and the step.")
-    log_every: int = Field(default=20, ge=1, description="Steps between two rows of history.csv.")
-    check_every: int = Field(default=500, ge=1, description="Steps between two checkpoints, validations and pictures.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -179,8 +190,9 @@ def parse_config(values: Mapping[str, Any]) -> ESRGANConfig:
         return ESRGANConfig.model_validate(values)
     except ValidationError as error:
         faults = [
-            f"  {'.'.join(map(str, e['loc'])) or 'configuration'}: {e['msg']} (received {e['input']!r})"
-            for e in error.errors()
+            f"  {'.'.join(map(str, fault['loc'])) or 'as a whole'}: {fault['msg'].removeprefix('Value error, ')}"
+            + ("" if isinstance(fault["input"], dict) else f" (received {fault['input']!r})")
+            for fault in error.errors()
         ]
         raise UserError("\n".join(["The configuration has faults:", *faults])) from error
 

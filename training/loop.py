@@ -18,7 +18,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 import relumen
-from relumen.errors import CheckFailedError, UserError
+from relumen.errors import CheckFailedError
 from relumen.image_writing import write_image
 from relumen.images import Image
 from relumen.run import About, RunFolder
@@ -93,16 +93,13 @@ def train(
         system: what is trained.
         run: where everything is kept.
         log_every: steps between two rows of history.csv, each the mean over those steps.
-        check_every: steps between two checkpoints; a multiple of ``log_every``.
+        check_every: steps between two checkpoints; a multiple of ``log_every``, or a resumed history differs.
         on_step: told the number of steps done and the last losses, for a progress bar.
         say: told what the user should know.
 
     Raises:
-        UserError: ``check_every`` is no multiple of ``log_every``.
-        CheckFailedError: a loss is no longer finite, or the disk is full.
+        CheckFailedError: a loss is no longer finite, or the disk or the device's memory is full.
     """
-    if check_every % log_every:
-        raise UserError(f"check_every must be a multiple of log_every. Received: {check_every} and {log_every}")
     step_done, seconds = tf.Variable(tf.constant(0, tf.int64)), tf.Variable(tf.constant(0.0, tf.float64))
     checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **system.state)
     manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=2)
@@ -121,7 +118,7 @@ def train(
             done = step + 1
             finished = done == system.total_steps
             if done % log_every == 0 or finished:
-                losses = {name: float(np.mean([row[name] for row in window])) for name in window[0]}
+                losses = _means(window)
                 window = []
                 write_row(done, losses)
                 for name, value in losses.items():
@@ -129,7 +126,7 @@ def train(
                 if not all(np.isfinite(value) for value in losses.values()):
                     raise CheckFailedError(
                         f"At step {done} a loss is no longer finite: {losses}. The last good checkpoint is kept. "
-                        "Lower the learning rate, such as --set phase_1.learning_rate.initial=1e-4."
+                        "Lower the learning rate in a new run, such as --set phase_1.learning_rate.initial=1e-4."
                     )
                 on_step(done, losses)
             if done % check_every == 0 or finished:
@@ -146,6 +143,12 @@ def train(
                     seconds.assign(elapsed)
                     manager.save(checkpoint_number=done)
                 say(f"step {done}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()))
+
+
+def _means(window: list[Mapping[str, tf.Tensor]]) -> dict[str, float]:
+    """The mean of each loss term over the steps that have it; a new phase brings new terms."""
+    names = dict.fromkeys(name for terms in window for name in terms)
+    return {name: float(np.mean([terms[name] for terms in window if name in terms])) for name in names}
 
 
 def software() -> str:

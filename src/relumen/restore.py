@@ -113,7 +113,8 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
                 f"{package.name} makes {package.output_channels} channels of {package.input_channels}. relumen "
                 "restores images with networks that give as many channels as they take; run it with DeepImageJ."
             )
-        own = "relumen" in (package.rdf.get("config") or {})  # our exports take any size, others' may not
+        config = package.rdf.get("config")
+        own = isinstance(config, dict) and "relumen" in config  # our exports take any size, others' may not
         restorer = Restorer(
             name=package.name,
             run=package_runner(package),
@@ -194,9 +195,10 @@ def restore_plane(planes: Float32, model: Restorer) -> Float32:
     """Restores one image that fits into memory: (y, x, channels) -> (scale * y, scale * x, channels)."""
     plan = model.plan(planes.shape[0], planes.shape[1])
     mean, deviation = _statistics([planes[..., c] for c in range(planes.shape[-1])], model)
-    bands = [band for _, band in _restored_bands(planes, model, plan, mean, deviation, lambda: None)]
-    result = np.empty((plan.shape[0] * model.scale, plan.shape[1] * model.scale, bands[0].shape[-1]), np.float32)
-    for (top, _), band in zip(_band_edges(plan), bands, strict=True):
+    bands = list(_restored_bands(planes, model, plan, mean, deviation, lambda: None))
+    channels = bands[0][1].shape[-1]
+    result = np.empty((plan.shape[0] * model.scale, plan.shape[1] * model.scale, channels), np.float32)
+    for top, band in bands:
         result[top : top + band.shape[0]] = band
     return result
 
@@ -277,11 +279,6 @@ def _statistics(planes: list[NDArray], model: Restorer) -> tuple[Float32, Float3
     return means.astype(np.float32), (np.sqrt(variances) + model.eps).astype(np.float32)
 
 
-def _band_edges(plan: TilePlan) -> Iterator[tuple[int, int]]:
-    for band in plan.bands():
-        yield band[0].target[0].start, band[0].target[0].stop
-
-
 def _restored_bands(
     pixels: NDArray,
     model: Restorer,
@@ -291,16 +288,17 @@ def _restored_bands(
     count: Callable[[], None],
 ) -> Iterator[tuple[int, Float32]]:
     """Rows of the result from top to bottom, as (first row, (rows, width, channels) in the input's units)."""
-    for band, (top, bottom) in zip(plan.bands(), _band_edges(plan), strict=True):
+    for band in plan.bands():
+        target = band[0].target[0]
         rows: Float32 | None = None
         for tile in band:
             answer = model.run(((tile.cut(pixels) - mean) / deviation).astype(np.float32)[np.newaxis])[0]
             if rows is None:
-                rows = np.empty((bottom - top, model.scale * plan.shape[1], answer.shape[-1]), np.float32)
+                rows = np.empty((target.stop - target.start, model.scale * plan.shape[1], answer.shape[-1]), np.float32)
             rows[:, tile.target[1]] = answer[tile.crop] * deviation + mean
             count()
         if rows is not None:
-            yield top, rows
+            yield target.start, rows
 
 
 def as_type(values: NDArray, dtype: np.dtype) -> NDArray:

@@ -39,6 +39,7 @@ def test_overrides_reach_any_depth_and_the_resolved_config_reads_back():
         ("phase_2.losses.perceptual=0.01", "needs features: vgg19"),
         ("data.degradation={factor: 4}", "scale is 2 and data.degradation.factor is 4"),
         ("data.patch=33", "multiple of 16"),
+        ("check_every=30", r"check_every \(30\) must be a multiple of log_every \(20\)"),
     ],
 )
 def test_faults_are_named_with_their_place(override, words):

@@ -113,6 +113,14 @@ def test_exhausted_memory_names_what_can_be_made_smaller(tmp_path, data_folder, 
         start.go(run, command="", machine="", say=lambda text: None)
 
 
+def test_a_row_that_spans_two_phases_has_the_terms_of_both(tmp_path, data_folder, tiny):
+    changes = [*tiny, "log_every=5", "phase_1.steps=3", "phase_2.steps=2"]
+    run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=changes)
+    start.go(run, command="", machine="", say=lambda text: None)
+    (row,) = rows(run)
+    assert all(float(row[name]) > 0 for name in ("pixel", "adversarial", "discriminator"))
+
+
 def test_a_run_is_never_overwritten(tmp_path, data_folder, tiny):
     arguments = {"preset": "compact", "data": data_folder, "degrade": True, "overrides": tiny}
     run = start.prepare(tmp_path / "run", **arguments)
