@@ -91,6 +91,13 @@ class Image:
         """Number of channels (1 where there is no channel axis)."""
         return self.sizes.get("C", 1)
 
+    def describe(self) -> str:
+        """Axes, type and pixel size in words, so that a wrong guess is seen."""
+        sizes = " x ".join(f"{axis} {size}" for axis, size in self.sizes.items())
+        size = self.pixel_size
+        known = "pixel size unknown" if size is None else f"pixels of {size.y:g} x {size.x:g} {size.unit}"
+        return f"{sizes}, {self.pixels.dtype.name}, {known}"
+
     def positions(self) -> Iterator[dict[str, int]]:
         """Every (T, Z) position that the image has, as {axis: index}."""
         names = [axis for axis in self.axes if axis in "TZ"]

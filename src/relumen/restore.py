@@ -175,6 +175,7 @@ def restore_file(
         CheckFailedError: the disk or the device's memory is full.
     """
     image = read_image(source, axes)
+    say(f"{source.name}: {image.describe()}")
     if warning := model.pixel_size_warning(image.pixel_size):
         say(f"Warning: {warning}")
     while True:

@@ -95,6 +95,7 @@ def test_other_pixel_sizes_are_warned_of(relumen, tmp_path, small_package, cells
     write_image(tmp_path / "in.tif", Image(cells[:40, :40], "YX", PixelSize(0.65, 0.65)))
     code, said = relumen("restore", tmp_path / "in.tif", "-m", small_package, "-o", tmp_path / "out.tif")
     assert code == 0
+    assert "in.tif: Y 40 x X 40, uint8, pixels of 0.65 x 0.65 um" in said
     assert "pixels measure 0.65 um" in said and "was trained on 0.2 um" in said
 
 
