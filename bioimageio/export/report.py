@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -74,7 +75,12 @@ class Report:
         from rich.text import Text
 
         marks = {"passed": ("ok", "green"), "failed": ("FAILED", "bold red"), "skipped": ("skipped", "yellow")}
-        table = Table("", "Check", "Difference", "Limit", "", title=f"{self.name} ({self.source})")
+        table = Table(title=f"{self.name} ({self.source})")
+        table.add_column("")
+        table.add_column("Check", overflow="fold")
+        table.add_column("Difference", no_wrap=True)
+        table.add_column("Limit", no_wrap=True)
+        table.add_column("What it says", overflow="fold")
         held = [check for check in self.checks if check.name.startswith("rule: ") and check.status == "passed"]
         if held:
             table.add_row(Text("ok", "green"), f"{len(held)} rules hold", "", "", "")
@@ -83,8 +89,15 @@ class Report:
                 continue
             mark, colour = marks[check.status]
             numbers = ["" if number is None else f"{number:.1e}" for number in (check.value, check.limit)]
-            table.add_row(Text(mark, colour), Text(check.name), *numbers, Text(check.message))
+            table.add_row(Text(mark, colour), Text(_for_people(check.name)), *numbers, Text(check.message))
         failed = sum(check.status == "failed" for check in self.checks)
         end = f"{failed} of {len(self.checks)} checks failed." if failed else f"All {len(self.checks)} checks passed."
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         return Group(table, Text(end, "bold red" if failed else "bold green"), Text(versions, "dim"))
+
+
+def _for_people(name: str) -> str:
+    """A check's name with the formats named as people name them."""
+    for form, word in (("tensorflow_saved_model_bundle", "SavedModel"), ("keras_v3", "Keras"), ("onnx", "ONNX")):
+        name = re.sub(rf"\b{form}\b", word, name)
+    return name

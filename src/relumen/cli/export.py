@@ -35,4 +35,7 @@ def export(
     folder = output or Path("packages") / run.resolve().name
     credits = Credits(tuple(author or Credits.authors), github_user, email, data_link)
     export_run(run, folder, name=name, credits=credits, overwrite=overwrite, say=say)
+    untold = {"--author": author, "--github-user": github_user, "--email": email, "--data-link": data_link}
+    if missing := [option for option, value in untold.items() if not value]:
+        say(f"The zoo wants to know more, and verify will say so: give {', '.join(missing)} (and --overwrite).")
     say(f"Package: {folder}. Next: relumen verify {folder}")
