@@ -115,6 +115,25 @@ def test_a_damaged_tiff_gets_a_plain_message(tmp_path, kind):
         read_image(path)
 
 
+@pytest.mark.parametrize("kind", [{"imagej": True, "metadata": {"axes": "TYX"}}, {"ome": True}, {}])
+def test_a_stack_whose_last_planes_are_missing_is_not_taken_for_a_shorter_one(tmp_path, kind):
+    """tifffile only logs that, and goes on with the planes that are left."""
+    stack = np.random.default_rng(0).integers(0, 9999, (6, 64, 64)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", stack, **kind)
+    whole = (tmp_path / "a.tif").read_bytes()
+    for kept in (0.3, 0.6, 0.9):
+        (tmp_path / "a.tif").write_bytes(whole[: int(kept * len(whole))])
+        with pytest.raises(UserError, match="damaged"):
+            read_image(tmp_path / "a.tif")
+
+
+def test_damage_is_told_once_and_not_by_the_librarys_log(tmp_path, caplog):
+    damaged(tmp_path / "a.tif", "cut")
+    with pytest.raises(UserError):
+        read_image(tmp_path / "a.tif")
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.npy"])
 def test_damaged_png_and_npy_get_a_plain_message(tmp_path, name):
     write_image(tmp_path / name, Image(np.zeros((64, 64), np.uint8), "YX"))

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -159,7 +160,9 @@ def _create(
         entries["unit"] = pixel_size.unit
         if pixel_size.z is not None:
             entries["spacing"] = pixel_size.z
-    mapped = tifffile.memmap(path, shape=shape, dtype=dtype, imagej=True, resolution=resolution, metadata=entries)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*truncating ImageJ file")  # ImageJ's own way beyond 4 GB
+        mapped = tifffile.memmap(path, shape=shape, dtype=dtype, imagej=True, resolution=resolution, metadata=entries)
     return int(mapped.offset), mapped.dtype  # type: ignore[attr-defined]
 
 

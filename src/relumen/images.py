@@ -5,7 +5,9 @@ Reading maps the file into memory where it can; see :mod:`relumen.image_writing`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -23,6 +25,7 @@ _MICROMETRES: dict[str, float] = dict.fromkeys(
 )
 _MICROMETRES |= {"nm": 1e-3, "mm": 1e3, "cm": 1e4}
 _READABLE = (np.uint8, np.uint16, np.int16, np.uint32, np.int32, np.float16, np.float32, np.float64, np.bool_)
+_TIFFFILE_DAMAGE = ("corrupt", "invalid page offset")
 _KEPT_IMAGEJ_METADATA = ("mode", "Info", "Labels", "Ranges", "LUTs", "min", "max", "finterval", "fps", "loop")
 
 
@@ -162,7 +165,7 @@ def list_images(folder: Path) -> list[Path]:
 def _read_tiff(path: Path, axes: str | None) -> Image:
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
+    with _logged("tifffile") as messages, tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         pixels = series.asarray(out="memmap")
         found = axes or series.axes
@@ -170,7 +173,24 @@ def _read_tiff(path: Path, axes: str | None) -> Image:
         if tiff.imagej_metadata:
             metadata = {k: v for k, v in tiff.imagej_metadata.items() if k in _KEPT_IMAGEJ_METADATA}
         pixels, found = _in_order(pixels, found)
+    if damage := [message for message in messages if any(words in message for words in _TIFFFILE_DAMAGE)]:
+        raise UserError(f"it is damaged or cut short ({damage[0]}). Copy or save it again.")
     return Image(pixels, found, size, metadata)
+
+
+@contextmanager
+def _logged(name: str) -> Iterator[list[str]]:
+    """Keeps a library's messages from the terminal; tifffile logs damage, and goes on with what is left."""
+    logger, messages = logging.getLogger(name), []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 def _in_order(pixels: NDArray, axes: str) -> tuple[NDArray, str]:
