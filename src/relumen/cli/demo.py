@@ -136,7 +136,7 @@ def _restore_fields(package: Path, output: Path) -> list[Comparison]:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    figure(comparisons[len(PHOTONS) :]).savefig(output / "before-after.png", dpi=110)
+    figure(comparisons[: len(PHOTONS)]).savefig(output / "before-after.png", dpi=110)
     _print_table(comparisons)
     return comparisons
 
@@ -162,7 +162,7 @@ def _in_imagej(package: Path, output: Path) -> None:
     from relumen.imagej_bridge.session import open_session
     from relumen.restore import open_model, restore_plane
 
-    noisy = output / f"{Path(FIELDS[1]).stem}-{PHOTONS[1]:.0f}-photons.tif"
+    noisy = output / f"{Path(FIELDS[0]).stem}-{PHOTONS[1]:.0f}-photons.tif"
     imagej = open_session()
     before = imagej.open_image(noisy)
     image = from_imageplus(before)
