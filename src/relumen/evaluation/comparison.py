@@ -121,7 +121,8 @@ def _title(row: Row) -> str:
 
 def _liveliest(image: Float32, size: int) -> tuple[int, int]:
     """Top left corner of the square with most edges, on a coarse grid of even positions."""
-    edges = np.hypot(*np.gradient(image))
+    down, across = np.gradient(image)
+    edges = np.hypot(down, across)
     step = max(2, size // 4 // 2 * 2)
     corners = [
         (y, x)
