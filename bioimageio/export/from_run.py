@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relumen.errors import UserError
 from relumen.images import read_image
 from relumen.run import About, RunFolder
-from relumen.tiling import mirrored
+from relumen.tiling import mirrored_to
 
 from .description import Citation, PackageDescription, Table
 
@@ -88,7 +87,8 @@ def export_run(
     except (OSError, ValueError) as error:
         raise UserError(f"{run.model_file} can't be read ({error}). Train again, or resume the run.") from error
     description = describe(about, name or f"relumen {run.path.resolve().name}", credits)
-    sample = _as_large_as(sample, description.tile)[..., np.newaxis]
+    height, width = (max(size, description.tile) for size in sample.shape)
+    sample = mirrored_to(sample, (height, width))[..., np.newaxis]
     return export_package(network, description, sample, folder, overwrite=overwrite, say=say)
 
 
@@ -164,12 +164,6 @@ def _limitations(about: About) -> tuple[str, ...]:
     if not about.finished:
         limits.append("The training was stopped before its end.")
     return tuple(limits)
-
-
-def _as_large_as(image: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
-    """An image (y, x) mirrored onward where it is smaller than a tile."""
-    rows, columns = (mirrored(np.arange(max(size, tile)), size) for size in image.shape)
-    return image[np.ix_(rows, columns)]
 
 
 def _duration(seconds: float) -> str:

@@ -19,7 +19,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.package import Package, package_folder, read_package
 from relumen.rdf import RDF_NAME, file_in, is_number
 from relumen.runners import from_axes, package_runner, to_axes
-from relumen.tiling import Float32, Runner, TilePlan, mirrored, predict_tiled
+from relumen.tiling import Float32, Runner, TilePlan, mirrored_to, predict_tiled
 
 from .jdll import JdllCut, jdll_cut
 from .report import Check, Report
@@ -290,9 +290,7 @@ class _Comparison:
 
     def _picture(self, size: tuple[int, int]) -> Float32:
         """The test input, mirrored onward to the size wanted, raw intensities (y, x, channels)."""
-        image = self._test_tensors()[0][0]
-        rows, columns = (mirrored(np.arange(size[i]), image.shape[i]) for i in (0, 1))
-        return image[np.ix_(rows, columns)]
+        return mirrored_to(self._test_tensors()[0][0], size)
 
     def _test_tensors(self) -> tuple[Float32, Float32]:
         tensors = []

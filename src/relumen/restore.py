@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from relumen.images import Image, PixelSize, read_image
 from relumen.package import open_package
 from relumen.run import RunFolder
 from relumen.runners import package_runner, runner
-from relumen.tiling import Runner, TilePlan
+from relumen.tiling import Runner, TilePlan, predict_bands, predict_tiled
 
 Float32 = NDArray[np.float32]
 OutputType = Literal["float32", "input"]
@@ -194,14 +195,8 @@ def restore_file(
 
 def restore_plane(planes: Float32, model: Restorer) -> Float32:
     """Restores one image that fits into memory: (y, x, channels) -> (scale * y, scale * x, channels)."""
-    plan = model.plan(planes.shape[0], planes.shape[1])
-    mean, deviation = _statistics([planes[..., c] for c in range(planes.shape[-1])], model)
-    bands = list(_restored_bands(planes, model, plan, mean, deviation, lambda: None))
-    channels = bands[0][1].shape[-1]
-    result = np.empty((plan.shape[0] * model.scale, plan.shape[1] * model.scale, channels), np.float32)
-    for top, band in bands:
-        result[top : top + band.shape[0]] = band
-    return result
+    run = _in_input_units(model, [planes[..., c] for c in range(planes.shape[-1])])
+    return predict_tiled(planes, run, model.plan(planes.shape[0], planes.shape[1]))
 
 
 def _restore_image(
@@ -216,20 +211,15 @@ def _restore_image(
         raise UserError(f"Results are 8 bit, 16 bit or float32. Received an input of {dtype}: use --type float32.")
     pixel_size = None if image.pixel_size is None else image.pixel_size.divided(model.scale)
     total = len(list(image.positions())) * len(groups) * plan.grid[0] * plan.grid[1]
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        on_tile(done, total)
+    done = count(1)
 
     with image_writer(target, shape, image.axes, dtype, pixel_size, image.metadata) as writer:
         for position in image.positions():
             for group in groups:
                 planes = [image.plane(position, channel) for channel in group]
-                mean, deviation = _statistics(planes, model)
+                run = _in_input_units(model, planes, lambda: on_tile(next(done), total))
                 pixels = planes[0][..., np.newaxis] if len(planes) == 1 else np.stack(planes, -1)
-                for top, band in _restored_bands(pixels, model, plan, mean, deviation, count):
+                for top, band in predict_bands(pixels, run, plan):
                     for i, channel in enumerate(group):
                         at = {**position, "C": channel}
                         plane = tuple(at[axis] for axis in image.axes[:-2])
@@ -280,26 +270,16 @@ def _statistics(planes: list[NDArray], model: Restorer) -> tuple[Float32, Float3
     return means.astype(np.float32), (np.sqrt(variances) + model.eps).astype(np.float32)
 
 
-def _restored_bands(
-    pixels: NDArray,
-    model: Restorer,
-    plan: TilePlan,
-    mean: Float32,
-    deviation: Float32,
-    count: Callable[[], None],
-) -> Iterator[tuple[int, Float32]]:
-    """Rows of the result from top to bottom, as (first row, (rows, width, channels) in the input's units)."""
-    for band in plan.bands():
-        target = band[0].target[0]
-        rows: Float32 | None = None
-        for tile in band:
-            answer = model.run(((tile.cut(pixels) - mean) / deviation).astype(np.float32)[np.newaxis])[0]
-            if rows is None:
-                rows = np.empty((target.stop - target.start, model.scale * plan.shape[1], answer.shape[-1]), np.float32)
-            rows[:, tile.target[1]] = answer[tile.crop] * deviation + mean
-            count()
-        if rows is not None:
-            yield target.start, rows
+def _in_input_units(model: Restorer, planes: list[NDArray], on_tile: Callable[[], None] = lambda: None) -> Runner:
+    """The network as a function of raw intensities, with the planes' statistics going in and undone coming out."""
+    mean, deviation = _statistics(planes, model)
+
+    def run(tiles: NDArray) -> Float32:
+        answer = model.run(((tiles - mean) / deviation).astype(np.float32)) * deviation + mean
+        on_tile()
+        return answer
+
+    return run
 
 
 def as_type(values: NDArray, dtype: np.dtype) -> NDArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,26 +119,44 @@ def mirrored(positions: NDArray[np.intp], size: int) -> NDArray[np.intp]:
     return np.where(folded < size, folded, 2 * size - 1 - folded)
 
 
-def predict_tiled(image: Float32, run: Runner, plan: TilePlan) -> Float32:
-    """A network's answer to a whole image, computed tile by tile.
+def mirrored_to(image: NDArray, shape: tuple[int, int]) -> NDArray:
+    """The top left part of an image (y, x, ...) continued endlessly by mirrors: (height, width, ...)."""
+    rows, columns = (mirrored(np.arange(wanted), size) for wanted, size in zip(shape, image.shape[:2], strict=True))
+    return image[np.ix_(rows, columns)]
+
+
+def predict_bands(image: NDArray, run: Runner, plan: TilePlan) -> Iterator[tuple[int, Float32]]:
+    """A network's answer to an image, one row of tiles at a time, so that the whole need not fit into memory.
 
     Args:
-        image: (y, x, channels) in the network's units.
+        image: (y, x, channels), perhaps a memory map; each tile is given to ``run`` as it is.
         run: the network.
         plan: the plan for this image.
 
-    Returns:
-        (scale * y, scale * x, channels out), in the network's units.
+    Yields:
+        (first row, (rows, scale * x, channels out)) from top to bottom; the last band may begin above the end of
+        the one before, with the same pixels.
     """
-    output: Float32 | None = None
-    for tile in plan.tiles():
-        answer = run(tile.cut(image)[np.newaxis])[0]
-        if output is None:
-            height, width = plan.shape
-            output = np.empty((plan.scale * height, plan.scale * width, answer.shape[-1]), np.float32)
-        output[tile.target] = answer[tile.crop]
-    if output is None:  # a plan has at least one tile
-        raise UserError(f"The image has no pixels. Received: shape={plan.shape}")
+    for band in plan.bands():
+        target = band[0].target[0]
+        rows: Float32 | None = None
+        for tile in band:
+            answer = run(tile.cut(image)[np.newaxis])[0]
+            if rows is None:
+                rows = np.empty((target.stop - target.start, plan.scale * plan.shape[1], answer.shape[-1]), np.float32)
+            rows[:, tile.target[1]] = answer[tile.crop]
+        if rows is not None:
+            yield target.start, rows
+
+
+def predict_tiled(image: NDArray, run: Runner, plan: TilePlan) -> Float32:
+    """A network's answer to a whole image, (scale * y, scale * x, channels out); see :func:`predict_bands`."""
+    bands = predict_bands(image, run, plan)
+    first = next(bands)
+    height, width = plan.shape
+    output = np.empty((plan.scale * height, plan.scale * width, first[1].shape[-1]), np.float32)
+    for top, band in chain([first], bands):
+        output[top : top + band.shape[0]] = band
     return output
 
 
