@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from relumen.degrade import Degradation, clean
+from relumen.metrics import psnr, ssim
+from relumen.restore import Restorer
+from relumen.training.data import Degradable, Pair
+from relumen.training.held_out import AS_GIVEN, held_out, held_out_figures, held_out_inputs
+from relumen.upsampling import bicubic
+
+DEGRADATION = Degradation(blur=(0.5, 1.0, 2.0), photons=(20.0, 500.0))
+
+
+@pytest.fixture(scope="module")
+def sources(cells):
+    high = cells[300:428, 300:428].astype(np.float32)
+    other = cells[500:564, 300:364].astype(np.float32)
+    cleans = tuple(clean(high, blur, 2) for blur in DEGRADATION.blur)
+    return Degradable("made", cleans, high, DEGRADATION), Pair("real", other[::2, ::2], other)
+
+
+def doubling(batch):
+    return np.repeat(np.repeat(batch, 2, axis=1), 2, axis=2)
+
+
+def test_a_made_input_comes_at_three_levels_of_noise_and_the_middle_blur(sources):
+    made = held_out_inputs(sources[0], (0,))
+    assert [condition for condition, _, _ in made] == ["500 photons", "100 photons", "20 photons"]
+    sharp = sources[0].cleans[1].noisy(1e9, 0.0, np.random.default_rng(0))
+    errors = [float(np.std(low - sharp)) for _, low, _ in made]
+    assert errors[0] < errors[1] / 2 < errors[2] / 4
+    assert all(high is sources[0].high for _, _, high in made)
+
+
+def test_a_real_pair_comes_as_it_is(sources):
+    assert held_out_inputs(sources[1], (0,)) == [(AS_GIVEN, sources[1].low, sources[1].high)]
+
+
+def test_the_noise_is_a_function_of_the_seed(sources):
+    first, again, other = ([low for _, _, low, _ in held_out(sources, seed)] for seed in (1, 1, 2))
+    assert len(first) == 4
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first[0], other[0])
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_figures_are_of_the_network_and_of_bicubic(sources):
+    doubled = Restorer("nearest", doubling, 2, 1, (64, 64), any_size=True, halo=4)
+    figures = held_out_figures(sources, doubled, 1)
+    assert [(f.image, f.condition) for f in figures][-2:] == [("made", "20 photons"), ("real", AS_GIVEN)]
+    for figure, (_, _, low, high) in zip(figures, held_out(sources, 1), strict=True):
+        nearest = np.kron(low, np.ones((2, 2)))
+        assert figure.psnr == pytest.approx(psnr(high, nearest), abs=1e-4)
+        assert figure.ssim == pytest.approx(ssim(high, nearest), abs=1e-4)
+        assert figure.bicubic_psnr == psnr(high, bicubic(low, 2))
+        assert figure.bicubic_ssim == ssim(high, bicubic(low, 2))

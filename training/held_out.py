@@ -1,0 +1,83 @@
+"""The held-out images as inputs and targets, and the figures of a network on them.
+
+Training reports these figures at its end, export for networks that it makes itself, and ``relumen evaluate`` goes
+on from the same inputs: where inputs are made, all three see the same noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.metrics import psnr, ssim
+from relumen.restore import Restorer, restore_plane
+from relumen.run import Figures
+from relumen.training.data import Pair, Source
+from relumen.upsampling import bicubic
+
+Float32 = NDArray[np.float32]
+
+AS_GIVEN = "as given"
+"""The condition of a real input of which nothing more is known."""
+_LEVELS = 3
+_PURPOSE = 3  # sets this seed apart from those of the batches
+
+
+def held_out(sources: Sequence[Source], seed: int) -> Iterator[tuple[Source, str, Float32, Float32]]:
+    """Every held-out image under every condition, as (source, condition, low, high).
+
+    Args:
+        sources: the held-out images, in the order of the data folder.
+        seed: of the training, or of the evaluation; the noise of an image depends on it and on its place.
+    """
+    for index, source in enumerate(sources):
+        for condition, low, high in held_out_inputs(source, (seed, _PURPOSE, index)):
+            yield source, condition, low, high
+
+
+def held_out_inputs(source: Source, seed: Sequence[int]) -> list[tuple[str, Float32, Float32]]:
+    """One image as (condition, low, high): as it is, or degraded at three levels of noise, the least noise first.
+
+    Args:
+        source: a pair, or a high-quality image. Of several blurs of a degradation the middle one is used.
+        seed: of the noise; equal seeds give equal inputs.
+    """
+    if isinstance(source, Pair):
+        return [(AS_GIVEN, source.low, source.high)]
+    degradation = source.degradation
+    levels = np.geomspace(*degradation.photons, _LEVELS)[::-1]
+    return [
+        (
+            f"{photons:.0f} photons",
+            source.clean.noisy(photons, degradation.read_noise, np.random.default_rng((*seed, level))),
+            source.high,
+        )
+        for level, photons in enumerate(levels)
+    ]
+
+
+def held_out_figures(sources: Sequence[Source], restorer: Restorer, seed: int) -> tuple[Figures, ...]:
+    """PSNR and SSIM of a network, and of bicubic interpolation, on whole held-out images.
+
+    Args:
+        sources: the held-out images.
+        restorer: the network; its scale is that of the images.
+        seed: see :func:`held_out`.
+    """
+    figures = []
+    for source, condition, low, high in held_out(sources, seed):
+        output = restore_plane(low[..., np.newaxis], restorer)[..., 0]
+        plain = bicubic(low, restorer.scale)
+        figures.append(
+            Figures(
+                image=source.name,
+                condition=condition,
+                psnr=psnr(high, output),
+                ssim=ssim(high, output),
+                bicubic_psnr=psnr(high, plain),
+                bicubic_ssim=ssim(high, plain),
+            )
+        )
+    return tuple(figures)
