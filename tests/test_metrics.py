@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from relumen.metrics import data_range, psnr, ssim
+from relumen.metrics import affine_fitted, data_range, psnr, ssim
 
 
 def test_psnr_by_hand():
@@ -23,3 +23,35 @@ def test_ssim_is_one_for_the_image_itself_and_falls_with_noise(cells):
     values = [ssim(part, part + level * noise) for level in (0, 2, 8)]
     assert values[0] == pytest.approx(1)
     assert values[0] > values[1] > values[2]
+
+
+def test_the_affine_fit_undoes_gain_and_offset(cells):
+    part = cells[300:400, 300:400].astype(np.float32)
+    np.testing.assert_allclose(affine_fitted(part, 0.25 * part - 40), part, atol=1e-3)
+    np.testing.assert_allclose(affine_fitted(part, -part), part, atol=1e-3)
+
+
+def test_the_affine_fit_by_hand():
+    # The line through (0, 1), (1, 2), (2, 6) with least squared error is 2.5 x + 0.5.
+    fitted = affine_fitted(np.array([[1.0, 2.0, 6.0]]), np.array([[0.0, 1.0, 2.0]]))
+    np.testing.assert_allclose(fitted, [[0.5, 3.0, 5.5]])
+
+
+def test_the_affine_fit_is_the_best_there_is(cells):
+    part = cells[300:400, 300:400].astype(np.float32)
+    noisy = part + np.random.default_rng(0).normal(0, 20, part.shape)
+    fitted = affine_fitted(part, noisy)
+    best = psnr(part, fitted)
+    assert best > psnr(part, noisy)
+    for a, b in ((1.01, 0), (0.99, 0), (1, 0.5), (1, -0.5)):
+        assert psnr(part, a * fitted + b) < best
+
+
+def test_a_constant_image_becomes_the_mean():
+    reference = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(affine_fitted(reference, np.full((3, 4), 7.0)), np.full((3, 4), 5.5))
+
+
+def test_the_affine_fit_wants_equal_shapes():
+    with pytest.raises(ValueError, match=r"Received: \(3, 4\) and \(4, 3\)"):
+        affine_fitted(np.zeros((3, 4)), np.zeros((4, 3)))

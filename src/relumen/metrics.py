@@ -1,4 +1,7 @@
-"""Image quality against a reference: PSNR and SSIM, as scikit-image computes them."""
+"""Image quality against a reference: PSNR and SSIM as scikit-image computes them, raw or after an affine fit.
+
+Both refer to the same range, that of the reference (:func:`data_range`), whatever the image's own range is.
+"""
 
 from __future__ import annotations
 
@@ -38,3 +41,27 @@ def ssim(reference: NDArray, image: NDArray) -> float:
         use_sample_covariance=False,
     )
     return float(value)
+
+
+def affine_fitted(reference: NDArray, image: NDArray) -> NDArray[np.float64]:
+    """The image as ``a * image + b`` with the a and b of least squared error to the reference.
+
+    A microscope's gain and offset are no fault of a restoration: figures after the fit tell its structure alone. A
+    constant image becomes the reference's mean.
+
+    Source: CSBDeep's ``normalize_minmse`` (Weigert et al. 2018), by which CARE's figures are made.
+
+    Args:
+        reference: (y, x) intensities, left as they are.
+        image: (y, x) of the same shape.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if reference.shape != image.shape:
+        raise ValueError(f"reference and image have one shape. Received: {reference.shape} and {image.shape}")
+    a, b = reference.astype(np.float64), image.astype(np.float64)
+    deviation = b - b.mean()
+    variance = float(np.mean(deviation**2))
+    slope = float(np.mean((a - a.mean()) * deviation)) / variance if variance > 0 else 0.0
+    return slope * deviation + a.mean()
