@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.evaluation.classical import baselines
+from relumen.evaluation.zoom import liveliest
 from relumen.metrics import psnr, ssim
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def figure(comparisons: Sequence[Comparison], *, crop: int = 160) -> Figure:
     from matplotlib.figure import Figure
 
     scale = comparisons[0].target.shape[0] // comparisons[0].low.shape[0]
-    y, x = _liveliest(comparisons[0].target, scale * crop)
+    y, x = liveliest(comparisons[0].target, scale * crop)
     drawing = Figure(figsize=(12, 3.4 * len(comparisons)), layout="constrained")
     axes = drawing.subplots(len(comparisons), 4, squeeze=False)
     for row, comparison in zip(axes, comparisons, strict=True):
@@ -117,16 +118,3 @@ def figure(comparisons: Sequence[Comparison], *, crop: int = 160) -> Figure:
 def _title(row: Row) -> str:
     setting = f" ({row.setting})" if row.setting else ""
     return f"{row.method}\n{row.psnr:.2f} dB{setting}"
-
-
-def _liveliest(image: Float32, size: int) -> tuple[int, int]:
-    """Top left corner of the square with most edges, on a coarse grid of even positions."""
-    down, across = np.gradient(image)
-    edges = np.hypot(down, across)
-    step = max(2, size // 4 // 2 * 2)
-    corners = [
-        (y, x)
-        for y in range(0, max(1, image.shape[0] - size + 1), step)
-        for x in range(0, max(1, image.shape[1] - size + 1), step)
-    ]
-    return max(corners, key=lambda c: float(edges[c[0] : c[0] + size, c[1] : c[1] + size].mean()))

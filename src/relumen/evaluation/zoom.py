@@ -1,0 +1,24 @@
+"""Which part of an image a figure shows enlarged."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def liveliest(image: NDArray, size: int) -> tuple[int, int]:
+    """Top left corner (y, x) of the square with most edges, on a coarse grid of even positions.
+
+    Args:
+        image: (y, x); where it is smaller than the square, the corner is 0 on that axis.
+        size: height and width of the square, pixels.
+    """
+    down, across = np.gradient(image)
+    edges = np.hypot(down, across)
+    step = max(2, size // 4 // 2 * 2)
+    corners = [
+        (y, x)
+        for y in range(0, max(1, image.shape[0] - size + 1), step)
+        for x in range(0, max(1, image.shape[1] - size + 1), step)
+    ]
+    return max(corners, key=lambda c: float(edges[c[0] : c[0] + size, c[1] : c[1] + size].mean()))
