@@ -46,7 +46,7 @@ def generator(blocks: int = 23, width: int = 64, growth: int = 32, scale: int = 
     for step in range(int(steps)):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"upsample_{step + 1}")(x)
         x = _leaky(_conv(width, name=f"conv_up_{step + 1}")(x))
-    return keras.Model(image, _conv(channels, name="conv_last")(x), name="esrgan_generator")
+    return keras.Model(image, _conv(channels, name="conv_last", dtype="float32")(x), name="esrgan_generator")
 
 
 def discriminator(size: int = 128, width: int = 64, dense: int = 1024, channels: int = 1) -> keras.Model:
@@ -77,7 +77,7 @@ def discriminator(size: int = 128, width: int = 64, dense: int = 1024, channels:
         x = layers.Conv2D(factor * width, 3, stride, padding="same", use_bias=False, name=f"conv_{i}")(x)
         x = _leaky(layers.BatchNormalization(name=f"norm_{i}")(x))
     x = _leaky(layers.Dense(dense, name="dense_1")(layers.Flatten()(x)))
-    return keras.Model(image, layers.Dense(1, name="logit")(x), name="esrgan_discriminator")
+    return keras.Model(image, layers.Dense(1, dtype="float32", name="logit")(x), name="esrgan_discriminator")
 
 
 def _rrdb(x: keras.KerasTensor, width: int, growth: int, name: str) -> keras.KerasTensor:
@@ -98,10 +98,10 @@ def _dense_block(x: keras.KerasTensor, width: int, growth: int, name: str) -> ke
     return layers.Add(name=f"{name}_add")([x, layers.Rescaling(RESIDUAL_SCALE, name=f"{name}_scale")(y)])
 
 
-def _conv(filters: int, name: str) -> layers.Layer:
+def _conv(filters: int, name: str, dtype: str | None = None) -> layers.Layer:
     # He's normal initialisation with weights scaled by 0.1 (ESRGAN, Sec. 4.1), so its variance by 0.01.
     he_tenth: Any = keras.initializers.VarianceScaling(0.02, "fan_in", "untruncated_normal")
-    return layers.Conv2D(filters, 3, padding="same", kernel_initializer=he_tenth, name=name)
+    return layers.Conv2D(filters, 3, padding="same", kernel_initializer=he_tenth, dtype=dtype, name=name)
 
 
 def _leaky(x: keras.KerasTensor) -> keras.KerasTensor:

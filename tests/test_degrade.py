@@ -6,7 +6,7 @@ from relumen.degrade import Degradation, clean, crop_to_multiple
 
 
 def test_noise_has_the_stated_variance(cells):
-    degraded = clean(cells, Degradation(blur=1.0))
+    degraded = clean(cells, 1.0, 2)
     photons, read_noise = 50.0, 2.0
     noisy = degraded.noisy(photons, read_noise, np.random.default_rng(0))
     noise = (noisy - (degraded.signal * degraded.span + degraded.dark)) / degraded.span * photons
@@ -15,7 +15,7 @@ def test_noise_has_the_stated_variance(cells):
 
 
 def test_statistics_foretell_those_of_the_noisy_image(cells):
-    degraded = clean(cells, Degradation())
+    degraded = clean(cells, 1.0, 2)
     for photons in (20.0, 500.0):
         noisy = degraded.noisy(photons, 2.0, np.random.default_rng(1))
         mean, deviation = degraded.statistics(photons, 2.0)
@@ -24,10 +24,15 @@ def test_statistics_foretell_those_of_the_noisy_image(cells):
 
 
 def test_binning_keeps_the_mean_and_blur_takes_detail(cells):
-    sharp, soft = clean(cells, Degradation(blur=0)), clean(cells, Degradation(blur=2))
+    sharp, soft = clean(cells, 0, 2), clean(cells, 2, 2)
     assert sharp.signal.shape == (503, 500)
     assert sharp.signal.mean() == pytest.approx(soft.signal.mean(), rel=1e-3)
     assert np.abs(np.diff(soft.signal)).mean() < 0.75 * np.abs(np.diff(sharp.signal)).mean()
+
+
+def test_one_blur_or_several():
+    assert Degradation.model_validate({"blur": 1.5}).blur == (1.5,)
+    assert "sigma 0.7 or 1.4 px" in Degradation(blur=(0.7, 1.4)).describe()
 
 
 def test_odd_images_lose_what_binning_cannot_fill():

@@ -74,9 +74,18 @@ class LearningRate(_Frozen):
 class Losses(_Frozen):
     """Weights of the generator's loss terms."""
 
-    pixel: float = Field(default=1e-2, ge=0, description="Mean absolute error of the pixels.")
-    perceptual: float = Field(default=0.0, ge=0, description="Mean absolute error of features, see 'features'.")
+    pixel: float = Field(default=1e-2, ge=0, description="Difference of the pixels.")
+    perceptual: float = Field(default=0.0, ge=0, description="Difference of features, see 'features'.")
+    texture: float = Field(default=0.0, ge=0, description="Difference of the features' Gram matrices.")
     adversarial: float = Field(default=0.0, ge=0, description="Relativistic average GAN, as BCE with logits.")
+    distance: Literal["l1", "l2"] = Field(
+        default="l1", description="What a difference is: mean absolute ('l1') or mean squared ('l2') error."
+    )
+
+    @property
+    def wants_features(self) -> bool:
+        """Whether a term is over the feature network's output."""
+        return self.perceptual > 0 or self.texture > 0
 
 
 class Phase(_Frozen):
@@ -98,6 +107,14 @@ class LoopConfig(_Frozen):
     """What the training loop needs of every system's configuration."""
 
     seed: int = Field(default=0, ge=0, description="Everything random is a function of the seed and the step.")
+    devices: tuple[str, ...] | None = Field(
+        default=None, description="Devices that share a batch, such as [GPU:0, GPU:1]; None: all GPUs, or the CPU."
+    )
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        default="float32",
+        description="'mixed_bfloat16' computes in 16 bits and keeps the weights in 32: faster on GPUs since 2020 and "
+        "on CPUs with AVX-512 BF16.",
+    )
     log_every: int = Field(default=20, ge=1, description="Steps between two rows of history.csv.")
     check_every: int = Field(default=500, ge=1, description="Steps between two checkpoints, validations and pictures.")
 
@@ -116,12 +133,15 @@ class ESRGANConfig(LoopConfig):
     scale: Literal[2, 4, 8] = Field(default=2, description="Magnification.")
     generator: GeneratorConfig = GeneratorConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    features: Literal["none", "vgg19"] = Field(
+    features: Literal["none", "microscopy", "vgg19"] = Field(
         default="none",
-        description="Network of the perceptual loss. 'vgg19' needs ImageNet weights, see features_weights.",
+        description="Network of the perceptual and texture losses: 'microscopy' comes with relumen, 'vgg19' is that of "
+        "the paper and needs ImageNet weights.",
     )
-    features_weights: str = Field(
-        default="imagenet", description="'imagenet' (downloaded by Keras) or a local .h5 file."
+    features_weights: str | None = Field(
+        default=None,
+        description="A file with the feature network's weights. None: those that come with relumen, or for 'vgg19' "
+        "ImageNet's, which Keras downloads.",
     )
     batch: int = Field(default=8, ge=1, description="Patches a step.")
     augment: float = Field(
@@ -138,24 +158,29 @@ class ESRGANConfig(LoopConfig):
         if (self.data.patch * self.scale) % 16:
             raise ValueError(f"data.patch x scale must be a multiple of 16, received {self.data.patch * self.scale}")
         for phase in (self.phase_1, self.phase_2):
-            if phase and phase.losses.perceptual > 0 and self.features == "none":
-                raise ValueError("a perceptual loss needs features: vgg19; or set losses.perceptual to 0")
+            if phase and phase.losses.wants_features and self.features == "none":
+                raise ValueError("a perceptual or texture loss needs features: microscopy, or vgg19")
         if self.phase_1.losses.adversarial > 0:
             raise ValueError("phase_1 trains the generator alone: set its losses.adversarial to 0")
         return self
 
 
-def presets() -> list[str]:
-    """Names of the ESRGAN presets."""
-    folder = files("relumen.training.presets")
-    return sorted(p.name.removeprefix("esrgan-").removesuffix(".yaml") for p in folder.iterdir()
-                  if p.name.startswith("esrgan-"))  # fmt: skip
+Config = ESRGANConfig
+"""The configuration of any system."""
+_KINDS: tuple[type[Config], ...] = (ESRGANConfig,)
 
 
-def load_config(preset: str, overrides: Sequence[str] = (), **fields: Any) -> ESRGANConfig:  # noqa: ANN401
+def presets(system: str) -> list[str]:
+    """Names of a system's presets."""
+    names = (entry.name for entry in files("relumen.training.presets").iterdir())
+    return sorted(name[len(system) + 1 : -len(".yaml")] for name in names if name.startswith(f"{system}-"))
+
+
+def load_config(system: str, preset: str, overrides: Sequence[str] = (), **fields: Any) -> Config:  # noqa: ANN401
     """A preset with changes.
 
     Args:
+        system: such as "esrgan".
         preset: one of :func:`presets`, or the path of a YAML file.
         overrides: "path.to.field=value" with YAML values, such as "phase_1.steps=100".
         **fields: the same, as dotted names to values that are already parsed.
@@ -163,13 +188,13 @@ def load_config(preset: str, overrides: Sequence[str] = (), **fields: Any) -> ES
     Raises:
         UserError: no such preset, or a value that is not allowed.
     """
-    if preset in presets():
-        text = files("relumen.training.presets").joinpath(f"esrgan-{preset}.yaml").read_text(encoding="utf-8")
+    if preset in presets(system):
+        text = files("relumen.training.presets").joinpath(f"{system}-{preset}.yaml").read_text(encoding="utf-8")
     elif preset.endswith((".yaml", ".yml")) and Path(preset).is_file():
         text = Path(preset).read_text(encoding="utf-8")
     else:
-        raise UserError(f"There is no preset {preset!r}. Choose one of {', '.join(presets())}, or a .yaml file.")
-    values = yaml.safe_load(text)
+        raise UserError(f"There is no preset {preset!r}. Choose one of {', '.join(presets(system))}, or a .yaml file.")
+    values = {"system": system, **yaml.safe_load(text)}
     for name, value in fields.items():
         _set(values, name, value)
     for override in overrides:
@@ -180,14 +205,18 @@ def load_config(preset: str, overrides: Sequence[str] = (), **fields: Any) -> ES
     return parse_config(values)
 
 
-def parse_config(values: Mapping[str, Any]) -> ESRGANConfig:
-    """Validates plain values.
+def parse_config(values: Mapping[str, Any]) -> Config:
+    """Validates plain values; their ``system`` says which configuration they are.
 
     Raises:
         UserError: one line for each fault, with its place.
     """
+    kinds = {kind.model_fields["system"].default: kind for kind in _KINDS}
+    kind = kinds.get(values.get("system", ""))
+    if kind is None:
+        raise UserError(f"system is one of {', '.join(kinds)}. Received: {values.get('system')!r}")
     try:
-        return ESRGANConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         faults = [
             f"  {'.'.join(map(str, fault['loc'])) or 'as a whole'}: {fault['msg'].removeprefix('Value error, ')}"

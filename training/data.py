@@ -34,16 +34,28 @@ class Pair:
 
 @dataclass(frozen=True)
 class Degradable:
-    """A high-quality image whose low-quality partner is made anew for each patch."""
+    """A high-quality image whose low-quality partner is made anew for each patch.
+
+    Attributes:
+        name: of the image.
+        cleans: what is left of it before noise, by each blur of the degradation.
+        high: (y, x) intensities.
+        degradation: from which each patch draws.
+    """
 
     name: str
-    clean: Clean
+    cleans: tuple[Clean, ...]
     high: Float32
     degradation: Degradation
 
     @property
+    def clean(self) -> Clean:
+        """The image at its middle blur, before noise."""
+        return self.cleans[len(self.cleans) // 2]
+
+    @property
     def low(self) -> Float32:
-        """The noise-free low-resolution image (y, x)."""
+        """The noise-free low-resolution image (y, x) at its middle blur."""
         return self.clean.signal
 
 
@@ -158,14 +170,16 @@ class Batches:
     def _pair(self, place: tuple[int, int, int], rng: np.random.Generator) -> tuple[Float32, Float32]:
         source, y, x = place
         image, p, s = self._sources[source], self._patch, self._scale
-        low = image.low[y : y + p, x : x + p]
+        inside = slice(y, y + p), slice(x, x + p)
         high = image.high[s * y : s * (y + p), s * x : s * (x + p)]
         if isinstance(image, Degradable):
+            blurred = image.cleans[rng.integers(len(image.cleans))]
             photons = float(np.exp(rng.uniform(*np.log(image.degradation.photons))))
             read_noise = image.degradation.read_noise
-            low = image.clean.with_noise(low, photons, read_noise, rng)
-            mean, deviation = image.clean.statistics(photons, read_noise)
+            low = blurred.with_noise(blurred.signal[inside], photons, read_noise, rng)
+            mean, deviation = blurred.statistics(photons, read_noise)
         else:
+            low = image.low[inside]
             mean, deviation = float(image.low.mean()), float(image.low.std())
         pair = [((part - mean) / (deviation + 1e-6)).astype(np.float32) for part in (low, high)]
         if rng.random() < self._augment:
@@ -221,9 +235,10 @@ def _load(item: Item, config: DataConfig, scale: int, pixel_sizes: list[float | 
     if low_path is None:
         if config.degradation is None:
             raise UserError(f"{high_path} has no partner, and no degradation is stated.")
+        degradation = config.degradation
         cropped = [crop_to_multiple(plane, scale) for plane in highs]
         return [
-            Degradable(name, clean(plane, config.degradation), plane, config.degradation)
+            Degradable(name, tuple(clean(plane, blur, scale) for blur in degradation.blur), plane, degradation)
             for name, plane in zip(names, cropped, strict=True)
         ]
     lows = [plane for _, plane in _planes(read_image(low_path))]

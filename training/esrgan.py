@@ -12,35 +12,38 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from relumen import features
-from relumen.errors import CheckFailedError
+from relumen.errors import CheckFailedError, UserError
 from relumen.halo import measure_halo
 from relumen.images import Image, PixelSize
-from relumen.metrics import psnr, ssim
+from relumen.metrics import psnr
 from relumen.models import esrgan
 from relumen.pictures import side_by_side
-from relumen.restore import Restorer, python_tile, restore_plane
-from relumen.run import About, Figures
+from relumen.restore import Restorer, python_tile
+from relumen.run import PIXEL_ONLY, About, Figures
 from relumen.training import losses
 from relumen.training.config import ESRGANConfig, Phase
-from relumen.training.data import Batches, DataSet, Degradable, Pair, Source
-from relumen.training.loop import Batch, software
-from relumen.upsampling import bicubic
+from relumen.training.data import Batches, DataSet
+from relumen.training.held_out import held_out, held_out_figures
+from relumen.training.loop import Batch, computing_in, software
+from relumen.training.replicas import Replicas
 
 Float32 = NDArray[np.float32]
 _VALIDATION_PATCH = 192  # of an image, input pixels, while training; the final figures are over whole images
-_VALIDATION_IMAGES = 4
+_VALIDATION_IMAGES = 4  # at most, spread over all
 
 
 class ESRGAN:
     """ESRGAN as the training loop sees it (Wang et al. 2018; Chatton, Sec. 2-3).
 
-    Phase 1 trains the generator on the pixel loss. Phase 2 goes on from its weights with the relativistic
-    average discriminator and, where weighted, the perceptual loss; both optimisers start anew.
+    Phase 1 trains the generator on the pixel loss. Phase 2 goes on from its weights with the perceptual, texture
+    and adversarial losses, as far as they are weighted; its optimisers start anew.
     """
 
-    def __init__(self, config: ESRGANConfig, data: DataSet, *, command: str, machine: str) -> None:
+    def __init__(self, config: ESRGANConfig, data: DataSet, replicas: Replicas, *, command: str, machine: str) -> None:
         self._config = config
         self._data = data
+        if config.batch % replicas.count:
+            raise UserError(f"A batch of {config.batch} can't be shared evenly by {replicas.count} devices: set batch.")
         self._command = command
         self._machine = machine
         self._batches = Batches(
@@ -52,40 +55,48 @@ class ESRGAN:
             seed=config.seed,
         )
         g = config.generator
-        self.generator = esrgan.generator(g.blocks, g.width, g.growth, config.scale)
-        self._optimizer = _adam(self.generator)
-        self._adversary = None if config.phase_2 is None else _Adversary(config, config.phase_2, self.generator)
-        self._phase_1_steps = self._length(config.phase_1)
-        self._pixel_step = tf.function(self._phase_1_step, autograph=False)
-        self._predict = tf.function(lambda x: self.generator(x, training=False), autograph=False, reduce_retracing=True)
-        self._conditions = [
-            (source, name, low, mean, deviation)
-            for i, source in enumerate(data.validation)
-            for name, low, mean, deviation in _inputs(source, (config.seed, 3, i))
-        ]
+        with replicas.scope(), computing_in(config.precision):
+            self.generator = esrgan.generator(g.blocks, g.width, g.growth, config.scale)
+            self._phases = [
+                _Phase(config, phase, self.generator, replicas) for phase in (config.phase_1, config.phase_2) if phase
+            ]
+        # What is kept computes in 32 bits on one device, however the training does.
+        self._kept = esrgan.generator(g.blocks, g.width, g.growth, config.scale)
+        weighted = any(phase.config.losses.wants_features for phase in self._phases)
+        self._features = features.describe(config.features, config.features_weights) if weighted else None
+        self._lengths = [self._length(phase.config) for phase in self._phases]
+        self._predict = tf.function(lambda x: self._kept(x, training=False), autograph=False, reduce_retracing=True)
+        self._held_out = list(held_out(data.validation, config.seed))
 
     @property
     def network(self) -> keras.Model:
-        """The generator."""
-        return self.generator
+        """The generator as of now, in single precision."""
+        self._kept.set_weights(self.generator.get_weights())
+        return self._kept
 
     @property
     def total_steps(self) -> int:
         """Steps of both phases."""
-        second = self._config.phase_2
-        return self._phase_1_steps + (self._length(second) if second else 0)
+        return sum(self._lengths)
+
+    @property
+    def milestones(self) -> Mapping[int, str]:
+        """The end of phase 1, whose generator is kept as "pixel" (ESRGAN, Sec. 3.4, interpolates from it)."""
+        return {self._lengths[0]: PIXEL_ONLY} if len(self._phases) > 1 else {}
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """Both networks, and the optimisers of both phases."""
-        first = {"generator": self.generator, "optimizer": self._optimizer}
-        return first if self._adversary is None else {**first, **self._adversary.state}
+        """All networks, and the optimisers of both phases."""
+        parts = {
+            f"phase_{i}_{name}": part for i, phase in enumerate(self._phases, 1) for name, part in phase.state.items()
+        }
+        return {"generator": self.generator, **parts}
 
     @property
     def sample(self) -> Image:
         """The first held-out image, at its middle noise where it was degraded."""
-        first = self._conditions[0][0]
-        lows = [low for source, _, low, _, _ in self._conditions if source is first]
+        first = self._held_out[0][0]
+        lows = [low for source, _, low, _ in self._held_out if source is first]
         size = self._data.pixel_size_um
         return Image(lows[len(lows) // 2], "YX", None if size is None else PixelSize(size, size))
 
@@ -95,38 +106,31 @@ class ESRGAN:
 
     def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
         """One step of the phase that the step belongs to."""
-        low, high = (tf.constant(part) for part in batch)
-        second = self._config.phase_2
-        if step < self._phase_1_steps or second is None or self._adversary is None:
-            return self._pixel_step(low, high, tf.constant(self._rate(self._config.phase_1, step)))
-        rate = self._rate(second, step - self._phase_1_steps)
-        return self._adversary.step(low, high, tf.constant(rate))
-
-    def _phase_1_step(self, low: tf.Tensor, high: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            pixel = losses.pixel_l1(high, self.generator(low, training=True))
-            loss = self._config.phase_1.losses.pixel * pixel
-        _apply(self._optimizer, tape, loss, self.generator, rate)
-        return {"pixel": pixel}
+        number, within = (0, step) if step < self._lengths[0] else (1, step - self._lengths[0])
+        phase = self._phases[number]
+        phase.set_rate(self._rate(phase.config, within))
+        return phase.step(*(tf.constant(part) for part in batch))
 
     def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
         """PSNR on the middle of some held-out images, and a picture of input, output and target."""
-        s, values, rows = self._config.scale, [], []
-        for source, _, low, mean, deviation in self._conditions[:_VALIDATION_IMAGES]:
+        network, s = self.network, self._config.scale
+        values, rows = [], []
+        for _, _, low, high in self._held_out[:: -(-len(self._held_out) // _VALIDATION_IMAGES)]:
             y, x = (max(0, (n - _VALIDATION_PATCH) // 2) for n in low.shape)
             part = low[y : y + _VALIDATION_PATCH, x : x + _VALIDATION_PATCH]
             height, width = part.shape
-            target = source.high[s * y : s * (y + height), s * x : s * (x + width)]
-            inputs = ((part - mean) / deviation)[np.newaxis, ..., np.newaxis].astype(np.float32)
-            output = self._predict(inputs).numpy()[0, ..., 0] * deviation + mean
+            target = high[s * y : s * (y + height), s * x : s * (x + width)]
+            mean, deviation = float(low.mean()), float(low.std()) + 1e-6
+            inputs = ((part - mean) / deviation)[np.newaxis, ..., np.newaxis]
+            output = network(inputs, training=False).numpy()[0, ..., 0] * deviation + mean
             values.append(psnr(target, output))
             rows.append((np.kron(part, np.ones((s, s))), output, target))
         return {"psnr": float(np.mean(values))}, side_by_side(rows)
 
     def about(self, *, steps: int, seconds: float, finished: bool) -> About:
         """What the run folder says; the figures on whole held-out images are made at the end."""
-        _, _, low, mean, deviation = self._conditions[0]
-        sample = ((low - mean) / deviation)[..., np.newaxis].astype(np.float32)
+        _, _, low, _ = self._held_out[0]
+        sample = ((low - low.mean()) / (low.std() + 1e-6))[..., np.newaxis]
         try:
             halo = measure_halo(self._run, sample, scale=self._config.scale)
         except CheckFailedError:  # early in a training a network may be anything
@@ -146,27 +150,14 @@ class ESRGAN:
             seconds=seconds,
             steps=steps,
             finished=finished,
-            figures=tuple(self._figures(halo)) if finished and halo is not None else (),
+            features=self._features,
+            figures=self._figures(halo) if finished and halo is not None else (),
         )
 
-    def _figures(self, halo: int) -> list[Figures]:
-        scale = self._config.scale
-        restorer = Restorer("the network", self._run, scale, 1, python_tile(halo), any_size=True, halo=halo)
-        rows = []
-        for source, condition, low, _, _ in self._conditions:
-            output = restore_plane(low[..., np.newaxis], restorer)[..., 0]
-            plain = bicubic(low, scale)
-            rows.append(
-                Figures(
-                    image=source.name,
-                    condition=condition,
-                    psnr=psnr(source.high, output),
-                    ssim=ssim(source.high, output),
-                    bicubic_psnr=psnr(source.high, plain),
-                    bicubic_ssim=ssim(source.high, plain),
-                )
-            )
-        return rows
+    def _figures(self, halo: int) -> tuple[Figures, ...]:
+        scale, tile = self._config.scale, python_tile(halo)
+        restorer = Restorer("the network", self._run, scale, 1, tile, any_size=True, halo=halo)
+        return held_out_figures(self._data.validation, restorer, self._config.seed)
 
     def _run(self, batch: Float32) -> Float32:
         return self._predict(batch).numpy()
@@ -182,48 +173,77 @@ class ESRGAN:
         return rate.floor + (rate.initial - rate.floor) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-class _Adversary:
-    """Phase 2: the discriminator, the feature network, and the step in which they train the generator."""
+class _Phase:
+    """One phase: its losses, the discriminator where they want one, and the step that trains both networks.
 
-    def __init__(self, config: ESRGANConfig, phase: Phase, generator: keras.Model) -> None:
+    Args:
+        config: of the whole training.
+        phase: of this phase.
+        generator: what is trained.
+        replicas: the devices that share a batch.
+    """
+
+    def __init__(self, config: ESRGANConfig, phase: Phase, generator: keras.Model, replicas: Replicas) -> None:
+        self.config = phase
         self._weights = phase.losses
+        self._distance = losses.DISTANCES[phase.losses.distance]
         self._generator = generator
-        size = config.data.patch * config.scale
-        self._discriminator = esrgan.discriminator(size, config.discriminator.width, config.discriminator.dense)
-        self._features = features.vgg19(config.features_weights) if phase.losses.perceptual > 0 else None
-        self._optimizers = _adam(generator), _adam(self._discriminator)
-        self.step = tf.function(self._step, autograph=False)
+        self._features = (
+            features.perceptual(config.features, config.features_weights) if phase.losses.wants_features else None
+        )
+        self._optimizer = _adam(generator)
+        self._discriminator = self._discriminator_optimizer = None
+        if phase.losses.adversarial > 0:
+            size = config.data.patch * config.scale
+            self._discriminator = esrgan.discriminator(size, config.discriminator.width, config.discriminator.dense)
+            self._discriminator_optimizer = _adam(self._discriminator)
+        self._share = 1 / replicas.count  # of the batch's loss: the optimiser sums the gradients of all devices
+        self.step = replicas.step(self._step)
 
     @property
     def state(self) -> Mapping[str, Any]:
         """What a checkpoint must hold beside the generator."""
-        generator_optimizer, discriminator_optimizer = self._optimizers
-        return {
+        parts = {
+            "optimizer": self._optimizer,
             "discriminator": self._discriminator,
-            "generator_optimizer": generator_optimizer,
-            "discriminator_optimizer": discriminator_optimizer,
+            "discriminator_optimizer": self._discriminator_optimizer,
         }
+        return {name: part for name, part in parts.items() if part is not None}
 
-    def _step(self, low: tf.Tensor, high: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
+    def set_rate(self, rate: float) -> None:
+        """Sets the learning rate of the next step."""
+        for optimizer in filter(None, (self._optimizer, self._discriminator_optimizer)):
+            optimizer.learning_rate = rate
+
+    def _step(self, low: tf.Tensor, high: tf.Tensor) -> dict[str, tf.Tensor]:
         """The generator's step, then the discriminator's on the same images (ESRGAN, Sec. 3.2-3.3)."""
-        terms: dict[str, tf.Tensor] = {}
         with tf.GradientTape() as tape:
             fake = self._generator(low, training=True)
-            terms["pixel"] = losses.pixel_l1(high, fake)
-            loss = self._weights.pixel * terms["pixel"]
-            if self._features is not None:
-                terms["perceptual"] = losses.perceptual_l1(self._features, high, fake)
-                loss += self._weights.perceptual * terms["perceptual"]
+            terms = self._generator_terms(high, fake)
+            loss = self._share * tf.add_n([getattr(self._weights, name) * value for name, value in terms.items()])
+        _apply(self._optimizer, tape, loss, self._generator)
+        if self._discriminator is not None and self._discriminator_optimizer is not None:
+            with tf.GradientTape() as tape:
+                judged_real = self._discriminator(high, training=True)
+                judged_fake = self._discriminator(tf.stop_gradient(fake), training=True)
+                terms["discriminator"] = losses.relativistic_average(judged_real, judged_fake)
+                loss = self._share * terms["discriminator"]
+            _apply(self._discriminator_optimizer, tape, loss, self._discriminator)
+        return terms
+
+    def _generator_terms(self, high: tf.Tensor, fake: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The terms of the generator's loss, by the names of their weights."""
+        terms = {"pixel": self._distance(high, fake)}
+        if self._features is not None:
+            seen_high, seen_fake = self._features(high, training=False), self._features(fake, training=False)
+            if self._weights.perceptual > 0:
+                terms["perceptual"] = self._distance(seen_high, seen_fake)
+            if self._weights.texture > 0:
+                terms["texture"] = self._distance(losses.gram(seen_high), losses.gram(seen_fake))
+        if self._discriminator is not None:
             judged_fake = self._discriminator(fake, training=True)
             judged_real = self._discriminator(high, training=True)
             terms["adversarial"] = losses.relativistic_average(judged_fake, judged_real)
-            loss += self._weights.adversarial * terms["adversarial"]
-        _apply(self._optimizers[0], tape, loss, self._generator, rate)
-        with tf.GradientTape() as tape:
-            judged_real = self._discriminator(high, training=True)
-            judged_fake = self._discriminator(tf.stop_gradient(fake), training=True)
-            terms["discriminator"] = losses.relativistic_average(judged_real, judged_fake)
-        _apply(self._optimizers[1], tape, terms["discriminator"], self._discriminator, rate)
         return terms
 
 
@@ -234,28 +254,5 @@ def _adam(network: keras.Model) -> keras.optimizers.Adam:
     return optimizer
 
 
-def _apply(
-    optimizer: keras.optimizers.Optimizer,
-    tape: tf.GradientTape,
-    loss: tf.Tensor,
-    network: keras.Model,
-    rate: tf.Tensor,
-) -> None:
-    optimizer.learning_rate = rate
+def _apply(optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: tf.Tensor, network: keras.Model) -> None:
     optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
-
-
-def _inputs(source: Source, seed: tuple[int, ...]) -> list[tuple[str, Float32, float, float]]:
-    """The inputs of a held-out image, as (condition, low, mean, deviation): one, or three levels of noise."""
-    if isinstance(source, Pair):
-        inputs = [("as given", source.low)]
-    else:
-        inputs = [
-            (f"{photons:.0f} photons", _degraded(source, photons, (*seed, k)))
-            for k, photons in enumerate(np.geomspace(*source.degradation.photons, 3)[::-1])
-        ]
-    return [(name, low, float(low.mean()), float(low.std()) + 1e-6) for name, low in inputs]
-
-
-def _degraded(source: Degradable, photons: float, seed: tuple[int, ...]) -> Float32:
-    return source.clean.noisy(photons, source.degradation.read_noise, np.random.default_rng(seed))

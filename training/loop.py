@@ -41,6 +41,11 @@ class System(Protocol):
         ...
 
     @property
+    def milestones(self) -> Mapping[int, str]:
+        """Numbers of steps after which the network is kept for good, with the names to keep it by."""
+        ...
+
+    @property
     def state(self) -> Mapping[str, Any]:
         """Networks and optimisers, by name: all that a checkpoint must hold."""
         ...
@@ -73,6 +78,17 @@ def make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
     # Grappler's remapper can't fuse LeakyReLU's gradient, and logs an error for each graph that has one.
     tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers made in it compute in this Keras dtype policy, such as "mixed_bfloat16"."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def train(
@@ -129,6 +145,9 @@ def train(
                         "Lower the learning rate in a new run, such as --set phase_1.learning_rate.initial=1e-4."
                     )
                 on_step(done, losses)
+            if done in system.milestones:
+                with _full_disk_told(run):
+                    _save(system.network, run.milestone_file(system.milestones[done]))
             if done % check_every == 0 or finished:
                 figures, picture = system.validate()
                 with _full_disk_told(run):
@@ -238,10 +257,14 @@ def _full_disk_told(run: RunFolder) -> Iterator[None]:
 
 
 def _save_network(system: System, run: RunFolder, *, steps: int, seconds: float, finished: bool) -> None:
-    partial = run.path / ".partial.keras"
-    system.network.save(partial)
-    os.replace(partial, run.model_file)
+    _save(system.network, run.model_file)
     run.write_about(system.about(steps=steps, seconds=seconds, finished=finished))
+
+
+def _save(network: keras.Model, path: Path) -> None:
+    partial = path.with_name(".partial.keras")
+    network.save(partial)
+    os.replace(partial, path)
 
 
 def _save_picture(path: Path, picture: NDArray[np.uint8]) -> None:

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-import keras
+from collections.abc import Callable
+
 import tensorflow as tf
 
+from relumen.training.replicas import mean_over_replicas
 
-def pixel_l1(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-    """Mean absolute error of the pixels (Chatton, Sec. 2.4.1)."""
+Distance = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""The difference of two tensors of one shape, as a scalar."""
+
+
+def l1(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+    """Mean absolute error (Chatton, Sec. 2.4.1)."""
     return tf.reduce_mean(tf.abs(target - output))
 
 
-def perceptual_l1(features: keras.Model, target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-    """Mean absolute error between the features of two images (Chatton, Sec. 2.4.2).
+def l2(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+    """Mean squared error (Chatton, Sec. 2.4.1 and the ablation of Sec. 3.2.2)."""
+    return tf.reduce_mean(tf.square(target - output))
+
+
+DISTANCES: dict[str, Distance] = {"l1": l1, "l2": l2}
+"""By the names that a configuration uses. Between pixels a distance is the pixel loss, between the outputs of a
+feature network the perceptual loss (Chatton, Sec. 2.4.2)."""
+
+
+def gram(features: tf.Tensor) -> tf.Tensor:
+    """Gram matrices: how the channels of a feature map go together, whatever the place.
+
+    Texture loss is a distance between them (Gatys et al. 2015; EnhanceNet, Sec. 4.2.3; Chatton, Sec. 3.2.1).
 
     Args:
-        features: the frozen feature network.
-        target: (batch, y, x, 1).
-        output: (batch, y, x, 1).
+        features: (batch, y, x, channels).
+
+    Returns:
+        (batch, channels, channels), the mean over all places.
     """
-    return tf.reduce_mean(tf.abs(features(target, training=False) - features(output, training=False)))
+    places = tf.cast(tf.shape(features)[1] * tf.shape(features)[2], features.dtype)
+    return tf.einsum("nyxc,nyxd->ncd", features, features) / places
 
 
 def relativistic_average(higher: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
@@ -27,12 +47,12 @@ def relativistic_average(higher: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
 
     -E log sigmoid(C(h) - mean C(l)) - E log(1 - sigmoid(C(l) - mean C(h))): small where ``higher`` is judged more
     real than the average of ``lower``. The discriminator calls it with (real, fake), the generator with (fake,
-    real).
+    real). The averages are over the whole batch, also where several devices share it.
 
     Args:
         higher: logits (batch, 1) that shall be judged the more real.
         lower: logits (batch, 1) of the others.
     """
-    above = higher - tf.reduce_mean(lower)
-    below = lower - tf.reduce_mean(higher)
+    above = higher - mean_over_replicas(tf.reduce_mean(lower))
+    below = lower - mean_over_replicas(tf.reduce_mean(higher))
     return tf.reduce_mean(tf.nn.softplus(-above)) + tf.reduce_mean(tf.nn.softplus(below))

@@ -13,6 +13,7 @@ from relumen.training.config import load_config, parse_config
 def prepare(
     folder: Path,
     *,
+    system: str = "esrgan",
     preset: str,
     data: Path,
     degrade: bool = False,
@@ -34,7 +35,7 @@ def prepare(
         fields["data.degradation"] = {}
     if pixel_size is not None:
         fields["data.pixel_size_um"] = pixel_size
-    config = load_config(preset, overrides, **fields)
+    config = load_config(system, preset, overrides, **fields)
     from relumen.training.data import load_data
 
     load_data(config.data, config.scale)  # faults in the images show before anything is made
@@ -54,7 +55,7 @@ def go(
 
     Args:
         run: a prepared or interrupted run.
-        command: what the user typed, for the card.
+        command: what the user typed, for the card; where a run is resumed, its first command is kept.
         machine: the device, in words, for the card.
         on_step: told steps done, steps in all, and the last losses.
         say: told what the user should know.
@@ -62,12 +63,15 @@ def go(
     from relumen.training.data import load_data
     from relumen.training.esrgan import ESRGAN
     from relumen.training.loop import make_deterministic, train
+    from relumen.training.replicas import Replicas
 
     config = parse_config(run.config())
     make_deterministic(config.seed)
+    replicas = Replicas(config.devices)
     data = load_data(config.data, config.scale)
     say(f"Data: {data.describe()}")
-    system = ESRGAN(config, data, command=command, machine=machine.removeprefix("Device: "))
+    first = run.first_command(command)
+    system = ESRGAN(config, data, replicas, command=first, machine=machine.removeprefix("Device: "))
     say(f"Training {system.total_steps} steps; curves: tensorboard --logdir {run.tensorboard}")
     train(
         system,

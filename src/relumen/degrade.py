@@ -7,6 +7,7 @@ The only place of blur, binning and noise. The model: blur by a Gaussian point s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,17 @@ Float32 = NDArray[np.float32]
 
 
 class Degradation(BaseModel):
-    """A range of degradations, from which each training patch draws its own noise."""
+    """A range of degradations, from which each training patch draws its own blur and noise."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     factor: int = Field(
         default=2, ge=1, description="Camera pixels binned on each axis: the magnification to be learnt."
     )
-    blur: float = Field(
-        default=1.0, ge=0, description="Standard deviation of the Gaussian blur, high-resolution pixels."
+    blur: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        default=(1.0,),
+        min_length=1,
+        description="Standard deviations of the Gaussian blur, high-resolution pixels; each patch draws one of them.",
     )
     photons: tuple[float, float] = Field(
         default=(20.0, 600.0), description="Photons at the image's brightest (99.9th percentile), from and to."
@@ -33,6 +36,11 @@ class Degradation(BaseModel):
     read_noise: float = Field(
         default=2.0, ge=0, description="Standard deviation of the read-out noise, photoelectrons."
     )
+
+    @field_validator("blur", mode="before")
+    @classmethod
+    def _several(cls, blur: object) -> object:
+        return (blur,) if isinstance(blur, int | float) else blur
 
     @field_validator("photons")
     @classmethod
@@ -44,8 +52,9 @@ class Degradation(BaseModel):
     def describe(self) -> str:
         """The degradation in words, for cards and logs."""
         low, high = self.photons
+        sigmas = " or ".join(f"{sigma:g}" for sigma in self.blur)
         return (
-            f"Gaussian blur (sigma {self.blur:g} px), {self.factor}x binning, Poisson noise of {low:g} to {high:g} "
+            f"Gaussian blur (sigma {sigmas} px), {self.factor}x binning, Poisson noise of {low:g} to {high:g} "
             f"photons at the brightest, read-out noise of {self.read_noise:g} electrons"
         )
 
@@ -80,18 +89,19 @@ class Clean:
         return mean * self.span + self.dark, float(np.sqrt(variance)) * self.span
 
 
-def clean(image: NDArray, degradation: Degradation) -> Clean:
+def clean(image: NDArray, blur: float, factor: int) -> Clean:
     """Blur and binning, without noise.
 
     Args:
         image: (y, x) high-quality intensities, y and x multiples of the factor.
-        degradation: blur and factor are used.
+        blur: standard deviation, high-resolution pixels.
+        factor: camera pixels binned on each axis.
     """
     dark, bright = np.percentile(image, (0.1, 99.9))
     span = max(float(bright - dark), 1e-6)
-    signal = gaussian_filter(np.maximum(image.astype(np.float32) - dark, 0) / span, degradation.blur)
-    f = degradation.factor
-    binned = signal.reshape(image.shape[0] // f, f, image.shape[1] // f, f).mean((1, 3))
+    signal = gaussian_filter(np.maximum(image.astype(np.float32) - dark, 0) / span, blur)
+    height, width = (size // factor for size in image.shape)
+    binned = signal.reshape(height, factor, width, factor).mean((1, 3))
     return Clean(binned.astype(np.float32), float(dark), span)
 
 

@@ -10,6 +10,26 @@ if TYPE_CHECKING:
     import keras
 
 
+def perceptual(name: str, weights: str | None = None) -> keras.Model:
+    """The frozen feature network of that name: (batch, y, x, 1) -> (batch, y / 4, x / 4, channels).
+
+    Args:
+        name: "vgg19".
+        weights: a local file; None: the network's own.
+
+    Raises:
+        UserError: no such network, or its weights can't be had.
+    """
+    if name == "vgg19":
+        return vgg19(weights or "imagenet")
+    raise UserError(f"There is no feature network {name!r}. Choose vgg19.")
+
+
+def describe(name: str, weights: str | None = None) -> str:
+    """The feature network in words, for run and card."""
+    return f"{name}, weights: {weights or 'its own'}"
+
+
 def vgg19(weights: str = "imagenet") -> keras.Model:
     """VGG-19 up to block 3's last conv, before its activation (ESRGAN, Sec. 3.2; Chatton, Sec. 2.4.2).
 
@@ -32,7 +52,7 @@ def vgg19(weights: str = "imagenet") -> keras.Model:
         raise UserError(
             f"VGG-19's weights can't be had from {weights!r} ({error}). Give a local file with "
             "--set features_weights=FILE.h5, or train offline without a perceptual loss: "
-            "--set features=none --set phase_2.losses.perceptual=0"
+            "--set features=none --set phase_2.losses.perceptual=0 --set phase_2.losses.texture=0"
         ) from error
     network.trainable = False
     image = keras.Input((None, None, 1))

@@ -2,8 +2,10 @@
 
 runs/NAME/
   config.yaml      the resolved configuration, enough to train again
+  command.txt      the command that began the training
   about.json       what was trained, on what, how long, and the held-out figures (:class:`About`)
   model.keras      the network as of the last checkpoint
+  model-NAME.keras the network as of a milestone, such as the end of the pixel-only phase
   history.csv      one row a logging step
   pictures/        input, output and target over training
   tensorboard/     the same curves for TensorBoard
@@ -22,6 +24,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relumen.errors import UserError
+
+PIXEL_ONLY = "pixel"
+"""Milestone of ESRGAN: the generator before any perceptual or adversarial loss."""
 
 
 class Figures(BaseModel):
@@ -53,6 +58,7 @@ class About(BaseModel):
     )
     pixel_size_um: float | None = Field(default=None, description="Training pixel size at the input, micrometres.")
     data: str = Field(description="The training images, in words.")
+    features: str | None = Field(default=None, description="The feature network of the losses; None: none was used.")
     degradation: str | None = Field(default=None, description="How inputs were made; None for real pairs.")
     command: str = Field(description="The command that trained the network.")
     machine: str = Field(description="The device it was trained on.")
@@ -83,6 +89,10 @@ class RunFolder:
     def model_file(self) -> Path:
         """The network."""
         return self.path / "model.keras"
+
+    def milestone_file(self, name: str) -> Path:
+        """The network as of a milestone."""
+        return self.path / f"model-{name}.keras"
 
     @property
     def sample_file(self) -> Path:
@@ -136,6 +146,13 @@ class RunFolder:
             write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False))
         except OSError as error:
             raise UserError(f"{self.path} can't be written to ({error.strerror}). Choose another with -o.") from error
+
+    def first_command(self, command: str) -> str:
+        """The command that began this training: the one given, unless one was kept before."""
+        file = self.path / "command.txt"
+        if not file.is_file():
+            write_text(file, command + "\n")
+        return file.read_text(encoding="utf-8").rstrip("\n")
 
     def about(self) -> About:
         """What was trained.

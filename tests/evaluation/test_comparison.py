@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from relumen.degrade import Degradation, clean
+from relumen.degrade import clean
 from relumen.evaluation.classical import baselines
 from relumen.evaluation.comparison import as_markdown, compare
 from relumen.metrics import psnr
@@ -12,7 +12,7 @@ from relumen.upsampling import bicubic
 @pytest.fixture(scope="module")
 def field(cells):
     target = cells[300:428, 300:428].astype(np.float32)
-    return clean(target, Degradation()).noisy(60, 2.0, np.random.default_rng(0)), target
+    return clean(target, 1.0, 2).noisy(60, 2.0, np.random.default_rng(0)), target
 
 
 def test_bicubic_is_the_counterpart_of_binning():

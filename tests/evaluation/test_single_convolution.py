@@ -4,7 +4,7 @@ import numpy as np
 
 from relumen.cli.demo import FIELDS, NEEDED_GAIN, PHOTONS
 from relumen.data import image_path
-from relumen.degrade import Degradation, clean
+from relumen.degrade import clean
 from relumen.evaluation.comparison import compare
 from relumen.images import read_image
 
@@ -19,7 +19,7 @@ def neighbourhoods(low):
 
 def pixels(name, photons, seed):
     target = np.asarray(read_image(image_path(name)).pixels, np.float32)[200:700, 300:900]
-    return clean(target, Degradation()).noisy(photons, 2.0, np.random.default_rng(seed)), target
+    return clean(target, 1.0, 2).noisy(photons, 2.0, np.random.default_rng(seed)), target
 
 
 def test_the_best_linear_filter_stays_below_the_bar():

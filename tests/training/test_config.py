@@ -6,25 +6,31 @@ from relumen.training.config import load_config, parse_config, presets
 
 
 def test_presets_are_whole_but_for_the_data():
-    assert presets() == ["compact", "w2s"]
-    for name in presets():
-        assert load_config(name, **{"data.folder": "images"}).system == "esrgan"
+    assert presets("esrgan") == ["compact", "w2s"]
+    for name in presets("esrgan"):
+        assert load_config("esrgan", name, **{"data.folder": "images"}).system == "esrgan"
 
 
 def test_w2s_is_the_papers():
-    config = load_config("w2s", **{"data.folder": "images"})
+    config = load_config("esrgan", "w2s", **{"data.folder": "images"})
     assert (config.generator.blocks, config.generator.width, config.generator.growth) == (23, 64, 32)
     assert (config.data.patch, config.data.overlap, config.batch, config.augment) == (64, 0.5, 8, 0.5)
     for phase in (config.phase_1, config.phase_2):
         assert (phase.epochs, phase.learning_rate.initial, phase.learning_rate.schedule) == (50, 1e-4, "halve")
-    assert config.phase_2.losses.model_dump() == {"pixel": 1e-2, "perceptual": 1e-2, "adversarial": 1.0}
+    assert config.phase_2.losses.model_dump() == {
+        "pixel": 1e-2,
+        "perceptual": 1e-2,
+        "texture": 0,
+        "adversarial": 1.0,
+        "distance": "l1",
+    }
 
 
 def test_overrides_reach_any_depth_and_the_resolved_config_reads_back():
-    config = load_config("compact", ["phase_1.learning_rate.initial=3e-4", "data.degradation={blur: 2}"],
+    config = load_config("esrgan", "compact", ["phase_1.learning_rate.initial=3e-4", "data.degradation={blur: 2}"],
                          **{"data.folder": "images"})  # fmt: skip
     assert config.phase_1.learning_rate.initial == 3e-4
-    assert config.data.degradation.blur == 2
+    assert config.data.degradation.blur == (2,)
     assert parse_config(yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json")))) == config
 
 
@@ -36,7 +42,7 @@ def test_overrides_reach_any_depth_and_the_resolved_config_reads_back():
         ("batch", "An override reads name=value"),
         ("phase_1.epochs=3", "either epochs or steps"),
         ("phase_1.losses.adversarial=1", "phase_1 trains the generator alone"),
-        ("phase_2.losses.perceptual=0.01", "needs features: vgg19"),
+        ("phase_2.losses.perceptual=0.01", "needs features: microscopy, or vgg19"),
         ("data.degradation={factor: 4}", "scale is 2 and data.degradation.factor is 4"),
         ("data.patch=33", "multiple of 16"),
         ("check_every=30", r"check_every \(30\) must be a multiple of log_every \(20\)"),
@@ -44,9 +50,9 @@ def test_overrides_reach_any_depth_and_the_resolved_config_reads_back():
 )
 def test_faults_are_named_with_their_place(override, words):
     with pytest.raises(UserError, match=words):
-        load_config("compact", [override], **{"data.folder": "images"})
+        load_config("esrgan", "compact", [override], **{"data.folder": "images"})
 
 
 def test_an_unknown_preset_names_the_known_ones():
     with pytest.raises(UserError, match="compact, w2s"):
-        load_config("huge")
+        load_config("esrgan", "huge")

@@ -17,6 +17,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.images import read_image
 from relumen.run import RunFolder
 from relumen.training import loop, start
+from relumen.training.config import parse_config
 from relumen.training.esrgan import ESRGAN
 
 TRAIN = """
@@ -119,6 +120,42 @@ def test_a_row_that_spans_two_phases_has_the_terms_of_both(tmp_path, data_folder
     start.go(run, command="", machine="", say=lambda text: None)
     (row,) = rows(run)
     assert all(float(row[name]) > 0 for name in ("pixel", "adversarial", "discriminator"))
+
+
+ROWS = {
+    "pixel only": ["phase_2=null"],
+    "pixel + perceptual": ["phase_2.losses={pixel: 1, perceptual: 1}"],
+    "pixel + texture": ["phase_2.losses={pixel: 1, texture: 1}"],
+    "full, L2": ["phase_2.losses={pixel: 1, perceptual: 1, adversarial: 1, distance: l2}"],
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_each_ablation_is_an_override_and_has_just_its_terms(row, tmp_path, data_folder, tiny):
+    changes = [*tiny, "features=microscopy", "phase_1.steps=2", "phase_2.steps=2", *ROWS[row]]
+    run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=changes)
+    start.go(run, command="", machine="", say=lambda text: None)
+    phase = parse_config(run.config()).phase_2
+    weights = phase.losses.model_dump(exclude={"distance"}) if phase else {"pixel": 1}
+    terms = {name for name, weight in weights.items() if weight}
+    assert {name for name, value in rows(run)[-1].items() if value} == {"step", *terms} | (
+        {"discriminator"} if "adversarial" in terms else set()
+    )
+
+
+def test_the_pixel_only_network_is_kept(tmp_path, data_folder, tiny):
+    run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
+    start.go(run, command="", machine="", say=lambda text: None)
+    alone = start.prepare(
+        tmp_path / "alone", preset="compact", data=data_folder, degrade=True, overrides=[*tiny, "phase_2=null"]
+    )
+    start.go(alone, command="", machine="", say=lambda text: None)
+    weights = [
+        keras.models.load_model(file).get_weights()
+        for file in (run.milestone_file("pixel"), alone.model_file, run.model_file)
+    ]
+    assert all(np.array_equal(kept, only) for kept, only in zip(weights[0], weights[1], strict=True))
+    assert not all(np.array_equal(kept, last) for kept, last in zip(weights[0], weights[2], strict=True))
 
 
 def test_a_run_is_never_overwritten(tmp_path, data_folder, tiny):

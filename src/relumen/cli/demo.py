@@ -116,7 +116,7 @@ def _restore_fields(package: Path, output: Path) -> list[Comparison]:
     with open_model(package) as model:
         for name in FIELDS:
             target = np.asarray(read_image(image_path(name)).pixels, np.float32)
-            degraded = clean(target, degradation)
+            degraded = clean(target, degradation.blur[0], degradation.factor)
             for level, photons in enumerate(PHOTONS):
                 low = degraded.noisy(photons, degradation.read_noise, np.random.default_rng(level))
                 stem = output / f"{Path(name).stem}-{photons:.0f}-photons"

@@ -1,0 +1,76 @@
+"""One batch, shared by all the devices of a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+import tensorflow as tf
+
+from relumen.errors import UserError
+
+Terms = Mapping[str, tf.Tensor]
+
+
+class Replicas:
+    """The devices that train together, each on its share of every batch; mostly there is one.
+
+    Gradients are summed over the devices (tf.distribute.MirroredStrategy), so a step is that of the whole batch on
+    one device, but for batch normalisation, whose statistics are those of each device's share.
+
+    Args:
+        devices: such as ("GPU:0", "GPU:1"); None: all GPUs, or the CPU where there is none.
+
+    Raises:
+        UserError: a device that this machine lacks.
+    """
+
+    def __init__(self, devices: Sequence[str] | None = None) -> None:
+        there = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices("GPU")]
+        there += [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
+        if unknown := sorted(set(devices or ()) - set(there)):
+            raise UserError(f"This machine has no device {', '.join(unknown)}. It has {', '.join(sorted(set(there)))}.")
+        chosen = devices or [name for name in there if name.startswith("GPU")]
+        several = len(set(chosen)) > 1
+        self._strategy = tf.distribute.MirroredStrategy(sorted(set(chosen))) if several else None
+
+    @property
+    def count(self) -> int:
+        """Devices that share a batch."""
+        return 1 if self._strategy is None else self._strategy.num_replicas_in_sync
+
+    def scope(self) -> AbstractContextManager[object]:
+        """Networks and optimisers made in it live on all devices."""
+        return (self._strategy or tf.distribute.get_strategy()).scope()
+
+    def step(self, function: Callable[..., Terms]) -> Callable[..., Terms]:
+        """Compiles a training step.
+
+        Args:
+            function: takes parts of a batch as tensors (share, ...), applies gradients by a Keras optimiser, and
+                gives scalar terms; its gradients are those of the mean over its share, divided by :attr:`count`.
+
+        Returns:
+            A function of the whole batch; its terms are means over all of it.
+        """
+        if self._strategy is None:
+            return tf.function(function, autograph=False)
+        strategy, count = self._strategy, self.count
+
+        def replica(*batch: tf.Tensor) -> Terms:
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return function(*(part[number::count] for part in batch))
+
+        def all_replicas(*batch: tf.Tensor) -> Terms:
+            terms = strategy.run(replica, args=batch)
+            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in terms.items()}
+
+        return tf.function(all_replicas, autograph=False)
+
+
+def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The mean of a value over the devices; its gradient reaches all of them."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
