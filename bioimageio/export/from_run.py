@@ -9,25 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from relumen.citations import SYSTEMS
 from relumen.errors import UserError
 from relumen.images import read_image
 from relumen.run import About, RunFolder
 from relumen.tiling import mirrored_to
 
 from .description import Citation, PackageDescription, Table
-
-_ESRGAN_PAPERS = (
-    Citation(
-        text="Wang et al., ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks, ECCV workshops 2018",
-        doi="10.1007/978-3-030-11021-5_5",
-    ),
-    Citation(
-        text="Chatton, Microscopy Image Restoration using Deep Learning on W2S",
-        url="https://github.com/mchatton/w2s-tensorflow",
-    ),
-    Citation(text="Zhou et al., W2S: A Joint Denoising and Super-Resolution Dataset, 2020",
-             doi="10.48550/arXiv.2003.05961"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +100,7 @@ def describe(about: About, name: str, credits: Credits) -> PackageDescription:
             "authors": authors,
             "maintainers": authors[:1] if credits.github_user else [],
             "uploader": authors[0] if credits.email else None,
-            "cite": _ESRGAN_PAPERS,
+            "cite": tuple(Citation(text=work.short, doi=work.doi, url=work.url) for work in SYSTEMS[about.system]),
             "tags": ["esrgan", "denoising", "fluorescence-light-microscopy"],
             "training": {
                 "data": about.data,

@@ -8,30 +8,14 @@ import pytest
 import tifffile
 import yaml
 
-from relumen import cli
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
 from relumen.run import RunFolder
 
 
-@pytest.fixture
-def relumen(monkeypatch, capsys):
-    """Runs the command; gives (exit code, everything it printed as one line)."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["relumen", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, " ".join((captured.out + captured.err).split())
-
-    return run
-
-
-@pytest.mark.parametrize("command", [["train", "esrgan"], ["restore"], ["export"], ["verify"], ["demo"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", [["train", "esrgan"], ["restore"], ["export"], ["verify"], ["demo"], ["doctor"], ["cite"]]
+)
 def test_every_command_has_help_with_an_example(relumen, command):
     code, said = relumen(*command, "--help")
     assert code == 0

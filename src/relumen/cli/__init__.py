@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from relumen.cli import demo, doctor, export, restore, train, verify
+from relumen.cli import cite, demo, doctor, export, restore, train, verify
 from relumen.errors import CheckFailedError, UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("cite")(cite.cite)
 
 
 def main() -> None:

@@ -1,0 +1,195 @@
+"""The works that relumen stands on, and how each is cited: the one owner of all references.
+
+Packages, ``relumen cite`` and CITATION.cff say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import relumen
+from relumen.errors import UserError
+from relumen.package import package_folder
+from relumen.rdf import read_rdf
+from relumen.run import RunFolder
+
+Name = tuple[str, str]
+"""Given names and family names; the given names are empty for a group of people."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A work to cite.
+
+    Attributes:
+        key: in BibTeX.
+        authors: in order; none where the title says it all.
+        title: of the work.
+        venue: where it appeared, where known.
+        year: of publication, where known.
+        doi: where known.
+        url: where the work is, without a doi.
+        note: what it is, where title and venue don't say it.
+    """
+
+    key: str
+    authors: tuple[Name, ...]
+    title: str
+    venue: str = ""
+    year: int | None = None
+    doi: str | None = None
+    url: str | None = None
+    note: str = ""
+
+    @property
+    def link(self) -> str:
+        """An address of the work, or nothing."""
+        return f"https://doi.org/{self.doi}" if self.doi else self.url or ""
+
+    @property
+    def short(self) -> str:
+        """One line with the first author: "Wang et al., ESRGAN: ..., ECCV workshops 2018"."""
+        first = self.authors[0][1] + " et al." * (len(self.authors) > 1) if self.authors else ""
+        return ", ".join(filter(None, (first, self.title, " ".join(self._published))))
+
+    def as_text(self) -> str:
+        """One line with all authors and the link."""
+        *most, last = [f"{given} {family}".strip() for given, family in self.authors] or [""]
+        authors = f"{', '.join(most)} and {last}" if most else last
+        parts = (authors, self.title.rstrip("."), " ".join(self._published), self.note, self.link)
+        return ". ".join(filter(None, parts))
+
+    def as_bibtex(self) -> str:
+        """An entry for BibTeX; names are in UTF-8."""
+        # Braces keep a group of people from being read as a given name and a family name.
+        authors = [f"{family}, {given}" if given else f"{{{family}}}" for given, family in self.authors]
+        fields = {
+            "author": " and ".join(authors),
+            "title": f"{{{_escaped(self.title)}}}",
+            "howpublished": _escaped(self.venue),
+            "year": str(self.year or ""),
+            "note": _escaped(self.note),
+            "doi": self.doi or "",
+            "url": "" if self.doi else self.url or "",
+        }
+        return _entry(self.key, fields)
+
+    @property
+    def _published(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.venue, str(self.year or ""))))
+
+
+def references(what: str | None = None) -> tuple[Reference, ...]:
+    """What to cite.
+
+    Args:
+        what: a system of :data:`SYSTEMS`, a run folder, or a package; None for relumen alone.
+
+    Returns:
+        relumen and the works behind the system; for a package what its own rdf.yaml names.
+
+    Raises:
+        UserError: it is none of these, or the package names nothing.
+    """
+    if what is None:
+        return (RELUMEN,)
+    if what in SYSTEMS:
+        return RELUMEN, *SYSTEMS[what]
+    path = Path(what)
+    if not path.exists():
+        raise UserError(f"There is no {what}. Give one of {', '.join(SYSTEMS)}, a run folder, or a package.")
+    if (path / "config.yaml").is_file():
+        return RELUMEN, *SYSTEMS.get(RunFolder(path).config().get("system", ""), ())
+    with package_folder(path) as folder:
+        return _named_in(read_rdf(folder), what)
+
+
+def _named_in(rdf: dict[str, Any], package: str) -> tuple[Reference, ...]:
+    entries = rdf.get("cite")
+    found = []
+    for entry in entries if isinstance(entries, list) else []:
+        told = entry if isinstance(entry, dict) else {}
+        text, doi, url = (_line(told.get(key)) for key in ("text", "doi", "url"))
+        if text:
+            doi = doi and doi.removeprefix("https://doi.org/")
+            found.append(Reference(f"model-{len(found) + 1}", (), text, doi=doi, url=url))
+    if not found:
+        raise UserError(f"{package} names no work to cite: its rdf.yaml has no list under 'cite'. Ask its authors.")
+    return tuple(found)
+
+
+def _line(value: object) -> str | None:
+    """A foreign text as one line that can't steer the terminal."""
+    return "".join(c for c in " ".join(value.split()) if c.isprintable()) if isinstance(value, str) else None
+
+
+def _entry(key: str, fields: dict[str, str]) -> str:
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{{key},", *lines, "}"])
+
+
+def _escaped(text: str) -> str:
+    """Text with the signs that LaTeX would take for commands made plain."""
+    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(named.get(sign, f"\\{sign}" if sign in "&%$#_{}" else sign) for sign in text)
+
+
+RELUMEN = Reference(
+    key="relumen",
+    authors=(("", "the relumen developers"),),
+    title="relumen",
+    note=f"Software, version {relumen.__version__}",
+)
+ESRGAN = Reference(
+    key="wang-esrgan",
+    authors=(
+        ("Xintao", "Wang"), ("Ke", "Yu"), ("Shixiang", "Wu"), ("Jinjin", "Gu"), ("Yihao", "Liu"), ("Chao", "Dong"),
+        ("Yu", "Qiao"), ("Chen Change", "Loy"),
+    ),
+    title="ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
+    venue="ECCV workshops",
+    year=2018,
+    doi="10.1007/978-3-030-11021-5_5",
+)  # fmt: skip
+CHATTON = Reference(
+    key="chatton-w2s",
+    authors=(("Martin", "Chatton"),),
+    title="Microscopy Image Restoration using Deep Learning on W2S",
+    url="https://github.com/mchatton/w2s-tensorflow",
+)
+W2S = Reference(
+    key="zhou-w2s",
+    authors=(
+        ("Ruofan", "Zhou"), ("Majed", "El Helou"), ("Daniel", "Sage"), ("Thierry", "Laroche"), ("Arne", "Seitz"),
+        ("Sabine", "Süsstrunk"),
+    ),
+    title="W2S: A Joint Denoising and Super-Resolution Dataset",
+    year=2020,
+    doi="10.48550/arXiv.2003.05961",
+)  # fmt: skip
+HAN = Reference(
+    key="han-cascade",
+    authors=(("Liang", "Han"), ("Zhaozheng", "Yin")),
+    title="A Cascaded Refinement GAN for Phase Contrast Microscopy Image Super Resolution",
+)
+RAZDAIBIEDINA = Reference(
+    key="razdaibiedina-limited",
+    authors=(("Anastasia", "Razdaibiedina"), ("Jeevaa", "Velayutham"), ("Miti", "Modi")),
+    title="Multi-defect microscopy image restoration under limited data",
+)
+GHEISARI = Reference(
+    key="gheisari-rls",
+    authors=(("Marzieh", "Gheisari"), ("Auguste", "Genovesio")),
+    title="Reconstructing Interpretable Features in Computational Super-Resolution microscopy via Regularized Latent "
+    "Search",
+)
+
+SYSTEMS: dict[str, tuple[Reference, ...]] = {
+    "esrgan": (ESRGAN, CHATTON, W2S),
+    "cascade": (HAN,),
+    "limited": (RAZDAIBIEDINA,),
+    "rls": (GHEISARI,),
+}
+"""What each system stands on, the method's paper first."""
