@@ -165,9 +165,46 @@ class ESRGANConfig(LoopConfig):
         return self
 
 
-Config = ESRGANConfig
+class FeaturesConfig(LoopConfig):
+    """A whole training of the feature network."""
+
+    system: Literal["features"] = "features"
+    width: int = Field(default=32, ge=1, description="Feature maps of the first block; the last has four times more.")
+    patch: int = Field(default=64, ge=16, le=256, description="Height and width of a patch, pixels.")
+    batch: int = Field(default=32, ge=1, description="Patches a step.")
+    steps: int = Field(gt=0, description="Length of the training.")
+    learning_rate: float = Field(
+        default=1e-3, gt=0, description="At the first step; it falls along half a cosine, to nothing."
+    )
+    degradation: float = Field(
+        default=1.0, ge=0, description="Weight of telling blur and noise, beside 1 for telling what is seen."
+    )
+    blur: float = Field(default=3.0, ge=0, description="Greatest standard deviation of the added blur, pixels.")
+    photons: tuple[float, float] = Field(
+        default=(10.0, 3000.0), description="Photons at the image's brightest, from and to: the added noise."
+    )
+    read_noise: float = Field(
+        default=2.0, ge=0, description="Standard deviation of the read-out noise, photoelectrons."
+    )
+    procedural: int = Field(default=24, ge=1, description="Procedural images of each family.")
+    procedural_size: int = Field(default=256, ge=64, description="Height and width of a procedural image, pixels.")
+    held_out: tuple[str, ...] = Field(
+        default=(),
+        description="Fields of view of the shipped images that are not trained on; data/manifest.json names them.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.procedural_size < self.patch:
+            raise ValueError(f"a patch of {self.patch} does not fit an image of {self.procedural_size} pixels")
+        if not 0 < self.photons[0] <= self.photons[1]:
+            raise ValueError(f"photons are two numbers above 0, the smaller first, received {self.photons}")
+        return self
+
+
+Config = ESRGANConfig | FeaturesConfig
 """The configuration of any system."""
-_KINDS: tuple[type[Config], ...] = (ESRGANConfig,)
+_KINDS: tuple[type[Config], ...] = (ESRGANConfig, FeaturesConfig)
 
 
 def presets(system: str) -> list[str]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relumen.errors import UserError
 from relumen.run import RunFolder
-from relumen.training.config import load_config, parse_config
+from relumen.training.config import Config, ESRGANConfig, load_config, parse_config
+
+if TYPE_CHECKING:
+    from relumen.training.loop import System
 
 
 def prepare(
@@ -15,12 +19,21 @@ def prepare(
     *,
     system: str = "esrgan",
     preset: str,
-    data: Path,
+    data: Path | None = None,
     degrade: bool = False,
     pixel_size: float | None = None,
     overrides: Sequence[str] = (),
 ) -> RunFolder:
     """Makes a run folder with its resolved configuration; nothing is trained yet.
+
+    Args:
+        folder: the run folder to make.
+        system: what is trained.
+        preset: the name of one of the system's presets, or a .yaml file.
+        data: the folder of images, for systems that take one.
+        degrade: whether inputs are made from high-quality images.
+        pixel_size: of the inputs, micrometres, where the files don't tell it.
+        overrides: changes to the preset, "name=value".
 
     Raises:
         UserError: the folder holds a run already, or the configuration has faults.
@@ -30,15 +43,18 @@ def prepare(
         raise UserError(
             f"{folder} holds a run already. Go on with it by --resume {folder}, or name another folder with -o."
         )
-    fields: dict[str, object] = {"data.folder": str(data.resolve())}
+    fields: dict[str, object] = {}
+    if data is not None:
+        fields["data.folder"] = str(data.resolve())
     if degrade:
         fields["data.degradation"] = {}
     if pixel_size is not None:
         fields["data.pixel_size_um"] = pixel_size
     config = load_config(system, preset, overrides, **fields)
-    from relumen.training.data import load_data
+    if isinstance(config, ESRGANConfig):
+        from relumen.training.data import load_data
 
-    load_data(config.data, config.scale)  # faults in the images show before anything is made
+        load_data(config.data, config.scale)  # faults in the images show before anything is made
     run.write_config(config.model_dump(mode="json"))
     return run
 
@@ -60,18 +76,11 @@ def go(
         on_step: told steps done, steps in all, and the last losses.
         say: told what the user should know.
     """
-    from relumen.training.data import load_data
-    from relumen.training.esrgan import ESRGAN
     from relumen.training.loop import make_deterministic, train
-    from relumen.training.replicas import Replicas
 
     config = parse_config(run.config())
     make_deterministic(config.seed)
-    replicas = Replicas(config.devices)
-    data = load_data(config.data, config.scale)
-    say(f"Data: {data.describe()}")
-    first = run.first_command(command)
-    system = ESRGAN(config, data, replicas, command=first, machine=machine.removeprefix("Device: "))
+    system = _system(config, run.first_command(command), machine.removeprefix("Device: "), say)
     say(f"Training {system.total_steps} steps; curves: tensorboard --logdir {run.tensorboard}")
     train(
         system,
@@ -81,3 +90,23 @@ def go(
         on_step=lambda step, losses: on_step(step, system.total_steps, losses),
         say=say,
     )
+
+
+def _system(config: Config, command: str, machine: str, say: Callable[[str], None]) -> System:
+    """What a configuration trains, with its data; imports only what that one needs."""
+    from relumen.training.replicas import Replicas
+
+    replicas = Replicas(config.devices)
+    if isinstance(config, ESRGANConfig):
+        from relumen.training.data import load_data
+        from relumen.training.esrgan import ESRGAN
+
+        data = load_data(config.data, config.scale)
+        say(f"Data: {data.describe()}")
+        return ESRGAN(config, data, replicas, command=command, machine=machine)
+    from relumen.training.features import Features
+    from relumen.training.features_data import load_bank
+
+    bank = load_bank(config)
+    say(f"Data: {bank.describe()}")
+    return Features(config, bank, replicas, command=command, machine=machine)

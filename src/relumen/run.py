@@ -6,7 +6,8 @@ runs/NAME/
   about.json       what was trained, on what, how long, and the held-out figures (:class:`About`)
   model.keras      the network as of the last checkpoint
   model-NAME.keras the network as of a milestone, such as the end of the pixel-only phase
-  history.csv      one row a logging step
+  history.csv      the losses, one row a logging step
+  validation.csv   figures on held-out images, one row a checkpoint
   pictures/        input, output and target over training
   tensorboard/     the same curves for TensorBoard
   checkpoints/     what --resume needs; may be deleted once the training is done
@@ -67,6 +68,7 @@ class About(BaseModel):
     steps: int = Field(ge=0, description="Training steps done, both phases.")
     finished: bool = Field(description="Whether all planned steps are done.")
     figures: tuple[Figures, ...] = Field(default=(), description="Quality on the held-out images.")
+    measures: dict[str, float] = Field(default={}, description="Whatever else was measured on them, by name.")
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,13 @@ class RunFolder:
 
     @property
     def history_file(self) -> Path:
-        """The curves."""
+        """The losses by step."""
         return self.path / "history.csv"
+
+    @property
+    def validation_file(self) -> Path:
+        """Figures on held-out images by step."""
+        return self.path / "validation.csv"
 
     @property
     def pictures(self) -> Path:
