@@ -6,12 +6,15 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relumen.cli.progress import progress_bar, say
 from relumen.errors import UserError
+
+if TYPE_CHECKING:
+    from relumen.run import RunFolder
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -47,25 +50,59 @@ def esrgan(
 
     Example: relumen train esrgan --data my-images/ --degrade -o runs/nuclei
     """
+    if resume is None and data is None:
+        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
+    run = _train(
+        "esrgan",
+        output or Path("runs") / f"esrgan-{Path(preset).stem}",
+        resume=resume,
+        preset=preset,
+        data=data,
+        degrade=degrade,
+        pixel_size=pixel_size,
+        overrides=overrides or [],
+    )
+    say(f"Trained: {run.path}. Next: relumen export {run.path}")
+
+
+@app.command()
+def features(
+    preset: Annotated[
+        str, typer.Option(help="'microscopy' for the network that comes with relumen, or a .yaml file.")
+    ] = "microscopy",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/features]")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a value, such as --set steps=1000.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Goes on with the run in this folder; all other options are read from it."),
+    ] = None,
+) -> None:
+    """Trains the feature network of perceptual losses on shipped and procedural images; needs no download.
+
+    Example: relumen train features -o runs/features
+    """
+    run = _train(
+        "features", output or Path("runs") / "features", resume=resume, preset=preset, overrides=overrides or []
+    )
+    say(
+        f"Trained: {run.path}. Next, as a perceptual loss: relumen train esrgan --set features=microscopy "
+        f"--set features_weights={run.path} --set phase_2.losses.perceptual=0.01"
+    )
+
+
+def _train(system: str, output: Path, *, resume: Path | None, **preparation: Any) -> RunFolder:  # noqa: ANN401
+    """Prepares a run of a system, or opens the one to resume, and trains it with a progress bar."""
     from relumen.device import describe_device
     from relumen.run import RunFolder
     from relumen.training import start
 
     machine = describe_device()
     say(machine)
-    if resume is not None:
-        run = RunFolder.open(resume)
-    elif data is None:
-        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
-    else:
-        run = start.prepare(
-            output or Path("runs") / f"esrgan-{Path(preset).stem}",
-            preset=preset,
-            data=data,
-            degrade=degrade,
-            pixel_size=pixel_size,
-            overrides=overrides or [],
-        )
+    run = start.prepare(output, system=system, **preparation) if resume is None else RunFolder.open(resume)
     command = shlex.join(["relumen", *sys.argv[1:]])
     with progress_bar("step") as bar:
         task = bar.add_task("training", total=None)
@@ -78,6 +115,6 @@ def esrgan(
             start.go(run, command=command, machine=machine, on_step=on_step, say=say)
         except KeyboardInterrupt:
             bar.stop()
-            say(f"Go on from the last checkpoint with: relumen train esrgan --resume {run.path}")
+            say(f"Go on from the last checkpoint with: relumen train {system} --resume {run.path}")
             raise
-    say(f"Trained: {run.path}. Next: relumen export {run.path}")
+    return run
