@@ -126,7 +126,8 @@ def train(
         write_image(run.sample_file, system.sample)
     start, earlier = int(step_done), float(seconds)
     began = time.monotonic()
-    with _history(run.history_file, start) as write_row, _tensorboard(run.tensorboard, start) as board:
+    write_row, write_figures = _table(run.history_file, start), _table(run.validation_file, start)
+    with _tensorboard(run.tensorboard, start) as board:
         window: list[Mapping[str, tf.Tensor]] = []
         for step, batch in _prefetched(system, start):
             with _memory_told():
@@ -151,6 +152,7 @@ def train(
             if done % check_every == 0 or finished:
                 figures, picture = system.validate()
                 with _full_disk_told(run):
+                    write_figures(done, figures)
                     for name, value in figures.items():
                         tf.summary.scalar(f"validation/{name}", value, step=done)
                     tf.summary.image("validation", picture[np.newaxis, ..., np.newaxis], step=done)
@@ -188,9 +190,8 @@ def _prefetched(system: System, start: int) -> Iterator[tuple[int, Batch]]:
             yield step, waiting.pop(0).result()
 
 
-@contextmanager
-def _history(path: Path, start: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """history.csv without the rows after ``start``; gives a function that adds one."""
+def _table(path: Path, start: int) -> Callable[[int, Mapping[str, float]], None]:
+    """A CSV of numbers by step without the rows after ``start``; gives a function that adds one."""
     rows: list[dict[str, str]] = []
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
@@ -209,7 +210,7 @@ def _history(path: Path, start: int) -> Iterator[Callable[[int, Mapping[str, flo
             _rewrite(partial, path, columns, rows)
 
     _rewrite(partial, path, columns, rows)
-    yield add
+    return add
 
 
 def _append(path: Path, columns: list[str], row: dict[str, str]) -> None:

@@ -1,7 +1,9 @@
-"""One batch, shared by all the devices of a machine."""
+"""One batch, shared by all the devices of a machine, or of several machines."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -18,6 +20,9 @@ class Replicas:
     Gradients are summed over the devices (tf.distribute.MirroredStrategy), so a step is that of the whole batch on
     one device, but for batch normalisation, whose statistics are those of each device's share.
 
+    Where TF_CONFIG names several workers, all their devices share the batch (MultiWorkerMirroredStrategy). Each worker
+    runs the same command and keeps a run folder of its own, equal to the others'.
+
     Args:
         devices: such as ("GPU:0", "GPU:1"); None: all GPUs, or the CPU where there is none.
 
@@ -26,13 +31,7 @@ class Replicas:
     """
 
     def __init__(self, devices: Sequence[str] | None = None) -> None:
-        there = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices("GPU")]
-        there += [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
-        if unknown := sorted(set(devices or ()) - set(there)):
-            raise UserError(f"This machine has no device {', '.join(unknown)}. It has {', '.join(sorted(set(there)))}.")
-        chosen = devices or [name for name in there if name.startswith("GPU")]
-        several = len(set(chosen)) > 1
-        self._strategy = tf.distribute.MirroredStrategy(sorted(set(chosen))) if several else None
+        self._strategy = _several_workers() or _several_devices(devices)
 
     @property
     def count(self) -> int:
@@ -66,6 +65,21 @@ class Replicas:
             return {name: strategy.reduce("MEAN", value, axis=None) for name, value in terms.items()}
 
         return tf.function(all_replicas, autograph=False)
+
+
+def _several_workers() -> tf.distribute.Strategy | None:
+    cluster = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
+    if sum(len(addresses) for addresses in cluster.values()) < 2:
+        return None
+    return tf.distribute.MultiWorkerMirroredStrategy()  # before anything else, which would start the runtime
+
+
+def _several_devices(devices: Sequence[str] | None) -> tf.distribute.Strategy | None:
+    there = sorted(device.name.removeprefix("/device:") for device in tf.config.list_logical_devices())
+    if unknown := sorted(set(devices or ()) - set(there)):
+        raise UserError(f"This machine has no device {', '.join(unknown)}. It has {', '.join(there)}.")
+    chosen = sorted(set(devices or [name for name in there if name.startswith("GPU")]))
+    return tf.distribute.MirroredStrategy(chosen) if len(chosen) > 1 else None
 
 
 def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:

@@ -58,6 +58,7 @@ def test_a_killed_training_goes_on_to_the_same_losses_to_the_bit(tmp_path, data_
     assert process.wait(300) == 0
     assert "Going on from step 5 of 10." in said
     assert killed.history_file.read_bytes() == straight.history_file.read_bytes()
+    assert killed.validation_file.read_bytes() == straight.validation_file.read_bytes()
     assert [int(row["step"]) for row in rows(straight)] == list(range(1, 11))
     weights = [keras.models.load_model(run.model_file).get_weights() for run in (straight, killed)]
     for a, b in zip(*weights, strict=True):

@@ -1,0 +1,117 @@
+"""Two devices that share a batch train as one does; the devices are logical CPUs, in a process of their own."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from relumen.errors import UserError
+from relumen.training import start
+from relumen.training.replicas import Replicas
+
+TWO_CPUS = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
+TRAIN = """
+from relumen.run import RunFolder
+from relumen.training import start
+start.go(RunFolder(Path(sys.argv[1])), command="", machine="", say=lambda text: None)
+"""
+RELATIVISTIC = """
+from relumen.training.losses import relativistic_average
+from relumen.training.replicas import Replicas
+real, fake = [[3.0], [-1.0], [0.5], [2.0]], [[0.2], [4.0], [-2.0], [1.0]]
+weight = tf.Variable(1.0)
+def step(a, b):
+    with tf.GradientTape() as tape:
+        loss = relativistic_average(weight * a, weight * b)
+    return {"loss": loss, "gradient": tape.gradient(loss, weight)}
+for devices in (("CPU:0",), ("CPU:0", "CPU:1")):
+    replicas = Replicas(devices)
+    with replicas.scope():
+        weight = tf.Variable(1.0)
+    terms = replicas.step(step)(tf.constant(real), tf.constant(fake))
+    print(replicas.count, float(terms["loss"]), float(terms["gradient"]))
+"""
+
+
+def python(code, *arguments):
+    command = [sys.executable, "-c", TWO_CPUS + code, *map(str, arguments)]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.splitlines()
+
+
+def test_two_devices_train_as_one(tmp_path, data_folder, tiny):
+    losses = []
+    for devices in ("[CPU:0]", '["CPU:0", "CPU:1"]'):
+        changes = [*tiny, "batch=4", "phase_1.steps=6", "phase_2.steps=3", f"devices={devices}"]
+        run = start.prepare(
+            tmp_path / f"run-{len(losses)}", preset="compact", data=data_folder, degrade=True, overrides=changes
+        )
+        python(TRAIN, run.path)
+        with run.history_file.open() as file:
+            losses.append([float(row["pixel"]) for row in csv.DictReader(file)])
+        assert run.about().finished
+    # Phase 1 is the same mathematics; in phase 2 batch normalisation sees each device's share.
+    np.testing.assert_allclose(losses[1][:6], losses[0][:6], rtol=1e-5)
+    np.testing.assert_allclose(losses[1][6:], losses[0][6:], rtol=0.05)
+
+
+def test_two_workers_train_as_one(tmp_path, data_folder, tiny):
+    ports = free_ports(2)
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    changes = [*tiny, "batch=4", "phase_1.steps=4", "phase_2=null"]
+    runs = [
+        start.prepare(tmp_path / name, preset="compact", data=data_folder, degrade=True, overrides=changes)
+        for name in ("first", "second", "alone")
+    ]
+    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in (0, 1)]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"import sys\nfrom pathlib import Path\n{TRAIN}", str(run.path)],
+            env={**os.environ, **({"TF_CONFIG": json.dumps(task)} if task else {})},
+        )
+        for run, task in zip(runs, [*tasks, None], strict=True)
+    ]
+    assert [worker.wait(300) for worker in workers] == [0, 0, 0]
+    first, second, alone = (np.loadtxt(run.history_file, delimiter=",", skiprows=1) for run in runs)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, alone, rtol=1e-5)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def test_relativistic_means_are_over_the_whole_batch():
+    one, two = (line.split() for line in python(RELATIVISTIC))
+    assert (one[0], two[0]) == ("1", "2")
+    assert float(two[1]) == pytest.approx(float(one[1]), rel=1e-6)
+    assert float(two[2]) == pytest.approx(float(one[2]), rel=1e-6)
+
+
+def test_a_device_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(UserError, match=r"no device GPU:7. It has CPU:0"):
+        Replicas(("CPU:0", "GPU:7"))
+
+
+def test_one_device_is_a_plain_step():
+    step = Replicas().step(lambda x: {"sum": tf.reduce_sum(x)})
+    assert float(step(tf.ones(3))["sum"]) == 3
