@@ -14,7 +14,17 @@ from relumen.run import RunFolder
 
 
 @pytest.mark.parametrize(
-    "command", [["train", "esrgan"], ["restore"], ["export"], ["verify"], ["demo"], ["doctor"], ["cite"]]
+    "command",
+    [
+        ["train", "esrgan"],
+        ["evaluate", "esrgan"],
+        ["restore"],
+        ["export"],
+        ["verify"],
+        ["demo"],
+        ["doctor"],
+        ["cite"],
+    ],
 )
 def test_every_command_has_help_with_an_example(relumen, command):
     code, said = relumen(*command, "--help")

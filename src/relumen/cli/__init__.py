@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from relumen.cli import cite, demo, doctor, export, restore, train, verify
+from relumen.cli import cite, data, demo, doctor, evaluate, export, restore, train, verify
 from relumen.errors import CheckFailedError, UserError
 
 app = typer.Typer(
@@ -18,7 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(data.app, name="data", help="List, check, describe and copy images to train on.")
 app.add_typer(train.app, name="train", help="Train a network on a folder of images.")
+app.add_typer(evaluate.app, name="evaluate", help="Judge networks on held-out images, as the papers do.")
 app.command("restore")(restore.restore)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)

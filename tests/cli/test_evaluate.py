@@ -1,0 +1,84 @@
+"""relumen evaluate, as a user meets it."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+
+@pytest.fixture
+def pairs(tmp_path, cells):
+    for part in ("low", "high"):
+        (tmp_path / "pairs" / "validation" / part).mkdir(parents=True)
+        (tmp_path / "pairs" / part).mkdir()
+        tifffile.imwrite(tmp_path / "pairs" / part / "a.tif", cells[:64, :64] if part == "high" else cells[:32, :32])
+    high = cells[300:364, 300:364]
+    tifffile.imwrite(tmp_path / "pairs" / "validation" / "high" / "b.tif", high)
+    tifffile.imwrite(tmp_path / "pairs" / "validation" / "low" / "b.tif", high[::2, ::2])
+    return tmp_path / "pairs"
+
+
+def test_evaluate_leaves_tables_and_figures(relumen, tiny_run, tmp_path):
+    out = tmp_path / "evaluation"
+    data = tiny_run.parent / "images"
+    code, said = relumen("evaluate", "esrgan", tiny_run, "--data", data, "--degrade", "-o", out, "--crop", "48")
+    assert (code, said.startswith("Device: ")) == (0, True)
+    assert "not comparable unless the data is W2S" in said and "Input: 20 photons" in said
+    assert sorted(path.name for path in out.iterdir()) == [
+        "figure-110-photons.png",
+        "figure-20-photons.png",
+        "figure-600-photons.png",
+        "images.csv",
+        "table.csv",
+        "table.md",
+    ]
+    with (out / "images.csv").open() as file:
+        psnr = [float(row["psnr"]) for row in csv.DictReader(file) if row["method"] == "tiny"]
+    with (out / "table.csv").open() as file:
+        means = [float(row["psnr"]) for row in csv.DictReader(file) if row["method"] == "tiny"]
+    np.testing.assert_allclose(means, psnr)
+    assert all(f"{mean:.2f} / " in (out / "table.md").read_text() for mean in means)
+
+
+def test_an_evaluation_is_not_overwritten_unasked(relumen, tiny_run, tmp_path, pairs):
+    out = tmp_path / "evaluation"
+    out.mkdir()
+    (out / "table.md").write_text("mine")
+    (out / "figure-old.png").write_text("old")
+    (out / "notes.txt").write_text("kept")
+    command = ["evaluate", "esrgan", tiny_run, "--data", pairs, "-o", out]
+    code, said = relumen(*command)
+    assert code == 2 and "holds an evaluation already. Replace it with --overwrite" in said
+    assert (out / "table.md").read_text() == "mine"
+    assert relumen(*command, "--overwrite")[0] == 0
+    assert (out / "table.md").read_text().startswith("# ESRGAN on held-out images")
+    assert sorted(path.name for path in out.glob("*[gt]")) == ["figure-as-given.png", "notes.txt"]
+
+
+def test_what_can_not_be_evaluated_is_said(relumen, tiny_run, tmp_path, pairs, data_folder):
+    def said(model, data, *more):
+        code, told = relumen("evaluate", "esrgan", model, "--data", data, "-o", tmp_path / "out", *more)
+        return code, told[told.index("Error: ") :]
+
+    assert said(tmp_path / "none", pairs)[1].startswith(f"Error: There is no model at {tmp_path / 'none'}.")
+    assert said(data_folder, pairs)[0] == 2
+    code, told = said(tiny_run, data_folder)
+    assert code == 2 and "high-quality images alone" in told
+    code, told = said(tiny_run, pairs, "--degrade")
+    assert code == 2 and "pairs" in told
+    high = tifffile.imread(pairs / "validation" / "high" / "b.tif")
+    tifffile.imwrite(pairs / "validation" / "low" / "b.tif", high[::4, ::4])
+    code, told = said(tiny_run, pairs)
+    assert code == 2 and "must be 2 times as large" in told
+    assert "There is no" in said(tiny_run.parent / "model-pixel.keras", pairs)[1]
+
+
+def test_a_run_of_another_system_is_refused(relumen, tiny_run, tmp_path, pairs):
+    run = shutil.copytree(tiny_run, tmp_path / "other")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, "system": "cascade"}))
+    code, said = relumen("evaluate", "esrgan", run, "--data", pairs, "-o", tmp_path / "out")
+    assert code == 2 and "cascade" in said

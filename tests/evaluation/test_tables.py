@@ -1,0 +1,85 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from relumen.evaluation.published import BICUBIC, CHANNELS, FULL
+from relumen.evaluation.scores import MEAN, Evaluation, Method, Score
+from relumen.evaluation.tables import as_markdown, for_terminal, heading, images_csv, lines, published_lines, table_csv
+
+METHODS = (Method("bicubic", BICUBIC), Method("mine", FULL), Method("other|s", None))
+
+
+def evaluation_of(channels, conditions=("1 frame",), images=("a", "b")):
+    """Figures that all differ: PSNR 20, 21, 22, ..., and SSIM, fitted PSNR and SSIM from them."""
+    places = [
+        (condition, channel, image, method.name)
+        for condition in conditions
+        for image in images
+        for channel in channels
+        for method in METHODS
+    ]
+    scores = [Score(*place, 20 + i, (20 + i) / 100, 30 + i, (30 + i) / 100) for i, place in enumerate(places)]
+    return Evaluation(METHODS, tuple(scores), (), ("Data: here.", "Inputs: made."))
+
+
+@pytest.fixture
+def w2s():
+    return evaluation_of(CHANNELS)
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_each_channel_and_their_mean(w2s):
+    assert heading(w2s) == ["method", "PSNR / SSIM", *CHANNELS, MEAN]
+    bicubic, mine, other = lines(w2s, "1 frame")
+    # Images a and b: 20 and 29 in channel 1, 23 and 32 in channel 2, 26 and 35 in channel 3.
+    assert bicubic[0] == ["bicubic", "raw", "24.50 / 0.245", "27.50 / 0.275", "30.50 / 0.305", "27.50 / 0.275"]
+    assert bicubic[1] == ["", "affine-fitted", "34.50 / 0.345", "37.50 / 0.375", "40.50 / 0.405", "37.50 / 0.375"]
+    assert mine[0][2] == "25.50 / 0.255"
+    assert len(other) == 2
+
+
+def test_the_published_row_stands_beside_its_channels(w2s):
+    bicubic, mine, _ = lines(w2s, "1 frame")
+    assert bicubic[2] == ["", "published: bicubic", *BICUBIC.figures, ""]
+    assert mine[2] == ["", "published: full, L1", "24.96 / 0.741", "28.08 / 0.72", "22.49 / 0.47", ""]
+
+
+def test_other_data_have_no_published_line_in_their_columns():
+    evaluation = evaluation_of([""])
+    assert heading(evaluation) == ["method", "PSNR / SSIM", "all images"]
+    assert [len(block) for block in lines(evaluation, "1 frame")] == [2, 2, 2]
+    beside = {row[0]: row[1] for row in published_lines(evaluation)}
+    assert (beside["bicubic"], beside["full, L1"], beside["full, L2"]) == ("bicubic", "mine", "")
+
+
+def test_conditions_are_grouped():
+    evaluation = evaluation_of([""], conditions=("500 photons", "20 photons"))
+    text = as_markdown(evaluation)
+    order = [text.index(part) for part in ("- Data: here.", "## Input: 500 photons", "## Input: 20 photons", "Chatton")]
+    assert order == sorted(order)
+    assert text.count("| bicubic | raw |") == 2
+    assert r"| other\|s | raw | 23.50 / 0.235 |" in text
+
+
+def test_the_means_in_csv_are_those_of_the_images(w2s):
+    images, table = rows_of(images_csv(w2s)), rows_of(table_csv(w2s))
+    assert len(images) == 2 * 3 * 3 and len(table) == 3 * 4
+    for row in table:
+        same = [i for i in images if i["method"] == row["method"] and row["channel"] in (i["channel"], MEAN)]
+        assert len(same) == int(row["images"])
+        for figure in ("psnr", "ssim", "psnr_fitted", "ssim_fitted"):
+            assert float(row[figure]) == pytest.approx(np.mean([float(i[figure]) for i in same]))
+    mine = next(row for row in table if row["method"] == "mine")
+    assert (mine["published"], mine["published channel 2"]) == ("full, L1", "28.08 / 0.72")
+
+
+def test_the_terminal_shows_the_same(w2s):
+    table = for_terminal(w2s, "1 frame")
+    assert [column.header for column in table.columns] == heading(w2s)
+    shown = list(zip(*(column.cells for column in table.columns), strict=True))
+    assert [list(row) for row in shown] == [row for block in lines(w2s, "1 frame") for row in block]
