@@ -2,32 +2,86 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relumen.errors import UserError
+from relumen.run import RunFolder
 
 if TYPE_CHECKING:
     import keras
 
+SHIPPED = "features-microscopy"
+"""The folder of the network that comes with relumen."""
+_LAYERS = {
+    "vgg19": "VGG-19, block3_conv4 before its activation",
+    "microscopy": "relumen's own network of microscopy images, block3_conv3 before its activation",
+}
+
 
 def perceptual(name: str, weights: str | None = None) -> keras.Model:
-    """The frozen feature network of that name: (batch, y, x, 1) -> (batch, y / 4, x / 4, channels).
+    """The frozen feature network of that name: (batch, y, x, 1) -> (batch, y // 4, x // 4, channels).
+
+    Its input is in units of an image's mean and standard deviation.
 
     Args:
-        name: "vgg19".
-        weights: a local file; None: the network's own.
+        name: "vgg19" (of ESRGAN's paper) or "microscopy" (trained by ``relumen train features``; offline).
+        weights: a local file; for "microscopy" also a run folder. None: the network's own, which are ImageNet's,
+            downloaded by Keras, or those that come with relumen.
 
     Raises:
         UserError: no such network, or its weights can't be had.
     """
-    if name == "vgg19":
-        return vgg19(weights or "imagenet")
-    raise UserError(f"There is no feature network {name!r}. Choose vgg19.")
+    _check(name)
+    return vgg19(weights or "imagenet") if name == "vgg19" else microscopy(weights)
 
 
 def describe(name: str, weights: str | None = None) -> str:
-    """The feature network in words, for run and card."""
-    return f"{name}, weights: {weights or 'its own'}"
+    """The feature network in words, for run and card: its layer, and its weights with their SHA-256.
+
+    Args:
+        name: as for :func:`perceptual`.
+        weights: likewise.
+
+    Raises:
+        UserError: no such network, or its file isn't there.
+    """
+    _check(name)
+    if name == "vgg19" and weights is None:
+        return f"{_LAYERS[name]}; ImageNet weights of Keras Applications"
+    file = _microscopy_file(weights) if name == "microscopy" else Path(weights or "")
+    if not file.is_file():
+        raise UserError(f"There are no weights of the feature network {name} at {file}. {_OFFLINE}")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    source = SHIPPED if weights is None else file.name
+    return f"{_LAYERS[name]}; weights {source}, SHA-256 {digest[:12]}"
+
+
+def microscopy(weights: str | None = None) -> keras.Model:
+    """The project's own network up to block 3's last conv, before its activation.
+
+    (batch, y, x, 1) -> (batch, y // 4, x // 4, channels); every channel had deviation 1 over the images it was
+    trained on. See :mod:`relumen.models.features` for the network, and its card for what it is good for.
+
+    Args:
+        weights: a run folder of ``relumen train features``, or a .keras file; None: the one that comes with relumen.
+
+    Raises:
+        UserError: the weights can't be had, or are those of another network.
+    """
+    import keras
+
+    file = _microscopy_file(weights)
+    try:
+        network = keras.models.load_model(file)
+        shape = network.compute_output_shape((1, 8, 8, 1))
+    except Exception as error:  # the file reader raises whatever it likes
+        raise UserError(f"The feature network can't be had from {file} ({error}). {_OFFLINE}") from error
+    if len(shape) != 4 or shape[:3] != (1, 2, 2):
+        raise UserError(f"{file} is no feature network: it makes {tuple(shape)} of (1, 8, 8, 1). {_OFFLINE}")
+    network.trainable = False
+    return network
 
 
 def vgg19(weights: str = "imagenet") -> keras.Model:
@@ -51,8 +105,8 @@ def vgg19(weights: str = "imagenet") -> keras.Model:
     except Exception as error:  # the download and the file reader raise whatever they like
         raise UserError(
             f"VGG-19's weights can't be had from {weights!r} ({error}). Give a local file with "
-            "--set features_weights=FILE.h5, or train offline without a perceptual loss: "
-            "--set features=none --set phase_2.losses.perceptual=0 --set phase_2.losses.texture=0"
+            "--set features_weights=FILE.h5, or use the network that comes with relumen and needs no download: "
+            "--set features=microscopy --set features_weights=null"
         ) from error
     network.trainable = False
     image = keras.Input((None, None, 1))
@@ -68,3 +122,23 @@ def vgg19(weights: str = "imagenet") -> keras.Model:
     before_activation.set_weights(last.get_weights())
     model.trainable = False
     return model
+
+
+_OFFLINE = (
+    "The one that comes with relumen needs neither file nor download: "
+    "--set features=microscopy --set features_weights=null. Your own: relumen train features"
+)
+
+
+def _check(name: str) -> None:
+    if name not in _LAYERS:
+        raise UserError(f"There is no feature network {name!r}. Choose {' or '.join(_LAYERS)}.")
+
+
+def _microscopy_file(weights: str | None) -> Path:
+    if weights is None:
+        from relumen.shipped import shipped_path
+
+        return shipped_path(SHIPPED) / "model.keras"
+    path = Path(weights)
+    return RunFolder.open(path).model_file if path.is_dir() else path

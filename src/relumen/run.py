@@ -66,6 +66,9 @@ class About(BaseModel):
     software: str = Field(description="Versions of relumen, Keras and TensorFlow.")
     seconds: float = Field(ge=0, description="Time spent training.")
     steps: int = Field(ge=0, description="Training steps done, both phases.")
+    alpha: float | None = Field(
+        default=None, description="Share of the last network where it was interpolated with the pixel-only one."
+    )
     finished: bool = Field(description="Whether all planned steps are done.")
     figures: tuple[Figures, ...] = Field(default=(), description="Quality on the held-out images.")
     measures: dict[str, float] = Field(default={}, description="Whatever else was measured on them, by name.")
