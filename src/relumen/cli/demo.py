@@ -65,12 +65,10 @@ def demo(
 
 def _train(run: RunFolder, images: Path, machine: str) -> None:
     """Trains to the end; goes on where an earlier demo was interrupted."""
-    from relumen.data import image_path, records
+    from relumen.data import copy_images
     from relumen.training import start
 
-    (images / "validation").mkdir(parents=True, exist_ok=True)
-    for name, record in records().items():
-        shutil.copy(image_path(name), images / "validation" if record.field == HELD_OUT_FIELD else images)
+    copy_images(images, [HELD_OUT_FIELD])
     if not run.config_file.exists():
         start.prepare(run.path, preset="compact", data=images, degrade=True)
     elif run.about_file.exists() and run.about().finished:
