@@ -48,6 +48,8 @@ def trunk(width: int = 32) -> keras.Model:
 def classifier(trunk: keras.Model, labels: int) -> keras.Model:
     """The trunk with the two linear heads that train it, over the mean of its activated features.
 
+    The means are normalised over the batch before the heads; the trunk knows nothing of it.
+
     (batch, y, x, 1) -> {"label": logits (batch, labels), "degradation": (batch, 2), any real numbers}.
 
     Args:
@@ -58,6 +60,7 @@ def classifier(trunk: keras.Model, labels: int) -> keras.Model:
     ['degradation', 'label']
     """
     pooled = layers.GlobalAveragePooling2D(name="pool")(layers.ReLU(name="activation")(trunk.output))
+    pooled = layers.BatchNormalization(name="norm")(pooled)
     heads = {
         "label": layers.Dense(labels, name="label")(pooled),
         "degradation": layers.Dense(2, name="degradation")(pooled),

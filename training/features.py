@@ -182,7 +182,7 @@ class Features:
         judged = [sensitivity(lambda x: np.asarray(network(x)), each.clean) for each in self._shipped]
         by_pixels = [sensitivity(pixels, each.clean) for each in self._shipped]
         measures = {f"accuracy: {label}": value for label, value in accuracies.items()}
-        measures |= {"error of the blur, log2 px": blur, "error of the noise, log4": noise}
+        measures |= {"error of the blur, log2 px": blur, "error of the noise, log2": noise}
         for name, rows in (("features", judged), ("pixels", by_pixels)):
             shift = np.array([row.shift for row in rows])
             for k, sigma in enumerate(BLURS):

@@ -126,12 +126,12 @@ class Patches:
         blurred = gaussian_filter(signal, sigma)[inside, inside]
         mean, deviation = whole.statistics(photons, config.read_noise)
         noisy = whole.with_noise(blurred, photons, config.read_noise, rng)
-        patch = (noisy - mean) / (deviation + 1e-6) * np.exp(rng.normal(0, 0.2)) + rng.normal(0, 0.1)
+        gain = float(np.exp(rng.normal(0, 0.2))) / (deviation + 1e-6)
+        patch = gain * (noisy - mean) + rng.normal(0, 0.1)
+        noise = gain * float((noisy - blurred).std())
         vertical, horizontal, turned = rng.random(3) < 0.5
         patch = patch[:: -1 if vertical else 1, :: -1 if horizontal else 1]
         patch = np.rot90(patch) if turned else patch
-        clean_deviation = float(whole.signal.std()) + 1e-6
-        noise = math.sqrt(max(0.0, deviation**2 - clean_deviation**2)) / clean_deviation
         return patch.astype(np.float32), -1 if image.label is None else image.label, degradation_target(sigma, noise)
 
     def batch(self, seeds: Sequence[tuple[int, ...]]) -> tuple[Float32, Float32, Float32]:
@@ -168,6 +168,6 @@ def degradation_target(sigma: float, noise: float) -> tuple[float, float]:
 
     Args:
         sigma: standard deviation of the added blur, pixels.
-        noise: standard deviation of the added noise, in units of the clean image's.
+        noise: standard deviation of the added noise, in units of the patch that the network sees.
     """
-    return math.log2(0.5 + sigma), 0.5 * math.log2(0.05 + noise)
+    return math.log2(0.5 + sigma), math.log2(0.05 + noise)
