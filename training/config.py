@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from relumen.degrade import Degradation
 from relumen.errors import UserError
@@ -22,8 +22,19 @@ class DataConfig(_Frozen):
     """Which images, and how patches are cut from them."""
 
     folder: Path = Field(
-        description="Pairs in low/ and high/ under equal names, or high-quality images alone. "
-        "A subfolder validation/ of the same layout is held out."
+        description="Pairs in low/ and high/ under equal names, high-quality images alone, W2S as published, or a .npz "
+        "file of CSBDeep. A subfolder validation/ of the same layout is held out; beside train/, test/ is."
+    )
+    source: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Subfolders of the inputs, where pairs are not in low/ and high/, low/ and GT/, or LR/ and HR/.",
+    )
+    target: str | None = Field(default=None, description="Subfolder of the targets; stated together with source.")
+    averages: tuple[int, ...] = Field(
+        default=(1,),
+        min_length=1,
+        description="W2S: the inputs are the averages of so many frames, such as [1, 2, 4, 8, 16]; each is a pair.",
     )
     patch: int = Field(default=64, ge=8, description="Height and width of a low-resolution patch, pixels.")
     overlap: float = Field(default=0.5, ge=0, lt=1, description="Share of a patch that its neighbour shows too.")
@@ -39,6 +50,17 @@ class DataConfig(_Frozen):
         gt=0,
         description="Pixel size of the inputs, micrometres; read from the files where they tell it.",
     )
+
+    @field_validator("source", "averages", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return (value,) if isinstance(value, int | str) else value
+
+    @model_validator(mode="after")
+    def _both_subfolders(self) -> Self:
+        if (self.source is None) != (self.target is None):
+            raise ValueError("source and target name the subfolders of inputs and targets: state both, or neither")
+        return self
 
 
 class GeneratorConfig(_Frozen):

@@ -1,21 +1,22 @@
 """Training images, and the batches that are cut from them.
 
 A batch is a pure function of the seed and the step: there is no iterator whose state would have to be saved.
+Which files a folder holds is told by :mod:`relumen.training.folders`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relumen.degrade import Clean, Degradation, clean, crop_to_multiple
 from relumen.errors import UserError
-from relumen.images import Image, list_images, read_image
 from relumen.training.config import DataConfig
+from relumen.training.folders import Contents, find_contents
+from relumen.training.sources import Degradable, Source, read_sources
 
 Float32 = NDArray[np.float32]
 
@@ -24,61 +25,24 @@ EMPTY = 0.3
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A real pair: (y, x) intensities, the target ``scale`` times as large."""
-
-    name: str
-    low: Float32
-    high: Float32
-
-
-@dataclass(frozen=True)
-class Degradable:
-    """A high-quality image whose low-quality partner is made anew for each patch.
-
-    Attributes:
-        name: of the image.
-        cleans: what is left of it before noise, by each blur of the degradation.
-        high: (y, x) intensities.
-        degradation: from which each patch draws.
-    """
-
-    name: str
-    cleans: tuple[Clean, ...]
-    high: Float32
-    degradation: Degradation
-
-    @property
-    def clean(self) -> Clean:
-        """The image at its middle blur, before noise."""
-        return self.cleans[len(self.cleans) // 2]
-
-    @property
-    def low(self) -> Float32:
-        """The noise-free low-resolution image (y, x) at its middle blur."""
-        return self.clean.signal
-
-
-Source = Pair | Degradable
-
-
-@dataclass(frozen=True)
 class DataSet:
     """The sources of a training.
 
     Attributes:
+        layout: of the folder, in words.
         training: what patches are cut from.
         validation: held out.
         pixel_size_um: of the inputs, where it is known.
     """
 
+    layout: str
     training: tuple[Source, ...]
     validation: tuple[Source, ...]
     pixel_size_um: float | None
 
     def describe(self) -> str:
         """The data in words, for the card."""
-        return f"{_names(self.training)}; held out: {_names(self.validation)}"
+        return f"{self.layout}: {_names(self.training)}; held out: {_names(self.validation)}"
 
 
 def load_data(config: DataConfig, scale: int) -> DataSet:
@@ -90,34 +54,40 @@ def load_data(config: DataConfig, scale: int) -> DataSet:
     Raises:
         UserError: a folder or image that can't be used, said with its name.
     """
-    folder = config.folder
-    if not folder.is_dir():
-        raise UserError(f"There is no data folder at {folder}.")
-    paired = (folder / "low").is_dir() or (folder / "high").is_dir()
-    if not paired and config.degradation is None:
-        raise UserError(
-            f"{folder} has no low/ and high/ folders, so it holds high-quality images alone: "
-            "say how their inputs are made, such as --set data.degradation={blur: 1.0, photons: [20, 600]}."
-        )
-    if paired and config.degradation is not None:
-        raise UserError(f"{folder} has real pairs in low/ and high/: leave out data.degradation.")
-    items = _items(folder, paired)
-    held_out = folder / "validation"
-    if held_out.is_dir():
-        training, validation = items, _items(held_out, paired)
-    else:
-        if len(items) < 2:
-            raise UserError(f"{folder} has one image; a second is needed to hold out. Or add {held_out}.")
-        count = max(1, round(config.validation * len(items)))
-        training, validation = items[:-count], items[-count:]
-    sizes: list[float | None] = []
-    loaded = [
-        tuple(source for item in part for source in _load(item, config, scale, sizes))
-        for part in (training, validation)
-    ]
-    known = {round(size, 6) for size in sizes if size is not None}
+    contents = usable_contents(config)
+    training, sizes = read_sources(contents.training, scale, config.degradation)
+    validation, more = read_sources(contents.held_out, scale, config.degradation)
+    known = {round(size, 6) for size in sizes + more if size is not None}
     pixel_size = config.pixel_size_um or (known.pop() if len(known) == 1 else None)
-    return DataSet(loaded[0], loaded[1], pixel_size)
+    return DataSet(contents.layout, training, validation, pixel_size)
+
+
+def load_held_out(config: DataConfig, scale: int) -> tuple[Source, ...]:
+    """Reads what a training on the folder holds out, in the order of :func:`load_data`, and no more.
+
+    Raises:
+        UserError: a folder or image that can't be used, said with its name.
+    """
+    return read_sources(usable_contents(config).held_out, scale, config.degradation)[0]
+
+
+def usable_contents(config: DataConfig) -> Contents:
+    """What lies in a data folder, once its names have no faults and its inputs are there or can be made.
+
+    Raises:
+        UserError: they have, or can't.
+    """
+    contents = find_contents(config)
+    if contents.faults:
+        raise UserError("\n".join(contents.faults))
+    if not contents.paired and config.degradation is None:
+        raise UserError(
+            f"{config.folder} has no low/ and high/ folders, so it holds high-quality images alone: say how their "
+            "inputs are made, by --degrade, or such as --set data.degradation={blur: 1.0, photons: [20, 600]}."
+        )
+    if contents.paired and config.degradation is not None:
+        raise UserError(f"{config.folder} has real pairs ({contents.layout}): leave out data.degradation.")
+    return contents
 
 
 class Batches:
@@ -144,8 +114,13 @@ class Batches:
         self._augment = augment
         self._seed = seed
         self._places = self._lay_out(config)
+        self._order = lru_cache(maxsize=1)(self._shuffled)
         if not self._places:
-            raise UserError(f"No training image is as large as a patch of {config.patch} pixels.")
+            height, width = max((source.low.shape for source in sources), key=min)
+            raise UserError(
+                f"No training input shows a structure on a patch of {config.patch} pixels. The largest input is "
+                f"{height} x {width}; make patches smaller with --set data.patch={min(height, width) // 8 * 8}."
+            )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -158,14 +133,17 @@ class Batches:
     def __call__(self, step: int) -> tuple[Float32, Float32]:
         """The batch of a step: inputs (batch, patch, patch, 1), targets (batch, scale * patch, ..., 1)."""
         epoch, first = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self._seed, 0, epoch)).permutation(len(self._places))
-        chosen = np.take(order, range(first * self._batch, (first + 1) * self._batch), mode="wrap")
+        chosen = np.take(self._order(epoch), range(first * self._batch, (first + 1) * self._batch), mode="wrap")
         pairs = [
             self._pair(self._places[index], np.random.default_rng((self._seed, 1, step, i)))
             for i, index in enumerate(chosen)
         ]
         low, high = (np.stack(part)[..., np.newaxis] for part in zip(*pairs, strict=True))
         return low, high
+
+    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+        """The order in which an epoch shows the patches."""
+        return np.random.default_rng((self._seed, 0, epoch)).permutation(len(self._places))
 
     def _pair(self, place: tuple[int, int, int], rng: np.random.Generator) -> tuple[Float32, Float32]:
         source, y, x = place
@@ -180,7 +158,7 @@ class Batches:
             mean, deviation = blurred.statistics(photons, read_noise)
         else:
             low = image.low[inside]
-            mean, deviation = float(image.low.mean()), float(image.low.std())
+            mean, deviation = image.statistics
         pair = [((part - mean) / (deviation + 1e-6)).astype(np.float32) for part in (low, high)]
         if rng.random() < self._augment:
             vertical, horizontal, turned = rng.random(3) < 0.5
@@ -194,9 +172,10 @@ class Batches:
         stride = max(1, round(config.patch * (1 - config.overlap)))
         places = []
         for index, source in enumerate(self._sources):
-            if min(source.low.shape) < config.patch:
-                continue
-            threshold = EMPTY * float(source.low.std())
+            structure = float(source.low.std())
+            if min(source.low.shape) < config.patch or structure == 0:
+                continue  # of a blank input nothing can be learnt, and it has no unit
+            threshold = EMPTY * structure
             starts = [
                 sorted({*range(0, size - config.patch, stride), size - config.patch}) for size in source.low.shape
             ]
@@ -209,64 +188,7 @@ class Batches:
         return places
 
 
-Item = tuple[Path | None, Path]
-"""Files of the input (None where it is to be made) and of the target."""
-
-
-def _items(folder: Path, paired: bool) -> list[Item]:
-    if not paired:
-        return [(None, path) for path in list_images(folder)]
-    low = {path.name: path for path in list_images(folder / "low")}
-    high = {path.name: path for path in list_images(folder / "high")}
-    if lonely := sorted(low.keys() ^ high.keys()):
-        raise UserError(
-            f"Pairs have equal names in {folder}/low and {folder}/high. Without a partner: {', '.join(lonely[:5])}"
-        )
-    return [(low[name], high[name]) for name in sorted(low)]
-
-
-def _load(item: Item, config: DataConfig, scale: int, pixel_sizes: list[float | None]) -> list[Source]:
-    low_path, high_path = item
-    high = read_image(high_path)
-    size = high.pixel_size.micrometres if high.pixel_size else None
-    pixel_sizes.append(None if size is None else size * scale)
-    names = [f"{high_path.name}{suffix}" for suffix, _ in _planes(high)]
-    highs = [plane for _, plane in _planes(high)]
-    if low_path is None:
-        if config.degradation is None:
-            raise UserError(f"{high_path} has no partner, and no degradation is stated.")
-        degradation = config.degradation
-        cropped = [crop_to_multiple(plane, scale) for plane in highs]
-        return [
-            Degradable(name, tuple(clean(plane, blur, scale) for blur in degradation.blur), plane, degradation)
-            for name, plane in zip(names, cropped, strict=True)
-        ]
-    lows = [plane for _, plane in _planes(read_image(low_path))]
-    if len(lows) != len(highs) or any(
-        high.shape != (scale * low.shape[0], scale * low.shape[1]) for low, high in zip(lows, highs, strict=True)
-    ):
-        raise UserError(
-            f"{high_path} must be {scale} times as large as {low_path} in y and x, with as many planes. "
-            f"Received: {len(highs)} planes of {highs[0].shape} for {len(lows)} of {lows[0].shape}"
-        )
-    return [Pair(name, low, plane) for name, low, plane in zip(names, lows, highs, strict=True)]
-
-
-def _planes(image: Image) -> list[tuple[str, Float32]]:
-    """Every plane and channel, with what tells it from the others."""
-    planes = []
-    for position in image.positions():
-        for channel in range(image.channels):
-            parts = [f"{axis}{i}" for axis, i in position.items()]
-            parts += [f"C{channel}"] if image.channels > 1 else []
-            plane = np.ascontiguousarray(image.plane(position, channel), np.float32)
-            if not np.isfinite(plane).all():
-                raise UserError("The image holds pixels that are no finite numbers (NaN or infinite).")
-            planes.append((f" {'-'.join(parts)}" if parts else "", plane))
-    return planes
-
-
 def _names(sources: tuple[Source, ...]) -> str:
-    names = [source.name for source in sources]
+    names = list(dict.fromkeys(source.name for source in sources))
     shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
     return f"{len(names)} image{'s' if len(names) != 1 else ''} ({shown})"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from relumen.metrics import psnr, ssim
 from relumen.restore import Restorer, restore_plane
 from relumen.run import Figures
-from relumen.training.data import Pair, Source
+from relumen.training.sources import Pair, Source
 from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]

@@ -5,7 +5,8 @@ import tifffile
 from relumen.degrade import Degradation
 from relumen.errors import UserError
 from relumen.training.config import DataConfig
-from relumen.training.data import Batches, Pair, load_data
+from relumen.training.data import Batches, load_data
+from relumen.training.sources import Pair
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from relumen.degrade import Degradation, clean
 from relumen.metrics import psnr, ssim
 from relumen.restore import Restorer
-from relumen.training.data import Degradable, Pair
+from relumen.training.sources import Degradable, Pair
 from relumen.training.held_out import AS_GIVEN, held_out, held_out_figures, held_out_inputs
 from relumen.upsampling import bicubic
 

@@ -22,8 +22,9 @@ from relumen.evaluation.scores import Evaluation, Method, Sample, Score
 from relumen.metrics import affine_fitted, psnr, ssim
 from relumen.restore import Restorer, restore_plane
 from relumen.training.config import DataConfig, ESRGANConfig
-from relumen.training.data import Degradable, Source, load_data
+from relumen.training.data import load_data
 from relumen.training.held_out import held_out
+from relumen.training.sources import Degradable, Source
 from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]

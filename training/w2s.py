@@ -1,0 +1,79 @@
+"""W2S, the paper's data: pairs of widefield averages and SIM, as they were published.
+
+Source: Zhou et al., W2S, ECCV Workshops 2020, and the repository IVRL/w2s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from relumen.errors import UserError
+from relumen.images import list_images
+from relumen.training.items import ImageFile, Item, unpaired
+
+Z_SCORE = (154.535390853, 66.02846351802853)
+"""Mean and deviation of the normalised images, over all 360 x 400 captures; from the README.md of IVRL/w2s."""
+FIRST_TEST_FIELD = 81
+"""Fields 001 to 080 are for training, 081 to 120 for testing; from the readme.txt of the raw data."""
+_NAME = re.compile(r"(\d+)_(\d)")
+
+
+def is_w2s(folder: Path) -> bool:
+    """Whether a folder holds sim/ and averages."""
+    return (folder / "sim").is_dir() and bool(_averages(folder))
+
+
+def w2s_items(folder: Path, averages: Sequence[int]) -> tuple[list[Item], list[str]]:
+    """The pairs of avg1, avg2, ... and sim: files NNN_C of field NNN and channel C, 8-bit PNG or .npy.
+
+    Of a .npy with floating-point pixels the z-score is undone, so that intensities are the camera's in both: the
+    repository calls it "a single global z-score normalization", and its ``code/generate_h5f.ipynb`` reads avg and
+    sim alike. A .npy of integers is taken as it is.
+
+    Returns:
+        The pairs by field, channel and average, and what is wrong with the files' names.
+
+    Raises:
+        UserError: an average isn't there.
+    """
+    there = _averages(folder)
+    if missing := sorted(set(averages) - set(there)):
+        raise UserError(
+            f"{folder} has no avg{missing[0]}/. Choose of those that are there, such as --set data.averages={there}."
+        )
+    highs, faults = _files(folder / "sim")
+    items = []
+    for average in averages:
+        lows, more = _files(folder / f"avg{average}")
+        faults += more
+        if lonely := sorted(lows.keys() ^ highs.keys()):
+            names = ["_".join(key) for key in lonely]
+            faults.append(unpaired(str(folder / f"avg{average}"), folder / "sim", names))
+        for field, channel in lows.keys() & highs.keys():
+            low, high = lows[field, channel], highs[field, channel]
+            items.append(Item(low.path.name, low, high, field, channel, f"avg{average}"))
+    return sorted(items, key=lambda item: (item.field, item.channel, averages.index(_average(item.condition)))), faults
+
+
+def _averages(folder: Path) -> list[int]:
+    """Of how many frames a folder has averages."""
+    return sorted(_average(path.name) for path in folder.glob("avg*") if path.name[3:].isdigit() and path.is_dir())
+
+
+def _average(name: str) -> int:
+    return int(name.removeprefix("avg"))
+
+
+def _files(folder: Path) -> tuple[dict[tuple[str, str], ImageFile], list[str]]:
+    """Files by (field, channel), and what is wrong with their names."""
+    files, faults = {}, []
+    for path in list_images(folder):
+        match = _NAME.fullmatch(path.stem)
+        if match is None or match.groups() in files:
+            why = "is not named NNN_C, field and channel" if match is None else "is there twice, as PNG and as .npy"
+            faults.append(f"{path} {why}.")
+        else:
+            files[match[1], match[2]] = ImageFile(path, Z_SCORE if path.suffix.lower() == ".npy" else None)
+    return files, faults
