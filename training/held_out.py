@@ -7,6 +7,7 @@ on from the same inputs: where inputs are made, all three see the same noise.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,6 @@ from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]
 
-AS_GIVEN = "as given"
-"""The condition of a real input of which nothing more is known."""
 _LEVELS = 3
 _PURPOSE = 3  # sets this seed apart from those of the batches
 
@@ -45,7 +44,7 @@ def held_out_inputs(source: Source, seed: Sequence[int]) -> list[tuple[str, Floa
         seed: of the noise; equal seeds give equal inputs.
     """
     if isinstance(source, Pair):
-        return [(AS_GIVEN, source.low, source.high)]
+        return [(source.condition, source.low, source.high)]
     degradation = source.degradation
     levels = np.geomspace(*degradation.photons, _LEVELS)[::-1]
     return [
@@ -58,6 +57,22 @@ def held_out_inputs(source: Source, seed: Sequence[int]) -> list[tuple[str, Floa
     ]
 
 
+def restored(source: Source, low: Float32, restorer: Restorer) -> Float32:
+    """What a network makes of an input (y, x), which a patch enters in units of its whole image, as in training.
+
+    Args:
+        source: of the input.
+        low: the input.
+        restorer: the network.
+    """
+    if not isinstance(source, Pair) or source.whole is None or not restorer.normalises:
+        return restore_plane(low[..., np.newaxis], restorer)[..., 0]
+    mean, deviation = source.whole
+    deviation += restorer.eps
+    units = ((low - mean) / deviation).astype(np.float32)
+    return restore_plane(units[..., np.newaxis], replace(restorer, normalises=False))[..., 0] * deviation + mean
+
+
 def held_out_figures(sources: Sequence[Source], restorer: Restorer, seed: int) -> tuple[Figures, ...]:
     """PSNR and SSIM of a network, and of bicubic interpolation, on whole held-out images.
 
@@ -68,7 +83,7 @@ def held_out_figures(sources: Sequence[Source], restorer: Restorer, seed: int) -
     """
     figures = []
     for source, condition, low, high in held_out(sources, seed):
-        output = restore_plane(low[..., np.newaxis], restorer)[..., 0]
+        output = restored(source, low, restorer)
         plain = bicubic(low, restorer.scale)
         figures.append(
             Figures(

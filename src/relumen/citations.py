@@ -14,6 +14,7 @@ from relumen.errors import UserError
 from relumen.package import package_folder
 from relumen.rdf import read_rdf
 from relumen.run import RunFolder
+from relumen.shipped import shipped_names, shipped_path
 
 Name = tuple[str, str]
 """Given names and family names; the given names are empty for a group of people."""
@@ -85,7 +86,8 @@ def references(what: str | None = None) -> tuple[Reference, ...]:
     """What to cite.
 
     Args:
-        what: a system of :data:`SYSTEMS`, a run folder, or a package; None for relumen alone.
+        what: a system of :data:`SYSTEMS`, a run folder, or a package, also by the name of one that comes with
+            relumen; None for relumen alone.
 
     Returns:
         relumen and the works behind the system; for a package what its own rdf.yaml names.
@@ -98,6 +100,8 @@ def references(what: str | None = None) -> tuple[Reference, ...]:
     if what in SYSTEMS:
         return RELUMEN, *SYSTEMS[what]
     path = Path(what)
+    if not path.exists() and what in shipped_names():
+        path = shipped_path(what)
     if not path.exists():
         raise UserError(f"There is no {what}. Give one of {', '.join(SYSTEMS)}, a run folder, or a package.")
     if (path / "config.yaml").is_file():

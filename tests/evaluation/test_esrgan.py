@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from relumen.degrade import Degradation
+from relumen.degrade import Degradation, clean
 from relumen.errors import UserError
 from relumen.evaluation.entrants import Entrant, common_scale, open_entrant, unique_names
 from relumen.evaluation.esrgan import Limits, data_config, evaluate
-from relumen.evaluation.published import BICUBIC, PIXEL
+from relumen.evaluation.published import BICUBIC, CHANNELS, PIXEL
 from relumen.metrics import affine_fitted, psnr, ssim
 from relumen.restore import Restorer, open_model, restore_plane
 from relumen.run import RunFolder
@@ -80,9 +80,9 @@ def test_bicubic_and_the_fit_by_direct_computation(evaluation, tiny_run):
 
 def test_the_notes_say_what_the_figures_are_of(evaluation, tiny_run):
     text = "\n".join(evaluation[0].notes)
-    assert f"Data: {tiny_run.parent / 'images'}" in text and "1 held-out image." in text
+    assert f"Data: {tiny_run.parent / 'images'}, high-quality images alone. 1 held-out image.\n" in text
     assert Degradation().describe() in text and "seed 0" in text
-    assert "not comparable unless the data is W2S" in text
+    assert "are not comparable" in text
     assert "tiny was trained on this folder's other images." in text
 
 
@@ -113,8 +113,8 @@ def test_no_run_is_judged_on_what_it_was_trained_on(tiny_run, tmp_path):
     config = parse_config(RunFolder(tiny_run).config())
     less = config.model_copy(update={"data": config.data.model_copy(update={"validation": 0.05})})
     folder = config.data.folder
-    assert data_config(folder, [config, less], False, 2).validation == 0.05
-    assert data_config(tmp_path, [config, less], False, 2).validation == 0.1
+    assert data_config(folder, [config, less], 2).validation == 0.05
+    assert data_config(tmp_path, [config, less], 2).validation == 0.1
 
 
 def test_inputs_are_made_as_the_first_run_learnt_them(tiny_run, tmp_path):
@@ -122,9 +122,9 @@ def test_inputs_are_made_as_the_first_run_learnt_them(tiny_run, tmp_path):
     dim = Degradation(photons=(5.0, 10.0))
     other = config.model_copy(update={"data": config.data.model_copy(update={"degradation": dim})})
     real = config.model_copy(update={"data": config.data.model_copy(update={"degradation": None})})
-    assert data_config(tmp_path, [real, other, config], True, 2).degradation == dim
-    assert data_config(tmp_path, [real], True, 2).degradation == Degradation(factor=2)
-    assert data_config(tmp_path, [other], False, 2).degradation is None
+    assert data_config(tmp_path, [real, other, config], 2, degrade=True).degradation == dim
+    assert data_config(tmp_path, [real], 2, degrade=True).degradation == Degradation(factor=2)
+    assert data_config(tmp_path, [other], 2).degradation is None
 
 
 def test_an_unfinished_training_has_no_published_row(tiny_run, tmp_path):
@@ -143,6 +143,42 @@ def test_an_unfinished_training_has_no_published_row(tiny_run, tmp_path):
 
 def entrant(path, scale=2, name=""):
     return Entrant(path, Restorer(name or path.name, lambda tiles: tiles, scale, 1, (64, 64), any_size=True, halo=4))
+
+
+def test_w2s_has_the_papers_channels(tiny_run, tmp_path, cells):
+    for field in (80, 81, 82):
+        for channel in (0, 1, 2):
+            high = cells[300 + 64 * channel :][:64, 64 * (field - 80) :][:, :64]
+            for part, image in (("sim", high), ("avg1", high[::2, ::2]), ("avg4", high[1::2, 1::2])):
+                (tmp_path / part).mkdir(exist_ok=True)
+                tifffile.imwrite(tmp_path / part / f"{field:03}_{channel}.tif", image)
+    found = evaluate([tiny_run], tmp_path, overrides=["data.averages=[1,4]"], limits=Limits(images=1))
+    assert (found.on_w2s, found.conditions, found.channels) == (True, ["avg1", "avg4"], list(CHANNELS))
+    assert {score.image for score in found.scores} == {"081_0.tif", "081_1.tif", "081_2.tif"}
+    assert {sample.target_name for sample in found.samples} == {"SIM"}
+    second = next(s for s in found.scores if (s.condition, s.channel, s.method) == ("avg4", "channel 2", "bicubic"))
+    low, high = (tifffile.imread(tmp_path / part / "081_1.tif").astype(np.float32) for part in ("avg4", "sim"))
+    assert second.psnr == psnr(high, bicubic(low, 2))
+    assert "3 held-out images of 3 channels." in found.notes[0]
+    assert "channel 1 is W2S's files NNN_0" in "\n".join(found.notes)
+
+
+def test_of_several_blurs_the_one_that_is_used_is_named(tiny_run):
+    folder = tiny_run.parent / "images"
+    found = evaluate([tiny_run], folder, degrade=True, overrides=["data.degradation.blur=[0.5, 1.5, 3]"])
+    assert "blur (sigma 1.5 px)" in "\n".join(found.notes)
+    sharp = Degradation(blur=(1.5,))
+    high = tifffile.imread(folder / "validation" / "c.tif").astype(np.float32)
+    low = clean(high, sharp.blur[0], 2).noisy(600, sharp.read_noise, np.random.default_rng((0, 3, 0, 0)))
+    assert found.scores[0].psnr == pytest.approx(psnr(high, bicubic(low, 2)), abs=1e-6)
+
+
+def test_how_the_folder_is_read_can_be_changed(tiny_run, tmp_path):
+    config = parse_config(RunFolder(tiny_run).config())
+    changed = data_config(tmp_path, [config], 2, overrides=["data.source=[noisy]", "data.target=clean"])
+    assert (changed.folder, changed.source, changed.target) == (tmp_path, ("noisy",), "clean")
+    with pytest.raises(UserError, match="data.averages"):
+        data_config(tmp_path, [config], 2, overrides=["data.averages=many"])
 
 
 def test_scales_are_not_mixed(tmp_path):

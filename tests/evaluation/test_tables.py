@@ -11,7 +11,7 @@ from relumen.evaluation.tables import as_markdown, for_terminal, heading, images
 METHODS = (Method("bicubic", BICUBIC), Method("mine", FULL), Method("other|s", None))
 
 
-def evaluation_of(channels, conditions=("1 frame",), images=("a", "b")):
+def evaluation_of(channels, conditions=("1 frame",), images=("a", "b"), on_w2s=False):
     """Figures that all differ: PSNR 20, 21, 22, ..., and SSIM, fitted PSNR and SSIM from them."""
     places = [
         (condition, channel, image, method.name)
@@ -21,12 +21,12 @@ def evaluation_of(channels, conditions=("1 frame",), images=("a", "b")):
         for method in METHODS
     ]
     scores = [Score(*place, 20 + i, (20 + i) / 100, 30 + i, (30 + i) / 100) for i, place in enumerate(places)]
-    return Evaluation(METHODS, tuple(scores), (), ("Data: here.", "Inputs: made."))
+    return Evaluation(METHODS, tuple(scores), (), ("Data: here.", "Inputs: made."), on_w2s)
 
 
 @pytest.fixture
 def w2s():
-    return evaluation_of(CHANNELS)
+    return evaluation_of(CHANNELS, on_w2s=True)
 
 
 def rows_of(text):
@@ -78,8 +78,16 @@ def test_the_means_in_csv_are_those_of_the_images(w2s):
     assert (mine["published"], mine["published channel 2"]) == ("full, L1", "28.08 / 0.72")
 
 
+def shown(table):
+    return [list(row) for row in zip(*(column.cells for column in table.columns), strict=True)]
+
+
 def test_the_terminal_shows_the_same(w2s):
-    table = for_terminal(w2s, "1 frame")
+    (table,) = for_terminal(w2s)
     assert [column.header for column in table.columns] == heading(w2s)
-    shown = list(zip(*(column.cells for column in table.columns), strict=True))
-    assert [list(row) for row in shown] == [row for block in lines(w2s, "1 frame") for row in block]
+    assert shown(table) == [row for block in lines(w2s, "1 frame") for row in block]
+
+
+def test_the_terminal_shows_the_published_rows_of_other_methods(w2s):
+    _, table = for_terminal(evaluation_of([""]))
+    assert shown(table) == [["bicubic", "bicubic", *BICUBIC.figures], ["full, L1", "mine", *FULL.figures]]

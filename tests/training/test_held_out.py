@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,8 @@ from relumen.degrade import Degradation, clean
 from relumen.metrics import psnr, ssim
 from relumen.restore import Restorer
 from relumen.training.sources import Degradable, Pair
-from relumen.training.held_out import AS_GIVEN, held_out, held_out_figures, held_out_inputs
+from relumen.training.items import AS_GIVEN
+from relumen.training.held_out import held_out, held_out_figures, held_out_inputs, restored
 from relumen.upsampling import bicubic
 
 DEGRADATION = Degradation(blur=(0.5, 1.0, 2.0), photons=(20.0, 500.0))
@@ -34,6 +37,25 @@ def test_a_made_input_comes_at_three_levels_of_noise_and_the_middle_blur(sources
 
 def test_a_real_pair_comes_as_it_is(sources):
     assert held_out_inputs(sources[1], (0,)) == [(AS_GIVEN, sources[1].low, sources[1].high)]
+    averaged = replace(sources[1], condition="avg4")
+    assert held_out_inputs(averaged, (0,)) == [("avg4", averaged.low, averaged.high)]
+
+
+def test_a_patch_is_restored_in_units_of_its_whole_image(sources):
+    seen = []
+
+    def watched(batch):
+        seen.append(batch)
+        return doubling(batch)
+
+    restorer = Restorer("nearest", watched, 2, 1, (64, 64), any_size=True, halo=4)
+    patch = replace(sources[1], whole=(100.0, 50.0))
+    output = restored(patch, patch.low, restorer)
+    np.testing.assert_allclose(output, np.kron(patch.low, np.ones((2, 2))), atol=1e-3)
+    assert seen[0].max() == pytest.approx((patch.low.max() - 100) / 50, abs=1e-4)
+    output = restored(sources[1], patch.low, restorer)
+    np.testing.assert_allclose(output, np.kron(patch.low, np.ones((2, 2))), atol=1e-3)
+    assert seen[-1].std() == pytest.approx(1, abs=0.2)
 
 
 def test_the_noise_is_a_function_of_the_seed(sources):

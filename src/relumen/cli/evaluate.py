@@ -28,12 +28,18 @@ def esrgan(
         bool,
         typer.Option("--degrade", help="Make the inputs from good images, as the first run's training did."),
     ] = False,
+    averages: Annotated[
+        list[int] | None, typer.Option(help="W2S: how many frames an input is the average of; give it again for each.")
+    ] = None,
     max_images: Annotated[int | None, typer.Option(min=1, help="Images of each channel. [default: all]")] = None,
     crop: Annotated[
         int | None, typer.Option(min=16, help="Only the middle, that many input pixels on each side.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise, with --degrade.")] = 0,
     tile: Annotated[int | None, typer.Option(help="Tile size in pixels; smaller needs less memory.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes how the data is read, such as --set data.averages=[1,4].")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation that is there.")] = False,
 ) -> None:
     """PSNR and SSIM on held-out images, raw and affine-fitted, beside bicubic, as tables and figures.
@@ -56,11 +62,12 @@ def esrgan(
             limits=Limits(max_images, crop),
             seed=seed,
             tile=tile,
+            overrides=[*(overrides or []), *([f"data.averages={averages}"] if averages else [])],
             on_image=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for note in evaluation.notes:
         say(note)
-    for condition in evaluation.conditions:
-        console.print(for_terminal(evaluation, condition))
+    for table in for_terminal(evaluation):
+        console.print(table)
     for path in write_report(evaluation, output):
         say(f"Written: {path}")

@@ -20,10 +20,11 @@ from relumen.evaluation.entrants import Entrant, common_scale, open_entrant, uni
 from relumen.evaluation.published import BICUBIC
 from relumen.evaluation.scores import Evaluation, Method, Sample, Score
 from relumen.metrics import affine_fitted, psnr, ssim
-from relumen.restore import Restorer, restore_plane
-from relumen.training.config import DataConfig, ESRGANConfig
-from relumen.training.data import load_data
-from relumen.training.held_out import held_out
+from relumen.restore import Restorer
+from relumen.training.config import DataConfig, ESRGANConfig, load_config
+from relumen.training.data import load_held_out
+from relumen.training.folders import find_contents
+from relumen.training.held_out import held_out, restored
 from relumen.training.sources import Degradable, Source
 from relumen.upsampling import bicubic
 
@@ -32,9 +33,18 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Input:
-    """One image under one condition: the input ``low`` (y, x) and its target ``high``."""
+    """One image under one condition.
+
+    Attributes:
+        source: the image.
+        channel: of several channels, by the paper's name where the data is W2S.
+        condition: of the input, such as its noise.
+        low: the input (y, x).
+        high: its target.
+    """
 
     source: Source
+    channel: str
     condition: str
     low: Float32
     high: Float32
@@ -64,6 +74,7 @@ def evaluate(
     limits: Limits = _ALL,
     seed: int = 0,
     tile: int | None = None,
+    overrides: Sequence[str] = (),
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Restores the held-out images of a folder with every model, and judges the results.
@@ -75,6 +86,7 @@ def evaluate(
         limits: how much of the data is looked at.
         seed: of the noise, where inputs are made.
         tile: of networks that take any; smaller needs less memory.
+        overrides: changes to how the folder is read, "data.name=value".
         on_image: told (images done, images in all) after each; an image counts once for each method.
 
     Raises:
@@ -85,9 +97,13 @@ def evaluate(
         entrants = [stack.enter_context(open_entrant(path, tile)) for path in models]
         scale = common_scale(entrants)
         names = unique_names(entrants, "bicubic")
-        config = data_config(folder, [entrant.config for entrant in entrants if entrant.config], degrade, scale)
-        inputs = _inputs(load_data(config, scale).validation, seed, limits, scale)
-        restorers: list[Callable[[Float32], Float32]] = [lambda low: bicubic(low, scale)]
+        runs = [entrant.config for entrant in entrants if entrant.config]
+        config = data_config(folder, runs, scale, degrade=degrade, overrides=overrides)
+        sources = load_held_out(config, scale)
+        layout = find_contents(config).layout
+        on_w2s = layout.startswith("W2S")
+        inputs = _inputs(sources, seed, limits, scale, on_w2s)
+        restorers: list[Callable[[Input], Float32]] = [lambda each: bicubic(each.low, scale)]
         restorers += [_restoring(entrant.restorer) for entrant in entrants]
         methods = [Method("bicubic", BICUBIC)]
         methods += [Method(name, entrant.published) for name, entrant in zip(names, entrants, strict=True)]
@@ -96,65 +112,68 @@ def evaluate(
         for each in inputs:
             outputs, row = [], []
             for method, restore in zip(methods, restorers, strict=True):
-                outputs.append(restore(each.low))
+                outputs.append(restore(each))
                 row.append(_score(each, method.name, outputs[-1]))
                 on_image(len(scores) + len(row), len(inputs) * len(methods))
             scores += row
-            target = "truth" if isinstance(each.source, Degradable) else "target"
-            samples.setdefault((each.condition, row[0].channel), Sample(tuple(row), tuple(outputs), each.high, target))
-        return Evaluation(
-            tuple(methods),
-            tuple(scores),
-            tuple(samples.values()),
-            tuple(_notes(config, inputs, limits, seed, dict(zip(names, entrants, strict=True)))),
-        )
+            target = "SIM" if on_w2s else "truth" if isinstance(each.source, Degradable) else "target"
+            samples.setdefault((each.condition, each.channel), Sample(tuple(row), tuple(outputs), each.high, target))
+        notes = [f"Data: {folder}, {layout}. {_amount(inputs, limits)}", *_notes(config, seed, on_w2s)]
+        for name, entrant in zip(names, entrants, strict=True):
+            notes += _notes_on(name, entrant, folder)
+        return Evaluation(tuple(methods), tuple(scores), tuple(samples.values()), tuple(notes), on_w2s)
 
 
-def data_config(folder: Path, configs: Sequence[ESRGANConfig], degrade: bool, scale: int) -> DataConfig:
+def data_config(
+    folder: Path, runs: Sequence[ESRGANConfig], scale: int, *, degrade: bool = False, overrides: Sequence[str] = ()
+) -> DataConfig:
     """How a folder is read so that no run is judged on images that it was trained on, and what its inputs are.
 
     Args:
         folder: the data.
-        configs: of the runs.
-        degrade: whether inputs are made; by the first degradation that a run was trained on, else by the default.
+        runs: the configurations of the runs.
         scale: magnification.
+        degrade: whether inputs are made: by the first degradation that a run was trained on, else by the default.
+        overrides: changes, "data.name=value".
+
+    Raises:
+        UserError: an override that is not allowed.
     """
-    trained = [config.data for config in configs if config.data.folder.resolve() == folder.resolve()]
+    trained = [run.data for run in runs if run.data.folder.resolve() == folder.resolve()]
     base = trained[0] if trained else DataConfig(folder=folder)
-    degradations = [config.data.degradation for config in configs if config.data.degradation]
-    return base.model_copy(
+    learnt = [run.data.degradation for run in runs if run.data.degradation]
+    config = base.model_copy(
         update={
             "folder": folder,
-            "validation": min(each.validation for each in (trained or [base])),
-            "degradation": [*degradations, Degradation(factor=scale)][0] if degrade else None,
+            "validation": min(data.validation for data in (trained or [base])),
+            "degradation": [*learnt, Degradation(factor=scale)][0] if degrade else None,
         }
     )
+    if not overrides:
+        return config
+    return load_config("esrgan", "compact", overrides, scale=scale, data=config.model_dump(mode="json")).data
 
 
-def _inputs(sources: Sequence[Source], seed: int, limits: Limits, scale: int) -> list[Input]:
+def _inputs(sources: Sequence[Source], seed: int, limits: Limits, scale: int, on_w2s: bool) -> list[Input]:
     """The inputs within the limits; an image has the same noise whatever the limits are."""
     chosen, count = [], Counter[tuple[str, str]]()
     for source, condition, low, high in held_out(sources, seed):
-        key = (_channel(source), condition)
-        if limits.images is not None and count[key] >= limits.images:
+        channel = f"channel {int(source.channel) + 1}" if on_w2s else source.channel
+        if limits.images is not None and count[channel, condition] >= limits.images:
             continue
-        count[key] += 1
+        count[channel, condition] += 1
         if limits.crop is not None:
             y, x = (max(0, (size - limits.crop) // 2) for size in low.shape)
             low = low[y : y + limits.crop, x : x + limits.crop]
             high = high[scale * y :, scale * x :][: scale * low.shape[0], : scale * low.shape[1]]
-        chosen.append(Input(source, condition, low, high))
+        chosen.append(Input(source, channel, condition, low, high))
     return chosen
 
 
-def _channel(source: Source) -> str:
-    return ""
-
-
-def _restoring(restorer: Restorer) -> Callable[[Float32], Float32]:
-    def restore(low: Float32) -> Float32:
+def _restoring(restorer: Restorer) -> Callable[[Input], Float32]:
+    def restore(each: Input) -> Float32:
         try:
-            return restore_plane(low[..., np.newaxis], restorer)[..., 0]
+            return restored(each.source, each.low, restorer)
         except MemoryError as error:
             raise CheckFailedError(
                 f"The device has too little memory for a tile of {restorer.tile[0]} pixels of {restorer.name}. "
@@ -168,7 +187,7 @@ def _score(each: Input, method: str, output: Float32) -> Score:
     fitted = affine_fitted(each.high, output)
     return Score(
         condition=each.condition,
-        channel=_channel(each.source),
+        channel=each.channel,
         image=each.source.name,
         method=method,
         psnr=psnr(each.high, output),
@@ -178,32 +197,38 @@ def _score(each: Input, method: str, output: Float32) -> Score:
     )
 
 
-def _notes(
-    config: DataConfig, inputs: Sequence[Input], limits: Limits, seed: int, entrants: dict[str, Entrant]
-) -> list[str]:
+def _amount(inputs: Sequence[Input], limits: Limits) -> str:
+    images = len({(each.source.name, each.channel) for each in inputs})
+    channels = len({each.channel for each in inputs})
+    amount = f"{images} held-out image{'s' if images > 1 else ''}"
+    amount += f" of {channels} channels" if channels > 1 else ""
+    return f"{amount}." if limits.crop is None else f"{amount}, the middle {limits.crop} x {limits.crop} input pixels."
+
+
+def _notes(config: DataConfig, seed: int, on_w2s: bool) -> list[str]:
     """What a reader must know beside the tables, in sentences."""
-    images = {each.source.name for each in inputs}
-    part = "" if limits.crop is None else f", of each the middle {limits.crop} x {limits.crop} input pixels"
-    notes = [f"Data: {config.folder}, {len(images)} held-out image{'s' if len(images) > 1 else ''}{part}."]
     if config.degradation is None:
-        notes.append("Inputs: the images' own low-quality partners.")
+        made = "Inputs: the images' own low-quality partners."
     else:
-        notes.append(
-            f"Inputs: made from the high-quality images by a stated degradation: {config.degradation.describe()}, at "
-            f"three noise levels (seed {seed}). Figures on them say how well that is undone, not how a network does "
-            "on another microscope."
+        blurs = config.degradation.blur
+        used = config.degradation.model_copy(update={"blur": (blurs[len(blurs) // 2],)})
+        made = (
+            f"Inputs: made from the high-quality images by a stated degradation: {used.describe()}, at three noise "
+            f"levels (seed {seed}). Figures on them say how well that is undone, not how a network does on another "
+            "microscope."
         )
-    notes.append(
-        "PSNR (dB) and SSIM over the 0.1st to 99.9th percentile of the target, on whole images; 'affine-fitted': after "
-        "a x + b with least squared error to the target, as CSBDeep does."
+    comparable = (
+        "The published rows are Chatton's, on one image of W2S a channel, which the paper doesn't name; these are the "
+        "means of all images named above. channel 1 is W2S's files NNN_0, and so on."
+        if on_w2s
+        else "These are figures on these images. The published rows are Chatton's on W2S and are not comparable."
     )
-    notes.append(
-        "These are figures on these images. The published rows are Chatton's on W2S, of one image a channel; they are "
-        "not comparable unless the data is W2S."
-    )
-    for name, entrant in entrants.items():
-        notes += _notes_on(name, entrant, config.folder)
-    return notes
+    return [
+        made,
+        "PSNR (dB) and SSIM over the 0.1st to 99.9th percentile of the target; 'affine-fitted': after a x + b with "
+        "least squared error to the target, as CSBDeep does. The paper states neither its range nor a fit.",
+        comparable,
+    ]
 
 
 def _notes_on(name: str, entrant: Entrant, folder: Path) -> list[str]:

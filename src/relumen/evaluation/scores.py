@@ -89,12 +89,14 @@ class Evaluation:
         scores: of each image and method.
         samples: the first image of each condition and channel.
         notes: what a reader must know, in sentences.
+        on_w2s: whether the channels are those of the published rows.
     """
 
     methods: tuple[Method, ...]
     scores: tuple[Score, ...]
     samples: tuple[Sample, ...]
     notes: tuple[str, ...]
+    on_w2s: bool = False
 
     @property
     def conditions(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -24,9 +24,9 @@ def heading(evaluation: Evaluation) -> list[str]:
 
 
 def lines(evaluation: Evaluation, condition: str) -> list[Cells]:
-    """The lines of each method under one condition: raw, affine-fitted, and as published where its columns fit.
+    """The lines of each method under one condition: raw, affine-fitted, and as published where the data is W2S.
 
-    The published line stands in the columns of W2S's channels; for other data see :func:`published_lines`.
+    For other data see :func:`published_lines`: W2S's channels are none of its columns.
     """
     blocks = []
     for method in evaluation.methods:
@@ -36,8 +36,8 @@ def lines(evaluation: Evaluation, condition: str) -> list[Cells]:
             [method.name, "raw", *(means[c].raw if c in means else "" for c in columns)],
             ["", "affine-fitted", *(means[c].fitted if c in means else "" for c in columns)],
         ]
-        if method.published and set(CHANNELS) & set(evaluation.channels):
-            told = dict(zip(CHANNELS, method.published.figures, strict=True))
+        if method.published and evaluation.on_w2s:
+            told: dict[str, str] = dict(zip(CHANNELS, method.published.figures, strict=True))
             block.append(["", f"published: {method.published.name}", *(told.get(c, "") for c in columns)])
         blocks.append(block)
     return blocks
@@ -67,13 +67,22 @@ def _markdown(columns: list[str], rows: Cells) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in table)
 
 
-def for_terminal(evaluation: Evaluation, condition: str) -> Table:
-    """The table of one condition."""
+def for_terminal(evaluation: Evaluation) -> Iterator[Table]:
+    """The table of each condition, then the published rows that stand beside a method, where the data is not W2S."""
+    columns = heading(evaluation)
+    for condition in evaluation.conditions:
+        yield _terminal(f"Input: {condition}", columns, lines(evaluation, condition))
+    if not evaluation.on_w2s:
+        beside = [row[:-1] for row in published_lines(evaluation) if row[1]]
+        yield _terminal("Published on W2S, for reference", ["published", "beside", *CHANNELS], [beside])
+
+
+def _terminal(title: str, columns: list[str], blocks: Iterable[Cells]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*map(escape, heading(evaluation)), title=f"Input: {escape(condition)}", title_justify="left")
-    for block in lines(evaluation, condition):
+    table = Table(*map(escape, columns), title=escape(title), title_justify="left")
+    for block in blocks:
         for row in block:
             table.add_row(*map(escape, row))
         table.add_section()
