@@ -7,6 +7,7 @@ The only place of blur, binning and noise. The model: blur by a Gaussian point s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -84,9 +85,14 @@ class Clean:
 
     def statistics(self, photons: float, read_noise: float) -> tuple[float, float]:
         """Expected mean and standard deviation over the whole noisy image, without drawing the noise."""
-        mean = float(self.signal.mean(dtype=np.float64))
-        variance = float(self.signal.var(dtype=np.float64)) + mean / photons + (read_noise / photons) ** 2
+        mean, variance = self._moments
+        variance = variance + mean / photons + (read_noise / photons) ** 2
         return mean * self.span + self.dark, float(np.sqrt(variance)) * self.span
+
+    @cached_property
+    def _moments(self) -> tuple[float, float]:
+        """Mean and variance of the signal; a training asks for them with every patch."""
+        return float(self.signal.mean(dtype=np.float64)), float(self.signal.var(dtype=np.float64))
 
 
 def clean(image: NDArray, blur: float, factor: int) -> Clean:
