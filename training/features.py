@@ -23,7 +23,7 @@ from relumen.training.config import FeaturesConfig
 from relumen.training.features_data import ImageBank, Patches, Seen, stacked
 from relumen.training.loop import Batch, software
 from relumen.training.replicas import Replicas
-from relumen.training.sensitivity import BLURS, PHOTONS, pixels, sensitivity, standardised, with_noise
+from relumen.training.sensitivity import CHANGES, pixels, sensitivity, standardised, with_noise
 
 Float32 = NDArray[np.float32]
 
@@ -145,11 +145,10 @@ class Features:
                 tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), answer["label"])
             )
             degradation = tf.reduce_mean(tf.square(degradations - answer["degradation"]))
-            loss = label + self._config.degradation * degradation
+            # The optimiser sums the gradients of all replicas; the loss is a mean over the batch.
+            loss = (label + self._config.degradation * degradation) / self._replicas
         weights = self._classifier.trainable_variables
-        # The optimiser sums the gradients of all replicas; the loss is a mean over the batch.
-        share = tf.constant(1 / self._replicas)
-        self._optimizer.apply(tape.gradient(loss, weights, output_gradients=share), weights)
+        self._optimizer.apply(tape.gradient(loss, weights), weights)
         return {"label": label, "degradation": degradation}
 
     @cached_property
@@ -176,23 +175,22 @@ class Features:
         return {label: float(np.mean(hits)) for label, hits in right.items()}, (float(blur), float(noise))
 
     def _measures(self) -> dict[str, float]:
-        """What the card tells: accuracies, and mean distances on the shipped images that were held out."""
+        """What the card tells, named as "column: row" of its tables.
+
+        Accuracies; and distances to a changed image as multiples of that to the image shifted by a pixel, their means
+        over the shipped images that were held out.
+        """
         accuracies, (blur, noise) = self._judge()
         network = self.network
         judged = [sensitivity(lambda x: np.asarray(network(x)), each.clean) for each in self._shipped]
         by_pixels = [sensitivity(pixels, each.clean) for each in self._shipped]
         measures = {f"accuracy: {label}": value for label, value in accuracies.items()}
-        measures |= {"error of the blur, log2 px": blur, "error of the noise, log2": noise}
+        measures |= {"mean error: log2 of the blur": blur, "mean error: log2 of the noise": noise}
         for name, rows in (("features", judged), ("pixels", by_pixels)):
-            shift = np.array([row.shift for row in rows])
-            for k, sigma in enumerate(BLURS):
-                value = float(np.mean(np.array([row.blur[k] for row in rows]) / shift))
-                measures[f"distance of {name}, blur {sigma:g} px / shift 1 px"] = value
-            for k, photons in enumerate(PHOTONS):
-                value = float(np.mean(np.array([row.noise[k] for row in rows]) / shift))
-                measures[f"distance of {name}, noise of {photons:g} photons / shift 1 px"] = value
-        measures["images on which it grows with blur and noise"] = float(sum(row.grows for row in judged))
-        measures["of so many images"] = float(len(judged))
+            relative = np.mean([np.array([*row.blur, *row.noise]) / row.shift for row in rows], 0)
+            measures |= {f"distance of {name}: {change}": float(d) for change, d in zip(CHANGES, relative, strict=True)}
+        measures["images: all that were judged"] = len(judged)
+        measures["images: distance of features grows with blur and noise"] = sum(row.grows for row in judged)
         return measures
 
     @property

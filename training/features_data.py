@@ -123,7 +123,7 @@ class Patches:
         sigma = config.blur * rng.random() if rng.random() < 0.75 else 0.0
         photons = float(np.exp(rng.uniform(*np.log(config.photons))))
         inside = slice(self._margin, self._margin + config.patch)
-        blurred = gaussian_filter(signal, sigma)[inside, inside]
+        blurred = gaussian_filter(signal, sigma)[inside, inside].astype(np.float32)
         mean, deviation = whole.statistics(photons, config.read_noise)
         noisy = whole.with_noise(blurred, photons, config.read_noise, rng)
         gain = float(np.exp(rng.normal(0, 0.2))) / (deviation + 1e-6)

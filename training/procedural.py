@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 Float32 = NDArray[np.float32]
 _NEAR = 4  # objects that can cover a pixel
@@ -39,7 +39,7 @@ def draw(family: str, size: int, rng: np.random.Generator) -> Float32:
     return (image / max(float(image.max()), 1e-6)).astype(np.float32)
 
 
-def nuclei(rng: np.random.Generator, size: int) -> Float32:
+def nuclei(rng: np.random.Generator, size: int) -> NDArray:
     """Filled ellipses with chromatin: fine mottles, and now and then a bright one, as in division."""
     radius = rng.uniform(5, 14)
     cells, owner = _ellipses(rng, size, _count(rng, size, radius, 0.1, 0.45), radius, spread=0.2)
@@ -48,7 +48,7 @@ def nuclei(rng: np.random.Generator, size: int) -> Float32:
     return inside.max(0) * np.maximum(chromatin, 0.1)
 
 
-def cytoplasm(rng: np.random.Generator, size: int) -> Float32:
+def cytoplasm(rng: np.random.Generator, size: int) -> NDArray:
     """Cell bodies with dark nuclei and a shade from the middle outwards."""
     radius = rng.uniform(12, 26)
     cells, owner = _ellipses(rng, size, _count(rng, size, radius, 0.2, 0.7), radius, spread=0.25, wobble=0.25)
@@ -59,7 +59,7 @@ def cytoplasm(rng: np.random.Generator, size: int) -> Float32:
     return (body * hole * brightness).max(0) * np.maximum(grain, 0.1)
 
 
-def membranes(rng: np.random.Generator, size: int) -> Float32:
+def membranes(rng: np.random.Generator, size: int) -> NDArray:
     """Outlines between neighbouring cells, uneven along their length (a Voronoi tessellation)."""
     spacing = rng.uniform(14, 34)
     seeds = _jittered_grid(rng, size, spacing)
@@ -70,7 +70,7 @@ def membranes(rng: np.random.Generator, size: int) -> Float32:
     return np.maximum(outline, 0) * gaussian_filter(present.astype(np.float32), 1.5) + inside * present
 
 
-def puncta(rng: np.random.Generator, size: int) -> Float32:
+def puncta(rng: np.random.Generator, size: int) -> NDArray:
     """Spots of all brightnesses, gathered in cells with a faint haze: vesicles, foci, transcripts."""
     radius = rng.uniform(16, 34)
     bodies, _ = _ellipses(rng, size, _count(rng, size, radius, 0.2, 0.7), radius, spread=0.25, wobble=0.2)
@@ -83,7 +83,7 @@ def puncta(rng: np.random.Generator, size: int) -> Float32:
     return spots / max(float(spots.max()), 1e-6) + rng.uniform(0.02, 0.25) * cells
 
 
-def beads(rng: np.random.Generator, size: int) -> Float32:
+def beads(rng: np.random.Generator, size: int) -> NDArray:
     """Discs of one size and nearly one brightness, scattered on black."""
     radius = rng.uniform(1, 5)
     count = _count(rng, size, max(radius, 2.5), 0.03, 0.2)
@@ -91,7 +91,7 @@ def beads(rng: np.random.Generator, size: int) -> Float32:
     return (_soft_step(1 - discs, 0.2) * rng.normal(1, 0.05, count).astype(np.float32)[owner]).sum(0)
 
 
-def rings(rng: np.random.Generator, size: int) -> Float32:
+def rings(rng: np.random.Generator, size: int) -> NDArray:
     """Hollow circles of many sizes: large vesicles, endosomes, nuclear envelopes."""
     radius = rng.uniform(3, 10)
     circles, owner = _ellipses(rng, size, _count(rng, size, radius, 0.1, 0.45), radius, spread=0.4, stretch=0.15)
@@ -101,7 +101,7 @@ def rings(rng: np.random.Generator, size: int) -> Float32:
     return ((np.exp(-(((circles - 1) / wall) ** 2)) + lumen) * brightness).sum(0)
 
 
-def filaments(rng: np.random.Generator, size: int) -> Float32:
+def filaments(rng: np.random.Generator, size: int) -> NDArray:
     """Long curved lines that start at some centres: microtubules, intermediate filaments."""
     count = int(rng.uniform(8, 40) * size / 128)
     centres = rng.uniform(0, size, (max(1, size // 96), 2))
@@ -109,7 +109,7 @@ def filaments(rng: np.random.Generator, size: int) -> Float32:
     return _lines(rng, size, starts, rng.uniform(0, 2 * np.pi, count), bend=rng.uniform(0.01, 0.06))
 
 
-def bundles(rng: np.random.Generator, size: int) -> Float32:
+def bundles(rng: np.random.Generator, size: int) -> NDArray:
     """Straight parallel fibres of unequal thickness over a shaded sheet: actin stress fibres, collagen."""
     count = int(rng.uniform(10, 40) * size / 128)
     turns = rng.uniform(0, np.pi) + rng.normal(0, rng.uniform(0.03, 0.25), count) + np.pi * rng.integers(0, 2, count)
@@ -120,7 +120,7 @@ def bundles(rng: np.random.Generator, size: int) -> Float32:
     return (share * fibres / fibres.max() + thick / thick.max() + rng.uniform(0, 0.3)) * sheet
 
 
-def mesh(rng: np.random.Generator, size: int) -> Float32:
+def mesh(rng: np.random.Generator, size: int) -> NDArray:
     """A net of thin winding strands with small holes, brighter in some places: endoplasmic reticulum."""
     field = _field(rng, size, rng.uniform(2, 4.5))
     strands = np.exp(-((field / rng.uniform(0.15, 0.35)) ** 2))
@@ -128,7 +128,7 @@ def mesh(rng: np.random.Generator, size: int) -> Float32:
     return strands * cell + rng.uniform(0, 0.15) * cell
 
 
-def clouds(rng: np.random.Generator, size: int) -> Float32:
+def clouds(rng: np.random.Generator, size: int) -> NDArray:
     """Structure on every scale and no edge (a random field whose power falls with frequency): diffuse stain."""
     slope = rng.uniform(1.2, 2.2)
     y, x = np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij")
@@ -137,7 +137,7 @@ def clouds(rng: np.random.Generator, size: int) -> Float32:
     return np.exp(rng.uniform(0.4, 1) * field / field.std()).astype(np.float32)
 
 
-FAMILIES: dict[str, Callable[[np.random.Generator, int], Float32]] = {
+FAMILIES: dict[str, Callable[[np.random.Generator, int], NDArray]] = {
     family.__name__: family
     for family in (nuclei, cytoplasm, membranes, puncta, beads, rings, filaments, bundles, mesh, clouds)
 }
@@ -192,7 +192,7 @@ def _ellipses(
     turn, ratio = rng.uniform(0, np.pi, count), 1 + rng.uniform(0, stretch, count)
     radii = radius * np.maximum(1 + spread * rng.normal(size=count), 0.3)
     pixels = _pixels(size)
-    _, owner = cKDTree(middles).query(pixels, min(count, _NEAR))
+    _, owner = KDTree(middles).query(pixels, min(count, _NEAR))
     owner = np.moveaxis(owner.reshape(size, size, -1), -1, 0)
     dy, dx = np.moveaxis(pixels.reshape(size, size, 2) - middles[owner], -1, 0)
     cos, sin = np.cos(turn)[owner], np.sin(turn)[owner]
@@ -206,7 +206,7 @@ def _apart(rng: np.random.Generator, size: int, count: int, radius: float) -> ND
     """Random middles (count, 2); those that crowd another move to a new place, up to three times."""
     places = rng.uniform(0, size, (count, 2))
     for _ in range(3):
-        near, _ = cKDTree(places).query(places, 2)
+        near, _ = KDTree(places).query(places, 2)
         crowded = near[:, 1] < 1.5 * radius
         places[crowded] = rng.uniform(0, size, (int(crowded.sum()), 2))
     return places
@@ -214,7 +214,7 @@ def _apart(rng: np.random.Generator, size: int, count: int, radius: float) -> ND
 
 def _pixels(size: int) -> NDArray:
     """The places (size * size, 2) of all pixels."""
-    return np.stack(np.mgrid[:size, :size], -1).reshape(-1, 2).astype(np.float64)
+    return np.moveaxis(np.indices((size, size)), 0, -1).reshape(-1, 2).astype(np.float64)
 
 
 def _jittered_grid(rng: np.random.Generator, size: int, spacing: float) -> NDArray:
@@ -226,9 +226,9 @@ def _jittered_grid(rng: np.random.Generator, size: int, spacing: float) -> NDArr
 def _voronoi(rng: np.random.Generator, size: int, seeds: NDArray, wobble: float) -> tuple[Float32, NDArray]:
     """Distance (size, size) to the nearest border, pixels, and the index of each pixel's cell."""
     shift = wobble * np.stack([_field(rng, size, 6), _field(rng, size, 6)], -1)
-    near, owner = cKDTree(seeds).query(_pixels(size) + shift.reshape(-1, 2), 2)
+    near, owner = KDTree(seeds).query(_pixels(size) + shift.reshape(-1, 2), 2)
     edge = (near[:, 1] - near[:, 0]) / 2
-    return edge.reshape(size, size).astype(np.float32), owner[:, 0].reshape(size, size)
+    return edge.reshape(size, size).astype(np.float32), np.asarray(owner)[:, 0].reshape(size, size)
 
 
 def _lines(rng: np.random.Generator, size: int, starts: NDArray, turns: NDArray, bend: float) -> Float32:

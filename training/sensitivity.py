@@ -19,6 +19,8 @@ BLURS = (0.5, 1.0, 1.5, 2.0, 3.0)
 """Standard deviations, pixels."""
 PHOTONS = (1000.0, 300.0, 100.0, 30.0, 10.0)
 """Photons at the image's brightest."""
+CHANGES = (*(f"blur, sigma {sigma:g} px" for sigma in BLURS), *(f"noise, {photons:g} photons" for photons in PHOTONS))
+"""All of them, in words."""
 READ_NOISE = 2.0
 SHIFT = 1
 """Pixels, down and to the right."""
@@ -58,7 +60,7 @@ def sensitivity(embedding: Embedding, image: Clean, seed: int = 0) -> Sensitivit
         return float(np.mean(np.abs(embedding(standardised(changed, image)) - seen)))
 
     return Sensitivity(
-        blur=tuple(distance(gaussian_filter(image.signal, sigma)) for sigma in BLURS),
+        blur=tuple(distance(gaussian_filter(image.signal, sigma).astype(np.float32)) for sigma in BLURS),
         noise=tuple(
             distance(with_noise(image, photons, np.random.default_rng((seed, i)))) for i, photons in enumerate(PHOTONS)
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relumen.errors import UserError
 from relumen.run import RunFolder
@@ -74,7 +74,7 @@ def microscopy(weights: str | None = None) -> keras.Model:
 
     file = _microscopy_file(weights)
     try:
-        network = keras.models.load_model(file)
+        network: Any = keras.models.load_model(file)
         shape = network.compute_output_shape((1, 8, 8, 1))
     except Exception as error:  # the file reader raises whatever it likes
         raise UserError(f"The feature network can't be had from {file} ({error}). {_OFFLINE}") from error

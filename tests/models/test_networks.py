@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from relumen.models import esrgan
+from relumen.models import esrgan, features
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +20,8 @@ NETWORKS = {
     "generator x1": (lambda: esrgan.generator(1, 8, 4, scale=1), (1, 9, 9, 1), (1, 9, 9, 1)),
     "generator of colours": (lambda: esrgan.generator(1, 8, 4, channels=3), (1, 6, 6, 3), (1, 12, 12, 3)),
     "discriminator": (lambda: esrgan.discriminator(32, 4, 8), (3, 32, 32, 1), (3, 1)),
+    "features": (lambda: features.trunk(4), (2, 16, 24, 1), (2, 4, 6, 16)),
+    "features of odd size": (lambda: features.trunk(4), (1, 19, 5, 1), (1, 4, 1, 16)),
 }
 
 
