@@ -19,6 +19,11 @@ def shipped_names() -> list[str]:
     return sorted(card.parent.name for card in _FOLDER.glob(f"*/{_CARD}"))
 
 
+def shipped_packages() -> list[str]:
+    """The names of those that are bioimage.io packages: they restore images, here and in Fiji."""
+    return sorted(rdf.parent.name for rdf in _FOLDER.glob("*/rdf.yaml"))
+
+
 def shipped_path(name: str) -> Path:
     """The folder of a shipped network.
 

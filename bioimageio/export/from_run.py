@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from relumen.tiling import mirrored_to
 
 from .description import Citation, PackageDescription, Table
 
+if TYPE_CHECKING:
+    import keras
+
 
 @dataclass(frozen=True)
 class Credits:
@@ -27,12 +30,14 @@ class Credits:
         github_user: GitHub name of the first author, who then counts as the model's maintainer.
         email: of the first author, who then counts as its uploader.
         data_link: where the training images can be had.
+        limitations: what the model is not good for, as its makers found; the card says it first.
     """
 
     authors: tuple[str, ...] = ("anonymous",)
     github_user: str | None = None
     email: str | None = None
     data_link: str | None = None
+    limitations: tuple[str, ...] = ()
 
 
 _NOBODY = Credits()
@@ -42,6 +47,7 @@ def export_run(
     run_folder: Path,
     folder: Path,
     *,
+    trained: tuple[keras.Model, About] | None = None,
     name: str | None = None,
     credits: Credits = _NOBODY,
     overwrite: bool = False,
@@ -52,6 +58,7 @@ def export_run(
     Args:
         run_folder: a run that has come to a checkpoint at least.
         folder: the package folder to make.
+        trained: a network made of the run's, and what is known of it; None: the run's last one.
         name: the model's name; the run's where it is None.
         credits: people and data.
         overwrite: whether a package that is there may be replaced.
@@ -63,21 +70,26 @@ def export_run(
     Raises:
         UserError: no run, a run without a network, or a folder that can't be written to.
     """
-    import keras
-
     from .exporter import export_package
 
     run = RunFolder.open(run_folder)
-    about = run.about()
+    network, about = trained or _last(run)
     sample = np.asarray(read_image(run.sample_file).pixels, np.float32)
-    try:
-        network: Any = keras.models.load_model(run.model_file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run.model_file} can't be read ({error}). Train again, or resume the run.") from error
     description = describe(about, name or f"relumen {run.path.resolve().name}", credits)
     height, width = (max(size, description.tile) for size in sample.shape)
     sample = mirrored_to(sample, (height, width))[..., np.newaxis]
     return export_package(network, description, sample, folder, overwrite=overwrite, say=say)
+
+
+def _last(run: RunFolder) -> tuple[keras.Model, About]:
+    import keras
+
+    about = run.about()
+    try:
+        network: Any = keras.models.load_model(run.model_file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run.model_file} can't be read ({error}). Train again, or resume the run.") from error
+    return network, about
 
 
 def describe(about: About, name: str, credits: Credits) -> PackageDescription:
@@ -90,6 +102,13 @@ def describe(about: About, name: str, credits: Credits) -> PackageDescription:
     authors = [{"name": first, "github_user": credits.github_user, "email": credits.email}]
     authors += [{"name": other} for other in others]
     details = [] if about.degradation is None else [f"Inputs were made by a stated degradation: {about.degradation}."]
+    if about.features is not None:
+        details.append(f"Feature network of the losses: {about.features}.")
+    if about.alpha is not None:
+        details.append(
+            f"Weights: {about.alpha:g} of the last network's and {1 - about.alpha:g} of the pixel-only one's "
+            "(network interpolation, ESRGAN, Sec. 3.4)."
+        )
     details.append(f"{about.steps} steps{'' if about.finished else '; the training was stopped before its end'}.")
     return PackageDescription.checked(
         {
@@ -112,7 +131,7 @@ def describe(about: About, name: str, credits: Credits) -> PackageDescription:
                 "details": details,
             },
             "validation": _validation(about),
-            "limitations": _limitations(about),
+            "limitations": (*credits.limitations, *_limitations(about)),
         }
     )
 

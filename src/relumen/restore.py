@@ -18,6 +18,7 @@ from relumen.images import Image, PixelSize, read_image
 from relumen.package import open_package
 from relumen.run import RunFolder
 from relumen.runners import package_runner, runner
+from relumen.shipped import shipped_packages, shipped_path
 from relumen.tiling import Runner, TilePlan, predict_bands, predict_tiled
 
 Float32 = NDArray[np.float32]
@@ -80,19 +81,22 @@ class Restorer:
 
 
 @contextmanager
-def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
-    """Loads a run folder or a package (folder or zip).
+def open_model(source: Path, tile: int | None = None, weights: str | None = None) -> Iterator[Restorer]:
+    """Loads a run folder, a package (folder or zip), or a model that comes with relumen.
 
     Args:
-        source: where it is.
+        source: where it is; or the name of a model that comes along, such as esrgan-widefield.
         tile: overrides the tile's size, in pixels, for networks that take any.
+        weights: overrides which of a package's weights are run, such as "onnx".
 
     Raises:
-        UserError: it is neither, or the network can't take that tile.
+        UserError: it is none of them, or the network can't take that tile, or has no such weights.
     """
     if not source.exists():
-        raise UserError(f"There is no model at {source}. Give a run folder, a package folder, or a package .zip.")
+        source = _shipped(source)
     if (source / "config.yaml").is_file():
+        if weights is not None:
+            raise UserError(f"{source} is a run, which has Keras weights alone. Export it to choose among weights.")
         about = RunFolder.open(source).about()
         if about.halo is None:
             raise UserError(f"No halo makes tiles of the network in {source} fit each other. Train it further.")
@@ -118,7 +122,7 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
         own = isinstance(config, dict) and "relumen" in config  # our exports take any size, others' may not
         restorer = Restorer(
             name=package.name,
-            run=package_runner(package),
+            run=package_runner(package, weights),
             scale=package.scale,
             channels=package.input_channels,
             tile=python_tile(package.halo) if own else package.tile,
@@ -130,6 +134,16 @@ def open_model(source: Path, tile: int | None = None) -> Iterator[Restorer]:
             pixel_size_um=package.training_pixel_size,
         )
         yield _with_tile(restorer, tile)
+
+
+def _shipped(source: Path) -> Path:
+    names = shipped_packages()
+    if str(source) in names:
+        return shipped_path(str(source))
+    raise UserError(
+        f"There is no model at {source}. Give a run folder, a package folder, a package .zip, or the name of a model "
+        f"that comes with relumen: {', '.join(names) or 'none does'}."
+    )
 
 
 def python_tile(halo: int) -> tuple[int, int]:

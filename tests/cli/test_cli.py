@@ -154,3 +154,11 @@ def test_a_wrong_channel_count(relumen, tmp_path, small_package, tiny_run, cells
     write_image(tmp_path / "rgb.tif", Image(np.stack([cells[:40, :40]] * 3), "CYX"))
     assert relumen("restore", tmp_path / "rgb.tif", "-m", small_package, "-o", tmp_path / "out.tif")[0] == 0
     assert read_image(tmp_path / "out.tif").axes == "CYX"
+
+
+def test_export_tells_the_blend_and_what_its_makers_found(relumen, tiny_run, tmp_path):
+    options = ["--alpha", "0.3", "--limitation", "Actin bundles were not seen."]
+    assert relumen("export", tiny_run, "-o", tmp_path / "package", *options)[0] == 0
+    card = (tmp_path / "package" / "README.md").read_text()
+    assert "0.3 of the last network's and 0.7 of the pixel-only one's" in card
+    assert "- Actin bundles were not seen." in card.partition("not good for")[2].partition("## In Fiji")[0]

@@ -22,6 +22,13 @@ def export(
     ] = None,
     email: Annotated[str | None, typer.Option(help="Address of the first author, who uploads it to the zoo.")] = None,
     data_link: Annotated[str | None, typer.Option(help="Where the training images can be had, https://...")] = None,
+    limitation: Annotated[
+        list[str] | None, typer.Option(help="What the model is not good for, for its card; give it again for each.")
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="Between the pixel-only network (0) and the last one (1): from faithful to sharp."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is there.")] = False,
 ) -> None:
     """Exports a run as a bioimage.io package that DeepImageJ runs in Fiji.
@@ -30,11 +37,14 @@ def export(
     """
     from relumen.device import describe_device
     from relumen.export.from_run import Credits, export_run
+    from relumen.run import RunFolder
+    from relumen.training.interpolation import interpolated
 
     say(describe_device())
+    trained = None if alpha is None else interpolated(RunFolder.open(run), alpha, say)
     folder = output or Path("packages") / run.resolve().name
-    credits = Credits(tuple(author or Credits.authors), github_user, email, data_link)
-    export_run(run, folder, name=name, credits=credits, overwrite=overwrite, say=say)
+    credits = Credits(tuple(author or Credits.authors), github_user, email, data_link, tuple(limitation or ()))
+    export_run(run, folder, trained=trained, name=name, credits=credits, overwrite=overwrite, say=say)
     untold = {"--author": author, "--github-user": github_user, "--email": email, "--data-link": data_link}
     if missing := [option for option, value in untold.items() if not value]:
         say(f"The zoo wants to know more, and verify will say so: give {', '.join(missing)} (and --overwrite).")

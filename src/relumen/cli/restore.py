@@ -12,7 +12,10 @@ from relumen.cli.progress import progress_bar, say
 
 def restore(
     images: Annotated[list[str], typer.Argument(help="Image files, folders, or patterns such as 'day1/*.tif'.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder, a package folder, or a package .zip.")],
+    model: Annotated[
+        Path,
+        typer.Option("--model", "-m", help="A run, a package's folder or .zip, or a name such as esrgan-widefield."),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write for one image; a folder for several.")
     ],
@@ -24,6 +27,10 @@ def restore(
         str, typer.Option(help="What to do with results that exist: 'refuse', 'skip' or 'overwrite'.")
     ] = "refuse",
     tile: Annotated[int | None, typer.Option(help="Tile size in pixels; smaller needs less memory.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Which of a package's weights to run: tensorflow_saved_model_bundle, onnx or keras_v3."),
+    ] = None,
 ) -> None:
     """Restores images of any size, stacks, channels and time series with a trained network.
 
@@ -35,5 +42,5 @@ def restore(
 
     jobs = plan_jobs(images, output, existing=existing, output_type=type_, axes=axes)
     say(describe_device())
-    with open_model(model, tile) as restorer, progress_bar("tile") as bar:
+    with open_model(model, tile, weights) as restorer, progress_bar("tile") as bar:
         run_jobs(jobs, restorer, bar, say)
