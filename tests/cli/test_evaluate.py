@@ -67,6 +67,10 @@ def test_what_can_not_be_evaluated_is_said(relumen, tiny_run, tmp_path, pairs, d
     assert said(data_folder, pairs)[0] == 2
     code, told = said(tiny_run, data_folder)
     assert code == 2 and "by --degrade" in told
+    shutil.rmtree(data_folder / "validation")
+    (data_folder / "b.tif").unlink()
+    code, told = said(tiny_run, data_folder, "--degrade")
+    assert code == 2 and "has one image; a second is needed to hold out" in told
     code, told = said(tiny_run, pairs, "--degrade")
     assert code == 2 and "pairs" in told
     high = tifffile.imread(pairs / "validation" / "high" / "b.tif")

@@ -38,7 +38,7 @@ def test_each_channel_and_their_mean(w2s):
     bicubic, mine, other = lines(w2s, "1 frame")
     # Images a and b: 20 and 29 in channel 1, 23 and 32 in channel 2, 26 and 35 in channel 3.
     assert bicubic[0] == ["bicubic", "raw", "24.50 / 0.245", "27.50 / 0.275", "30.50 / 0.305", "27.50 / 0.275"]
-    assert bicubic[1] == ["", "affine-fitted", "34.50 / 0.345", "37.50 / 0.375", "40.50 / 0.405", "37.50 / 0.375"]
+    assert bicubic[1] == ["", "affine fit", "34.50 / 0.345", "37.50 / 0.375", "40.50 / 0.405", "37.50 / 0.375"]
     assert mine[0][2] == "25.50 / 0.255"
     assert len(other) == 2
 

@@ -151,7 +151,8 @@ def data_config(
     )
     if not overrides:
         return config
-    return load_config("esrgan", "compact", overrides, scale=scale, data=config.model_dump(mode="json")).data
+    changed = load_config("esrgan", "compact", overrides, scale=scale, data=config.model_dump(mode="json"))
+    return changed.data if isinstance(changed, ESRGANConfig) else config
 
 
 def _inputs(sources: Sequence[Source], seed: int, limits: Limits, scale: int, on_w2s: bool) -> list[Input]:
@@ -225,7 +226,7 @@ def _notes(config: DataConfig, seed: int, on_w2s: bool) -> list[str]:
     )
     return [
         made,
-        "PSNR (dB) and SSIM over the 0.1st to 99.9th percentile of the target; 'affine-fitted': after a x + b with "
+        "PSNR (dB) and SSIM over the 0.1st to 99.9th percentile of the target; 'affine fit': after a x + b with "
         "least squared error to the target, as CSBDeep does. The paper states neither its range nor a fit.",
         comparable,
     ]

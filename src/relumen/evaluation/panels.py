@@ -54,7 +54,7 @@ def name(sample: Sample) -> str:
 def file_name(sample: Sample) -> str:
     """Where a figure is saved: one file for each channel and condition."""
     score = sample.scores[0]
-    words = re.sub(r"[^a-z0-9]+", "-", f"{score.channel} {score.condition}".lower()).strip("-")
+    words = re.sub(r"[^\w.]+", "-", f"{score.channel} {score.condition}").strip("-")
     return f"figure-{words}.png"
 
 

@@ -34,7 +34,7 @@ def lines(evaluation: Evaluation, condition: str) -> list[Cells]:
         columns = [*evaluation.channels, *([MEAN] if len(evaluation.channels) > 1 else [])]
         block = [
             [method.name, "raw", *(means[c].raw if c in means else "" for c in columns)],
-            ["", "affine-fitted", *(means[c].fitted if c in means else "" for c in columns)],
+            ["", "affine fit", *(means[c].fitted if c in means else "" for c in columns)],
         ]
         if method.published and evaluation.on_w2s:
             told: dict[str, str] = dict(zip(CHANNELS, method.published.figures, strict=True))
