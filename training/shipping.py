@@ -93,7 +93,9 @@ _CARD = """\
 # {name}
 
 A frozen feature network for perceptual losses, and for distances between images or sets of images, trained by
-relumen itself on fluorescence images: {network}.
+relumen itself on fluorescence images, offline.
+
+As runs and cards name it: {network}.
 
 Input: (batch, y, x, 1) in units of an image's mean and standard deviation. Output: (batch, y // 4, x // 4,
 {channels}), any real number; each feature has deviation 1 over the training patches.
