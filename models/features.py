@@ -62,7 +62,7 @@ def classifier(trunk: keras.Model, labels: int) -> keras.Model:
     pooled = layers.GlobalAveragePooling2D(name="pool")(layers.ReLU(name="activation")(trunk.output))
     pooled = layers.BatchNormalization(name="norm")(pooled)
     heads = {
-        "label": layers.Dense(labels, name="label")(pooled),
-        "degradation": layers.Dense(2, name="degradation")(pooled),
+        "label": layers.Dense(labels, dtype="float32", name="label")(pooled),
+        "degradation": layers.Dense(2, dtype="float32", name="degradation")(pooled),
     }
     return keras.Model(trunk.input, heads, name="features_classifier")

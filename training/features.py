@@ -12,16 +12,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from relumen.data import records
+from relumen.degrade import blurred
 from relumen.images import Image
 from relumen.models import features
 from relumen.pictures import side_by_side
 from relumen.run import About
 from relumen.training.config import FeaturesConfig
 from relumen.training.features_data import ImageBank, Patches, Seen, stacked
-from relumen.training.loop import Batch, software
+from relumen.training.loop import Batch, computing_in, software
 from relumen.training.replicas import Replicas
 from relumen.training.sensitivity import CHANGES, pixels, sensitivity, standardised, with_noise
 
@@ -55,7 +55,7 @@ class Features:
         self._command = command
         self._machine = machine
         self._patches = Patches(bank.training, config)
-        with replicas.scope():
+        with replicas.scope(), computing_in(config.precision):
             self._trunk = features.trunk(config.width)
             self._classifier = features.classifier(self._trunk, len(bank.labels))
             self._optimizer = keras.optimizers.Adam(config.learning_rate)
@@ -70,9 +70,9 @@ class Features:
         So the weight of a perceptual loss means the same for every training of it, and no feature outweighs the
         others by its scale alone. The scale is that of the last conv's weights: there is no further layer.
         """
-        network = keras.models.clone_model(self._trunk)
+        network = features.trunk(self._config.width)  # in single precision, whatever it was trained in
         network.set_weights(self._trunk.get_weights())
-        seen = np.concatenate([self._trunk(self.batch(step)[0], training=False) for step in range(_SCALED_ON)])
+        seen = np.concatenate([network(self.batch(step)[0], training=False) for step in range(_SCALED_ON)])
         last = network.get_layer(features.LAST)
         scale = 1 / (seen.std((0, 1, 2)) + 1e-6)
         last.set_weights([weights * scale for weights in last.get_weights()])
@@ -206,8 +206,9 @@ class Features:
         """A held-out image shifted, blurred, noisy and as it is; below, where the features of each differ from it."""
         image = self._shipped[0].clean
         rng = np.random.default_rng((self._config.seed, _JUDGE))
-        changed = [np.roll(image.signal, 1, (0, 1)), gaussian_filter(image.signal, 1.5), with_noise(image, 100, rng)]
-        seen, *others = (self._trunk(standardised(each, image), training=False) for each in (image.signal, *changed))
+        changed = [np.roll(image.signal, 1, (0, 1)), blurred(image.signal, 1.5), with_noise(image, 100, rng)]
+        network = self.network
+        seen, *others = (np.asarray(network(standardised(each, image))) for each in (image.signal, *changed))
         maps = [np.kron(np.abs(other - seen).mean((0, 3)), np.ones((features.STRIDE,) * 2)) for other in others]
         return side_by_side([[*changed, image.signal], maps])
 

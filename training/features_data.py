@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from relumen.data import image_path, records
-from relumen.degrade import Clean, clean
+from relumen.degrade import Clean, blurred, clean
 from relumen.images import read_image
 from relumen.training.config import FeaturesConfig
 from relumen.training.data import EMPTY
@@ -123,12 +122,12 @@ class Patches:
         sigma = config.blur * rng.random() if rng.random() < 0.75 else 0.0
         photons = float(np.exp(rng.uniform(*np.log(config.photons))))
         inside = slice(self._margin, self._margin + config.patch)
-        blurred = gaussian_filter(signal, sigma)[inside, inside].astype(np.float32)
+        seen = blurred(signal, sigma)[inside, inside].astype(np.float32)
         mean, deviation = whole.statistics(photons, config.read_noise)
-        noisy = whole.with_noise(blurred, photons, config.read_noise, rng)
+        noisy = whole.with_noise(seen, photons, config.read_noise, rng)
         gain = float(np.exp(rng.normal(0, 0.2))) / (deviation + 1e-6)
         patch = gain * (noisy - mean) + rng.normal(0, 0.1)
-        noise = gain * float((noisy - blurred).std())
+        noise = gain * float((noisy - seen).std())
         vertical, horizontal, turned = rng.random(3) < 0.5
         patch = patch[:: -1 if vertical else 1, :: -1 if horizontal else 1]
         patch = np.rot90(patch) if turned else patch

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
-from relumen.degrade import Clean
+from relumen.degrade import Clean, blurred
 
 Float32 = NDArray[np.float32]
 Embedding = Callable[[Float32], NDArray]
@@ -60,7 +59,7 @@ def sensitivity(embedding: Embedding, image: Clean, seed: int = 0) -> Sensitivit
         return float(np.mean(np.abs(embedding(standardised(changed, image)) - seen)))
 
     return Sensitivity(
-        blur=tuple(distance(gaussian_filter(image.signal, sigma).astype(np.float32)) for sigma in BLURS),
+        blur=tuple(distance(blurred(image.signal, sigma).astype(np.float32)) for sigma in BLURS),
         noise=tuple(
             distance(with_noise(image, photons, np.random.default_rng((seed, i)))) for i, photons in enumerate(PHOTONS)
         ),

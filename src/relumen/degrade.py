@@ -105,10 +105,15 @@ def clean(image: NDArray, blur: float, factor: int) -> Clean:
     """
     dark, bright = np.percentile(image, (0.1, 99.9))
     span = max(float(bright - dark), 1e-6)
-    signal = gaussian_filter(np.maximum(image.astype(np.float32) - dark, 0) / span, blur)
+    signal = blurred(np.maximum(image.astype(np.float32) - dark, 0) / span, blur)
     height, width = (size // factor for size in image.shape)
     binned = signal.reshape(height, factor, width, factor).mean((1, 3))
     return Clean(binned.astype(np.float32), float(dark), span)
+
+
+def blurred(image: NDArray, sigma: float) -> NDArray:
+    """An image (y, x) through a Gaussian point spread function of this standard deviation, pixels."""
+    return gaussian_filter(image, sigma)
 
 
 def crop_to_multiple(image: NDArray, factor: int) -> NDArray:

@@ -117,6 +117,13 @@ def test_going_on_from_a_checkpoint_gives_the_same_network(run, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_training_in_half_the_bits_keeps_a_network_in_single_precision(tmp_path):
+    changes = [*TINY, "precision=mixed_bfloat16", "steps=1"]
+    run = go(start.prepare(tmp_path / "run", system="features", preset="microscopy", overrides=changes))
+    network = features.perceptual("microscopy", str(run.path))
+    assert {weight.dtype for weight in network.weights} == {"float32"} and network.compute_dtype == "float32"
+
+
 def test_a_run_ships_as_a_folder_whose_card_says_what_it_is(run, tmp_path):
     folder = ship_features(run, tmp_path / "features-test")
     assert {path.name for path in folder.iterdir()} == {"model.keras", "config.yaml", "about.json", "README.md"}
