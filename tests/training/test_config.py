@@ -6,7 +6,9 @@ from relumen.training.config import load_config, parse_config, presets
 
 
 def test_presets_are_whole_but_for_the_data():
-    assert presets("esrgan") == ["compact", "w2s"]
+    assert presets("esrgan") == ["compact", "w2s", "widefield"]
+    assert presets("features") == ["microscopy"]
+    assert load_config("features", "microscopy").system == "features"
     for name in presets("esrgan"):
         assert load_config("esrgan", name, **{"data.folder": "images"}).system == "esrgan"
 
