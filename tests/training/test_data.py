@@ -48,22 +48,71 @@ def test_pairs_are_never_parted(paired_folder):
         np.testing.assert_allclose(difference, 0, atol=1e-5)
 
 
-def test_augmentation_is_drawn_anew_for_every_element(paired_folder):
-    config = DataConfig(folder=paired_folder, patch=48, validation=0.5)
-    data = load_data(config, 2)
-    made = Batches(data.training[:1], config, scale=2, batch=1, augment=0.875, seed=0)
-    assert len(made) == 1
-    seen = {made(step)[0].tobytes() for step in range(60)}
-    assert len(seen) == 8
+def places(height, width, first=0):
+    """An input whose every pixel tells its place, and its target, whose every pixel tells its place too."""
+    low = (first + np.arange(height * width)).reshape(height, width)
+    high = 4 * np.kron(low, np.ones((2, 2), int)) + np.tile([[0, 1], [2, 3]], (height, width))
+    return Pair("places", low.astype(np.float32), high.astype(np.float32), whole=(0.0, 1.0))  # in units of themselves
 
 
-def test_half_of_the_elements_stay_as_they_are(paired_folder):
-    config = DataConfig(folder=paired_folder, patch=48, validation=0.5)
-    data = load_data(config, 2)
-    made = Batches(data.training[:1], config, scale=2, batch=1, augment=0.5, seed=0)
-    plain = Batches(data.training[:1], config, scale=2, batch=1, augment=0.0, seed=0)(0)[0]
-    same = np.mean([np.array_equal(made(step)[0], plain) for step in range(300)])
-    assert same == pytest.approx(0.5 + 0.5 / 8, abs=0.08)
+def decoded(part):
+    return np.rint(part[..., 0].astype(np.float64) * (1 + 1e-6)).astype(int)
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_each_target_pixel_is_the_partner_of_its_input_pixel(batch):
+    """Through shuffling, augmentation and batching; of several images, the last batch of an epoch filled up."""
+    sources = (places(50, 41), places(33, 60, first=5000))
+    made = Batches(sources, DataConfig(folder=".", patch=16), scale=2, batch=batch, augment=0.875, seed=1)
+    for step in range(2 * made.steps_per_epoch):
+        low, high = (decoded(part) for part in made(step))
+        assert low.shape == (batch, 16, 16) and high.shape == (batch, 32, 32)
+        np.testing.assert_array_equal(high // 4, np.kron(low, np.ones((1, 2, 2), int)))
+        corners = high % 4  # the four pixels of a block lie as the whole patch does
+        np.testing.assert_array_equal(corners, np.tile(corners[:, :2, :2], (1, 16, 16)))
+        steps = np.stack([low[:, 1, 0] - low[:, 0, 0], low[:, 0, 1] - low[:, 0, 0]], axis=1)
+        signs = np.stack([corners[:, 1, 0] - corners[:, 0, 0], corners[:, 0, 1] - corners[:, 0, 0]], axis=1)
+        np.testing.assert_array_equal(np.sign(steps), np.sign(signs))
+        np.testing.assert_array_equal(np.abs(steps) > 1, np.abs(signs) > 1)  # a row is more than one place away
+
+
+@pytest.mark.parametrize("size", [(512, 512), (512, 500), (64, 65), (97, 131)])
+def test_every_pixel_is_in_some_patch(size):
+    made = Batches((places(*size),), DataConfig(folder=".", patch=64), scale=2, batch=1, augment=0.0, seed=0)
+    if size == (512, 512):
+        assert len(made) == 15 * 15
+    shown = np.concatenate([decoded(made(step)[0]).ravel() for step in range(made.steps_per_epoch)])
+    assert np.array_equal(np.unique(shown), np.arange(size[0] * size[1]))
+
+
+def variants(made, steps):
+    """Which of its eight ways each patch of some steps was shown in, as rows of a batch."""
+    ways = []
+    for step in steps:
+        low = decoded(made(step)[0])
+        ways.append([(a, b) for a, b in zip(low[:, 1, 0] - low[:, 0, 0], low[:, 0, 1] - low[:, 0, 0], strict=True)])
+    return ways
+
+
+def test_elements_of_a_batch_and_steps_and_epochs_are_augmented_anew():
+    """All eight ways occur within a batch, at one place of it over the steps, and for one patch over the epochs."""
+    one = Batches((places(64, 64),), DataConfig(folder=".", patch=64), scale=2, batch=64, augment=0.875, seed=5)
+    assert len(one) == 1
+    ways = variants(one, range(64))
+    assert len(set(ways[0])) == 8
+    assert len({row[0] for row in ways}) == 8
+    assert len({tuple(row) for row in ways}) == 64
+    every = {way for row in ways for way in row}
+    assert every == {(a, b) for a in (64, -64) for b in (1, -1)} | {(b, a) for a in (64, -64) for b in (1, -1)}
+
+
+def test_the_chances_are_those_of_the_paper():
+    """Half of the patches are changed; of these an eighth is the unchanged one of the eight ways."""
+    made = Batches((places(64, 64),), DataConfig(folder=".", patch=64), scale=2, batch=100, augment=0.5, seed=2)
+    ways = [way for row in variants(made, range(20)) for way in row]
+    shares = {way: ways.count(way) / len(ways) for way in set(ways)}
+    assert shares.pop((64, 1)) == pytest.approx(0.5 + 0.5 / 8, abs=0.04)
+    assert list(shares.values()) == pytest.approx([0.5 / 8] * 7, abs=0.03)
 
 
 def test_an_epoch_shows_every_patch_once_up_to_the_border(paired_folder):
@@ -79,10 +128,13 @@ def test_an_epoch_shows_every_patch_once_up_to_the_border(paired_folder):
     assert any(np.allclose(patch, last, atol=1e-5) for patch in shown)
 
 
-def test_the_published_count_of_patches():
-    source = Pair("w2s", np.random.default_rng(0).normal(size=(512, 512)).astype(np.float32), np.zeros((1024, 1024)))
-    made = Batches((source,), DataConfig(folder=".", patch=64), scale=2, batch=8, augment=0.5, seed=0)
-    assert len(made) == 225
+def test_images_without_a_whole_patch_are_left_out_and_so_are_blank_ones():
+    blank = Pair("blank", np.zeros((64, 64), np.float32), np.ones((128, 128), np.float32))
+    config = DataConfig(folder=".", patch=64)
+    made = Batches((places(63, 200), places(64, 64), blank), config, scale=2, batch=1, augment=0.0, seed=0)
+    assert len(made) == 1
+    with pytest.raises(UserError, match=r"The largest input is 63 x 200; .* --set data.patch=56"):
+        Batches((places(63, 200), places(10, 300)), config, scale=2, batch=1, augment=0.0, seed=0)
 
 
 def test_inputs_are_in_units_of_the_whole_image(data_folder):

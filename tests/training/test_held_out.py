@@ -6,9 +6,9 @@ import pytest
 from relumen.degrade import Degradation, clean
 from relumen.metrics import psnr, ssim
 from relumen.restore import Restorer
-from relumen.training.sources import Degradable, Pair
-from relumen.training.items import AS_GIVEN
 from relumen.training.held_out import held_out, held_out_figures, held_out_inputs, restored
+from relumen.training.items import AS_GIVEN
+from relumen.training.sources import Degradable, Pair
 from relumen.upsampling import bicubic
 
 DEGRADATION = Degradation(blur=(0.5, 1.0, 2.0), photons=(20.0, 500.0))
