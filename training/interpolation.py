@@ -40,8 +40,7 @@ def interpolated(run: RunFolder, alpha: float, say: Callable[[str], None] = prin
             f"{run.path} has no pixel-only network beside its last one, so there is nothing to interpolate: "
             "only ESRGAN runs with a second phase that has begun have both. Leave out --alpha."
         )
-    network = keras.models.load_model(run.model_file)
-    start = keras.models.load_model(run.milestone_file(PIXEL_ONLY))
+    network, start = run.network(), run.network(PIXEL_ONLY)
     network.set_weights(
         [(1 - alpha) * a + alpha * b for a, b in zip(start.get_weights(), network.get_weights(), strict=True)]
     )

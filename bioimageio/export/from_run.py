@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -73,23 +73,13 @@ def export_run(
     from .exporter import export_package
 
     run = RunFolder.open(run_folder)
-    network, about = trained or _last(run)
+    about = run.about() if trained is None else trained[1]
+    network = run.network() if trained is None else trained[0]
     sample = np.asarray(read_image(run.sample_file).pixels, np.float32)
     description = describe(about, name or f"relumen {run.path.resolve().name}", credits)
     height, width = (max(size, description.tile) for size in sample.shape)
     sample = mirrored_to(sample, (height, width))[..., np.newaxis]
     return export_package(network, description, sample, folder, overwrite=overwrite, say=say)
-
-
-def _last(run: RunFolder) -> tuple[keras.Model, About]:
-    import keras
-
-    about = run.about()
-    try:
-        network: Any = keras.models.load_model(run.model_file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run.model_file} can't be read ({error}). Train again, or resume the run.") from error
-    return network, about
 
 
 def describe(about: About, name: str, credits: Credits) -> PackageDescription:

@@ -19,12 +19,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relumen.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
 
 PIXEL_ONLY = "pixel"
 """Milestone of ESRGAN: the generator before any perceptual or adversarial loss."""
@@ -179,6 +182,21 @@ class RunFolder:
             return About.model_validate_json(self.about_file.read_text(encoding="utf-8"))
         except (ValidationError, UnicodeDecodeError) as error:
             raise UserError(f"{self.about_file} is damaged: {error}") from error
+
+    def network(self, milestone: str | None = None) -> keras.Model:
+        """The network as of the last checkpoint, or of a milestone.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        import keras
+
+        file = self.model_file if milestone is None else self.milestone_file(milestone)
+        try:
+            network: Any = keras.models.load_model(file)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file} can't be read ({error}). Train again, or resume the run.") from error
+        return network
 
     def write_about(self, about: About) -> None:
         """Stores what was trained."""

@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(data.app, name="data", help="List, check, describe and copy images to train on.")
-app.add_typer(train.app, name="train", help="Train a network on a folder of images.")
+app.add_typer(train.app, name="train", help="Train a network.")
 app.add_typer(evaluate.app, name="evaluate", help="Judge networks on held-out images, as the papers do.")
 app.command("restore")(restore.restore)
 app.command("export")(export.export)
