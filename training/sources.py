@@ -127,7 +127,7 @@ def _sources(item: Item, high: _Picture, scale: int, degradation: Degradation | 
             target.pixels,
             item.channel or plane.channel,
             item.condition,
-            item.low.statistics[plane.index] if isinstance(item.low, Patch) else None,
+            item.low.statistics[plane.number] if isinstance(item.low, Patch) else None,
         )
         for plane, target in zip(low.planes, high.planes, strict=True)
     ]
@@ -150,7 +150,7 @@ class _Plane(NamedTuple):
 
     suffix: str
     channel: str
-    index: int
+    number: int
     pixels: Float32
 
 

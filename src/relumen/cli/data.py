@@ -3,13 +3,115 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relumen.cli.progress import say
+from relumen.cli.progress import console, progress_bar, say
+from relumen.errors import CheckFailedError, UserError
+
+if TYPE_CHECKING:
+    from relumen.training.config import DataConfig
 
 app = typer.Typer(no_args_is_help=True)
+
+_SHOWN = 40
+_SHEETS = (".png", ".jpg", ".pdf", ".svg")
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A data folder, or a .npz file of CSBDeep.")]
+Scale = Annotated[int, typer.Option(help="Magnification that is to be learnt: 2, 4 or 8.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="How the folder is read, as for training, such as --set data.source=wf."),
+]
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="A data folder, or a .npz file of CSBDeep. [default: what is shipped]"),
+    ] = None,
+    overrides: Overrides = None,
+    everything: Annotated[bool, typer.Option("--all", help=f"More than {_SHOWN} images.")] = False,
+) -> None:
+    """Lists the images that come with relumen, or the pairs in a folder, with the layout that it was taken for.
+
+    Example: relumen data list my-images/
+    """
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    if folder is None:
+        from relumen.data import records
+
+        table = Table("Field", Column("Image", overflow="fold"), "What it shows", "Licence")
+        for record in records().values():
+            table.add_row(record.field, record.name, record.shows, record.licence)
+        console.print(table)
+        say("Next: relumen data copy cells/ lays them out as a data folder.")
+        return
+    from relumen.training.folders import find_contents
+    from relumen.training.inspection import MADE
+
+    contents = find_contents(_config(folder, 2, overrides))
+    say(f"{folder}: {contents.layout}, {len(contents.training)} to train on, {len(contents.held_out)} held out")
+    table = Table("Part", "Channel", "Condition", Column("Input", overflow="fold"), Column("Target", overflow="fold"))
+    for number, item in enumerate(contents.items[: None if everything else _SHOWN]):
+        part = "training" if number < len(contents.training) else "held out"
+        files = [str(stored or MADE).removeprefix(f"{folder}/") for stored in (item.low, item.high)]
+        table.add_row(part, item.channel or "-", item.condition if item.low else "-", *map(Text, files))
+    console.print(table)
+    if not everything and len(contents.items) > _SHOWN:
+        say(f"And {len(contents.items) - _SHOWN} more; see them with --all.")
+    for fault in contents.faults:
+        say(fault)
+
+
+@app.command()
+def check(folder: Folder, scale: Scale = 2, overrides: Overrides = None) -> None:
+    """Finds everything that is wrong with a data folder: names, sizes, damaged files, blank or equal images.
+
+    Example: relumen data check my-images/
+    """
+    from relumen.training.inspection import find_faults
+
+    with progress_bar("image") as bar:
+        task = bar.add_task("checking", total=None)
+        faults = find_faults(
+            _config(folder, scale, overrides),
+            scale,
+            on_image=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for fault in faults:
+        say(f"- {fault}")
+    if faults:
+        raise CheckFailedError(f"{folder} has {len(faults)} fault{'s' if len(faults) > 1 else ''}.")
+    say(f"{folder}: no faults.")
+
+
+@app.command()
+def describe(
+    folder: Folder,
+    scale: Scale = 2,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A contact sheet to write, such as sheet.png.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Says what is in a data folder: layout, pairs, axes, sizes, types, intensities, pixel size, patches.
+
+    Example: relumen data describe my-images/ -o sheet.png
+    """
+    from relumen.training.inspection import describe as described
+
+    if output is not None and output.suffix.lower() not in _SHEETS:
+        raise UserError(f"A contact sheet is one of {', '.join(_SHEETS)}. Received: {output}")
+    description, sheet = described(_config(folder, scale, overrides), scale)
+    for table in description.tables():
+        console.print(table)
+    if output is not None:
+        sheet.savefig(output, dpi=150)
+        say(f"Written: {output}")
 
 
 @app.command()
@@ -30,3 +132,12 @@ def copy(
     held = sum(place.startswith("validation/") for place in copied)
     say(f"{output}: {len(copied) - held} images to train on, {held} held out; see manifest.json for their licences.")
     say(f"Next: relumen train esrgan --data {output} --degrade")
+
+
+def _config(folder: Path, scale: int, overrides: list[str] | None) -> DataConfig:
+    """How a folder would be read by a training."""
+    from relumen.training.config import ESRGANConfig, load_config
+
+    config = load_config("esrgan", "compact", overrides or [], **{"data.folder": folder, "scale": scale})
+    assert isinstance(config, ESRGANConfig)
+    return config.data
