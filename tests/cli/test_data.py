@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from relumen.run import RunFolder
+
 
 def test_copy_then_train_as_it_says(relumen, tmp_path):
     folder = tmp_path / "cells"
@@ -72,3 +74,28 @@ def test_long_lists_are_cut_short(relumen, tmp_path):
     code, said = relumen("data", "list", tmp_path / "many.npz")
     assert code == 0 and "X[39]" in said and "X[40]" not in said and "And 10 more; see them with --all." in said
     assert "X[49]" in relumen("data", "list", tmp_path / "many.npz", "--all")[1]
+
+
+def test_train_on_w2s_and_on_a_npz_of_csbdeep(relumen, tmp_path, cells, tiny):
+    """From a folder of the published layout, and a file, to figures that tell the channel and the condition."""
+    names = ["001_0", "001_1", "081_0", "081_1"]
+    for i, name in enumerate(names):
+        part = tmp_path / "w2s" / "data" / ("train" if name < "081" else "test")
+        high = cells[300 : 300 + 96, 100 * i : 100 * i + 96]
+        for folder, pixels in (("avg1", high[::2, ::2]), ("avg4", high[::2, ::2]), ("sim", high)):
+            (part / folder).mkdir(parents=True, exist_ok=True)
+            iio.imwrite(part / folder / f"{name}.png", pixels)
+    high = cells[300:396, :960].reshape(96, 10, 96).swapaxes(0, 1)[..., np.newaxis]
+    np.savez(tmp_path / "my.npz", X=high[:, ::2, ::2], Y=high, axes="SYXC")
+    short = [part for change in [*tiny, "phase_1.steps=1", "phase_2=null"] for part in ("--set", change)]
+    told = {}
+    for data, more in (("w2s", ("--set", "data.averages=[1, 4]")), ("my.npz", ())):
+        run = tmp_path / "runs" / data
+        code, said = relumen("train", "esrgan", "--data", tmp_path / data, "-o", run, *short, *more)
+        assert code == 0, said
+        about = RunFolder.open(run).about()
+        assert about.data.partition(":")[0] in said
+        told[data] = about.data.partition(":")[0], [(figures.image, figures.condition) for figures in about.figures]
+    assert told["w2s"][0] == "W2S (avg1, avg4 to sim)"
+    assert told["w2s"][1] == [(f"081_{c}.png", average) for c in range(2) for average in ("avg1", "avg4")]
+    assert told["my.npz"] == ("patches of my.npz (SYXC, CSBDeep)", [("my.npz 09", "as given")])

@@ -36,6 +36,12 @@ def list_(
 ) -> None:
     """Lists the images that come with relumen, or the pairs in a folder, with the layout that it was taken for.
 
+    Layouts: pairs under equal names in low/ and high/, low/ and GT/, LR/ and
+    HR/, or as data.source and data.target say; high-quality images alone; W2S
+    as published (avg1/ to avg400/ and sim/, in train/ and test/); a .npz file
+    of CSBDeep with X, Y and axes. Held out is validation/, test/ beside train/,
+    or the last images by name.
+
     Example: relumen data list my-images/
     """
     from rich.table import Column, Table

@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def esrgan(
     data: Annotated[
-        Path | None, typer.Option(help="Folder of pairs (low/ and high/) or of high-quality images alone.")
+        Path | None, typer.Option(help="Folder of pairs, of high-quality images alone, of W2S, or a .npz of CSBDeep.")
     ] = None,
     preset: Annotated[
         str, typer.Option(help="'compact' for laptops, 'w2s' for the paper's training, or a .yaml file.")
