@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from relumen.citations import SYSTEMS
-from relumen.errors import UserError
 from relumen.images import read_image
 from relumen.run import About, RunFolder
 from relumen.tiling import mirrored_to
