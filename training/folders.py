@@ -6,6 +6,7 @@
 | pairs of CSBDeep | low/, or as ``source`` names it | GT/, or ``target`` | the same |
 | images alone | made by a stated degradation | the images | the same |
 | W2S | avg1/, or as ``averages`` names them | sim/ | test/, or fields 081 to 120 |
+| raw W2S | averages of wf_channel0.npy, ... | sim_channel0.npy, ... | fields 081 to 120 |
 | .npz of CSBDeep | X | Y | the last patches |
 
 Where there is a train/, the others lie in it, and test/ beside it is held out where there is no validation/.
@@ -24,7 +25,7 @@ from relumen.images import SUFFIXES, list_images
 from relumen.training.config import DataConfig
 from relumen.training.csbdeep import npz_items, pair_items
 from relumen.training.items import ImageFile, Item, shortened
-from relumen.training.w2s import FIRST_TEST_FIELD, is_w2s, w2s_items
+from relumen.training.w2s import FIRST_TEST_FIELD, is_raw_w2s, is_w2s, raw_items, w2s_items
 
 _KNOWN_PAIRS = (("low", "high"), ("low", "GT"), ("LR", "HR"))
 
@@ -68,10 +69,8 @@ def find_contents(config: DataConfig) -> Contents:
         return Contents(f"patches of {place.name} ({axes}, CSBDeep)", *_split(items, share))
     if not place.is_dir():
         raise UserError(f"There is no data folder at {place}.")
-    for folder in (place, place / "data", place / "normalized", place / "data" / "normalized"):
-        training, held_out = _parts(folder)
-        if is_w2s(training):
-            return _w2s(training, held_out, config)
+    if config.source is None and (contents := _w2s(config)):
+        return contents
     training, held_out = _parts(place)
     if subfolders := _subfolders(training, config):
         sources, target = subfolders
@@ -152,15 +151,23 @@ def _images_alone(folder: Path) -> tuple[list[Item], list[str]]:
     return [Item(path.name, None, ImageFile(path), path.name) for path in list_images(folder)], []
 
 
-def _w2s(training: Path, held_out: Path | None, config: DataConfig) -> Contents:
-    """W2S: the published scripts and Chatton's judge on test/ and hold out nothing else, and so is it here.
+def _w2s(config: DataConfig) -> Contents | None:
+    """W2S; None where a folder has another layout.
 
-    It decides nothing about a training. Where train/ and test/ lie in one folder, as in data/normalized, the fields
-    of the published test set are held out.
+    The published scripts and Chatton's judge on test/ and hold out nothing else, and so is it here: it decides
+    nothing about a training. Where all fields lie in one folder, those of the published test set are held out.
     """
-    layout = f"W2S ({', '.join(f'avg{average}' for average in config.averages)} to sim)"
-    find = partial(w2s_items, averages=config.averages)
-    return _contents(layout, find, training, held_out, config.validation, _split_w2s)
+    place = config.folder
+    words = f"({', '.join(f'avg{average}' for average in config.averages)} to sim)"
+    for folder in (place, place / "data", place / "normalized", place / "data" / "normalized"):
+        training, held_out = _parts(folder)
+        if is_w2s(training):
+            find = partial(w2s_items, averages=config.averages)
+            return _contents(f"W2S {words}", find, training, held_out, config.validation, _split_w2s)
+        if is_raw_w2s(folder):
+            find = partial(raw_items, averages=config.averages)
+            return _contents(f"W2S, raw frames {words}", find, folder, None, config.validation, _split_w2s)
+    return None
 
 
 def _split_w2s(items: Sequence[Item], share: float) -> _Split:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relumen.errors import UserError
 from relumen.images import Image, read_image
 
 AS_GIVEN = "as given"
@@ -23,10 +24,12 @@ class ImageFile:
     Attributes:
         path: of the file.
         z_score: mean and deviation by which floating-point pixels were normalised; reading undoes it.
+        frames: where the file is a stack of frames, those that are averaged.
     """
 
     path: Path
     z_score: tuple[float, float] | None = None
+    frames: tuple[int, ...] = ()
 
     def read(self) -> Image:
         """The image.
@@ -35,6 +38,13 @@ class ImageFile:
             UserError: it can't be read.
         """
         image = read_image(self.path)
+        if self.frames:
+            if image.pixels.ndim != 3 or len(image.pixels) <= max(self.frames):
+                raise UserError(
+                    f"{self.path} must be a stack of more than {max(self.frames)} frames. "
+                    f"Received: shape {image.pixels.shape}"
+                )
+            return replace(image, pixels=image.pixels[list(self.frames)].mean(0, dtype=np.float32), axes="YX")
         if self.z_score is None or image.pixels.dtype.kind != "f":
             return image
         mean, deviation = self.z_score

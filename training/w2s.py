@@ -1,6 +1,7 @@
 """W2S, the paper's data: pairs of widefield averages and SIM, as they were published.
 
-Source: Zhou et al., W2S, ECCV Workshops 2020, and the repository IVRL/w2s.
+Source: Zhou et al., W2S, ECCV Workshops 2020, and the repository IVRL/w2s, whose history has data/train/ and
+data/test/ with PNG files, and data/normalized/ with .npy files. What is published today are the raw frames.
 """
 
 from __future__ import annotations
@@ -17,12 +18,19 @@ Z_SCORE = (154.535390853, 66.02846351802853)
 """Mean and deviation of the normalised images, over all 360 x 400 captures; from the README.md of IVRL/w2s."""
 FIRST_TEST_FIELD = 81
 """Fields 001 to 080 are for training, 081 to 120 for testing; from the readme.txt of the raw data."""
+_SINGLE_FRAME = 249
+"""The frame that avg1 is; from the README.md of IVRL/w2s."""
 _NAME = re.compile(r"(\d+)_(\d)")
 
 
 def is_w2s(folder: Path) -> bool:
-    """Whether a folder holds sim/ and averages."""
-    return (folder / "sim").is_dir() and bool(_averages(folder))
+    """Whether a folder holds averages of frames."""
+    return bool(_averages(folder))
+
+
+def is_raw_w2s(folder: Path) -> bool:
+    """Whether a folder holds the raw frames of fields of view."""
+    return any(folder.glob("Image[0-9]*/wf_channel[0-9].npy"))
 
 
 def w2s_items(folder: Path, averages: Sequence[int]) -> tuple[list[Item], list[str]]:
@@ -43,6 +51,8 @@ def w2s_items(folder: Path, averages: Sequence[int]) -> tuple[list[Item], list[s
         raise UserError(
             f"{folder} has no avg{missing[0]}/. Choose of those that are there, such as --set data.averages={there}."
         )
+    if not (folder / "sim").is_dir():
+        raise UserError(f"{folder} has averages but no sim/: the SIM images, their targets. They are in the raw data.")
     highs, faults = _files(folder / "sim")
     items = []
     for average in averages:
@@ -55,6 +65,29 @@ def w2s_items(folder: Path, averages: Sequence[int]) -> tuple[list[Item], list[s
             low, high = lows[field, channel], highs[field, channel]
             items.append(Item(low.path.name, low, high, field, channel, f"avg{average}"))
     return sorted(items, key=lambda item: (item.field, item.channel, averages.index(_average(item.condition)))), faults
+
+
+def raw_items(folder: Path, averages: Sequence[int]) -> tuple[list[Item], list[str]]:
+    """The pairs of the raw data: ImageNNN/wf_channelC.npy, 400 frames of field NNN, and ImageNNN/sim_channelC.npy.
+
+    "avg1" is frame 249 alone, and the others are of the first frames, as the README.md says.
+
+    Returns:
+        The pairs by field, channel and average, and what is wrong with the files' names.
+    """
+    items, faults = [], []
+    for place in sorted(folder.glob("Image[0-9]*")):
+        lows, highs = ({p.stem[-1]: p for p in place.glob(f"{kind}_channel[0-9].npy")} for kind in ("wf", "sim"))
+        field = place.name.removeprefix("Image")
+        if lonely := sorted(lows.keys() ^ highs.keys()):
+            faults.append(f"{place} needs wf_channelC.npy and sim_channelC.npy for channel {', '.join(lonely)}.")
+        for channel in sorted(lows.keys() & highs.keys()):
+            for average in averages:
+                frames = (_SINGLE_FRAME,) if average == 1 else tuple(range(average))
+                low = ImageFile(lows[channel], frames=frames)
+                name = f"{field}_{channel}"
+                items.append(Item(name, low, ImageFile(highs[channel]), field, channel, f"avg{average}"))
+    return items, faults
 
 
 def _averages(folder: Path) -> list[int]:

@@ -76,6 +76,49 @@ def test_the_normalised_npy_are_camera_counts_again(tmp_path):
     np.testing.assert_allclose(data.training[0].high, counts, atol=1e-3)
 
 
+def test_w2s_without_its_targets_tells_where_they_are(tmp_path, cells):
+    """As today's repository has it: data/normalized with averages alone."""
+    write_pairs(tmp_path / "avg1", tmp_path / "avg400", ["001_0.npy", "002_0.npy"], cells)
+    with pytest.raises(UserError, match="no sim/: the SIM images, their targets. They are in the raw data"):
+        load_data(DataConfig(folder=tmp_path), 2)
+    pairs = DataConfig(folder=tmp_path, source="avg1", target="avg400")  # what is named is taken
+    assert load_data(pairs, 2).layout == "pairs in avg1/ and avg400/"
+
+
+@pytest.fixture
+def raw_w2s(tmp_path):
+    """ImageNNN/{wf,sim}_channelC.npy: 250 frames, as many as avg1 needs, and SIM."""
+    random = np.random.default_rng(0)
+    for field in (1, 80, 81):
+        place = tmp_path / f"Image{field:03d}"
+        place.mkdir()
+        for channel in range(2):
+            np.save(place / f"wf_channel{channel}.npy", random.poisson(100, (250, 16, 16)).astype(np.uint16))
+            np.save(place / f"sim_channel{channel}.npy", random.poisson(100, (32, 32)).astype(np.uint16))
+    return tmp_path
+
+
+def test_raw_w2s_gives_the_averages_that_were_published(raw_w2s):
+    """Frame 249 is avg1, and the first two, four, ... are the others; so says the README of the data."""
+    data = load_data(DataConfig(folder=raw_w2s, averages=(1, 4)), 2)
+    assert about(data.training)[:3] == [("001_0", "0", "avg1"), ("001_0", "0", "avg4"), ("001_1", "1", "avg1")]
+    assert {source.name[:3] for source in data.training} == {"001", "080"}
+    assert {source.name[:3] for source in data.validation} == {"081"}
+    frames = np.load(raw_w2s / "Image001" / "wf_channel0.npy")
+    np.testing.assert_array_equal(data.training[0].low, frames[249])
+    np.testing.assert_allclose(data.training[1].low, frames[:4].mean(0), rtol=1e-6)
+    np.testing.assert_array_equal(data.training[0].high, np.load(raw_w2s / "Image001" / "sim_channel0.npy"))
+    assert data.layout == "W2S, raw frames (avg1, avg4 to sim)"
+
+
+def test_faults_of_raw_w2s_get_a_plain_message(raw_w2s):
+    with pytest.raises(UserError, match="wf_channel0.npy must be a stack of more than 399 frames.*250, 16, 16"):
+        load_data(DataConfig(folder=raw_w2s, averages=400), 2)
+    (raw_w2s / "Image080" / "sim_channel1.npy").unlink()
+    with pytest.raises(UserError, match="Image080 needs wf_channelC.npy and sim_channelC.npy for channel 1"):
+        load_data(DataConfig(folder=raw_w2s), 2)
+
+
 def test_npy_of_whole_numbers_are_counts_already(tmp_path, cells):
     write_pairs(tmp_path / "avg1", tmp_path / "sim", ["001_0.npy", "002_0.npy"], cells)
     (source, *_) = load_data(DataConfig(folder=tmp_path), 2).training
