@@ -2,7 +2,8 @@
 
 Blocks of steps with the real batches, prepared ahead as the training loop does, take turns with blocks on one
 batch that is used again and again; the overhead is the median over these pairs. The presets are trained on the
-shipped images: compact with inputs made for each patch, w2s (phase 1, on the pixel loss) on pairs in W2S's layout.
+shipped images: compact, in 32 and in 16 bits, with inputs made for each patch; w2s (phase 1, on the pixel loss)
+on pairs in W2S's layout.
 
     python benchmarks/training_pipeline.py > benchmarks/training_pipeline.md
 """
@@ -28,14 +29,19 @@ if TYPE_CHECKING:
     from relumen.training.loop import Batch
 
 WARM_UP = 1
-OVERRIDES = {"compact": (), "w2s": ("features=none", "phase_2=null")}
+TRIALS = {
+    "compact": ("compact", ()),
+    "compact, mixed_bfloat16": ("compact", ("precision=mixed_bfloat16",)),
+    "w2s": ("w2s", ("features=none", "phase_2=null")),
+}
+"""Name -> preset and overrides."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One preset: steps of a block, patches a step, milliseconds to make a batch, seconds a step by pairs of blocks."""
+    """One trial: steps of a block, patches a step, milliseconds to make a batch, seconds a step by pairs of blocks."""
 
-    preset: str
+    name: str
     steps: int
     batch: int
     making: float
@@ -57,13 +63,14 @@ def main() -> None:
     counts = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as scratch:
         measurements = [
-            measure(preset, Path(scratch), steps, pairs) for preset, (steps, pairs) in counts.items() if pairs
+            measure(name, Path(scratch), *counts[preset]) for name, (preset, _) in TRIALS.items() if counts[preset][1]
         ]
     print(report(measurements))
 
 
-def measure(preset: str, scratch: Path, steps: int, pairs: int) -> Measurement:
+def measure(name: str, scratch: Path, steps: int, pairs: int) -> Measurement:
     """Trains a preset for a while."""
+    preset, overrides = TRIALS[name]
     from relumen.data import copy_images
     from relumen.training.config import ESRGANConfig, load_config
     from relumen.training.data import load_data
@@ -73,10 +80,10 @@ def measure(preset: str, scratch: Path, steps: int, pairs: int) -> Measurement:
     folder = scratch / preset
     if preset == "w2s":
         write_w2s(folder)
-        config = load_config("esrgan", preset, OVERRIDES[preset], **{"data.folder": folder})
+        config = load_config("esrgan", preset, overrides, **{"data.folder": folder})
     else:
-        copy_images(folder)
-        config = load_config("esrgan", preset, OVERRIDES[preset], **{"data.folder": folder, "data.degradation": {}})
+        copy_images(folder)  # finds them there the second time
+        config = load_config("esrgan", preset, overrides, **{"data.folder": folder, "data.degradation": {}})
     assert isinstance(config, ESRGANConfig)
     data = load_data(config.data, config.scale)
     system = ESRGAN(config, data, Replicas(config.devices), command="benchmark", machine="benchmark")
@@ -90,8 +97,8 @@ def measure(preset: str, scratch: Path, steps: int, pairs: int) -> Measurement:
             batches = piped(system, step, steps) if kind == "piped" else iter([same] * (steps + WARM_UP))
             seconds[kind].append(time_of_steps(system, batches))
             step += steps + WARM_UP
-        print(f"{preset}: {pair + 1} of {pairs}", file=sys.stderr)
-    return Measurement(preset, steps, config.batch, making, seconds["reused"], seconds["piped"])
+        print(f"{name}: {pair + 1} of {pairs}", file=sys.stderr)
+    return Measurement(name, steps, config.batch, making, seconds["reused"], seconds["piped"])
 
 
 def write_w2s(folder: Path) -> None:
@@ -144,7 +151,7 @@ def report(measurements: list[Measurement]) -> str:
     """The table with what it was measured on."""
     from relumen.device import describe_device
 
-    counts = " and ".join(f"{len(each.piped)} of {each.steps} steps of {each.preset}" for each in measurements)
+    counts = " and ".join(f"{len(each.piped)} of {each.steps} steps of {each.name}" for each in measurements)
     lines = [
         "# What the data pipeline adds to a training step",
         "",
@@ -158,7 +165,7 @@ def report(measurements: list[Measurement]) -> str:
     for each in measurements:
         reused, real = (1 / statistics.median(seconds) for seconds in (each.reused, each.piped))
         lines.append(
-            f"| {each.preset} | {reused:.3g} | {real:.3g} | {each.batch * real:.3g} "
+            f"| {each.name} | {reused:.3g} | {real:.3g} | {each.batch * real:.3g} "
             f"| {statistics.median(each.overheads):.1f} ({min(each.overheads):.1f}, {max(each.overheads):.1f}) "
             f"| {each.making:.2f} |"
         )

@@ -23,7 +23,7 @@ from relumen.run import PIXEL_ONLY, About, Figures
 from relumen.training import losses
 from relumen.training.config import ESRGANConfig, Phase
 from relumen.training.data import Batches, DataSet
-from relumen.training.held_out import held_out, held_out_figures
+from relumen.training.held_out import held_out, held_out_figures, units
 from relumen.training.loop import Batch, computing_in, software
 from relumen.training.replicas import Replicas
 
@@ -115,13 +115,13 @@ class ESRGAN:
         """PSNR on the middle of some held-out images, and a picture of input, output and target."""
         network, s = self.network, self._config.scale
         values, rows = [], []
-        for _, _, low, high in self._held_out[:: -(-len(self._held_out) // _VALIDATION_IMAGES)]:
+        for source, _, low, high in self._held_out[:: -(-len(self._held_out) // _VALIDATION_IMAGES)]:
             y, x = (max(0, (n - _VALIDATION_PATCH) // 2) for n in low.shape)
             part = low[y : y + _VALIDATION_PATCH, x : x + _VALIDATION_PATCH]
             height, width = part.shape
             target = high[s * y : s * (y + height), s * x : s * (x + width)]
-            mean, deviation = float(low.mean()), float(low.std()) + 1e-6
-            inputs = ((part - mean) / deviation)[np.newaxis, ..., np.newaxis]
+            mean, deviation = units(source, low)
+            inputs = ((part - mean) / (deviation + 1e-6))[np.newaxis, ..., np.newaxis]
             output = network(inputs, training=False).numpy()[0, ..., 0] * deviation + mean
             values.append(psnr(target, output))
             rows.append((np.kron(part, np.ones((s, s))), output, target))
@@ -129,8 +129,9 @@ class ESRGAN:
 
     def about(self, *, steps: int, seconds: float, finished: bool) -> About:
         """What the run folder says; the figures on whole held-out images are made at the end."""
-        _, _, low, _ = self._held_out[0]
-        sample = ((low - low.mean()) / (low.std() + 1e-6))[..., np.newaxis]
+        source, _, low, _ = self._held_out[0]
+        mean, deviation = units(source, low)
+        sample = ((low - mean) / (deviation + 1e-6))[..., np.newaxis]
         try:
             halo = measure_halo(self._run, sample, scale=self._config.scale)
         except CheckFailedError:  # early in a training a network may be anything

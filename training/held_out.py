@@ -57,20 +57,32 @@ def held_out_inputs(source: Source, seed: Sequence[int]) -> list[tuple[str, Floa
     ]
 
 
+def units(source: Source, low: Float32) -> tuple[float, float]:
+    """Mean and standard deviation that an input is normalised by: its own, or for a patch its whole image's.
+
+    Args:
+        source: of the input.
+        low: the input (y, x).
+    """
+    if isinstance(source, Pair) and source.whole is not None:
+        return source.whole
+    return float(low.mean()), float(low.std())
+
+
 def restored(source: Source, low: Float32, restorer: Restorer) -> Float32:
-    """What a network makes of an input (y, x), which a patch enters in units of its whole image, as in training.
+    """What a network makes of an input (y, x), which enters in the same units as in training.
 
     Args:
         source: of the input.
         low: the input.
         restorer: the network.
     """
-    if not isinstance(source, Pair) or source.whole is None or not restorer.normalises:
+    if not restorer.normalises:
         return restore_plane(low[..., np.newaxis], restorer)[..., 0]
-    mean, deviation = source.whole
+    mean, deviation = units(source, low)
     deviation += restorer.eps
-    units = ((low - mean) / deviation).astype(np.float32)
-    return restore_plane(units[..., np.newaxis], replace(restorer, normalises=False))[..., 0] * deviation + mean
+    normalised = ((low - mean) / deviation).astype(np.float32)
+    return restore_plane(normalised[..., np.newaxis], replace(restorer, normalises=False))[..., 0] * deviation + mean
 
 
 def held_out_figures(sources: Sequence[Source], restorer: Restorer, seed: int) -> tuple[Figures, ...]:
