@@ -6,6 +6,7 @@ import tifffile
 
 from relumen.degrade import Degradation, clean
 from relumen.errors import UserError
+from relumen.evaluation.classical import baselines
 from relumen.evaluation.entrants import Entrant, common_scale, open_entrant, unique_names
 from relumen.evaluation.esrgan import Limits, data_config, evaluate
 from relumen.evaluation.published import BICUBIC, CHANNELS, PIXEL
@@ -96,6 +97,18 @@ def test_a_run_a_package_and_the_pixel_only_network_beside_each_other(tiny_run, 
     assert np.abs(pixel_only - run).max() > 1e-3 * float(np.std(run))
     assert sample.target_name == "target"
     assert any("can't be told here" in note for note in found.notes)
+
+
+def test_classical_methods_are_at_their_best_for_each_image(tiny_run):
+    folder = tiny_run.parent / "images"
+    found = evaluate([tiny_run], folder, degrade=True, classical=True, limits=Limits(crop=48))
+    names = ["bicubic", "Gaussian + bicubic", "non-local means + bicubic", "tiny"]
+    assert [method.name for method in found.methods] == names
+    noisiest = found.samples[-1]
+    low = next(low for _, condition, low, _ in inputs(tiny_run) if condition == noisiest.scores[0].condition)
+    best = baselines(low[16:64, 16:64], noisiest.target, 2)
+    assert [score.psnr for score in noisiest.scores[:3]] == [method.psnr for method in best]
+    assert any("no user could choose" in note for note in found.notes)
 
 
 def test_limits_choose_the_first_images_and_their_middle(tiny_run, pairs):

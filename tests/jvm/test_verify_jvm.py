@@ -2,12 +2,22 @@ import pytest
 
 from relumen.export.engines import ENGINES
 from relumen.export.verify import verify_package
+from relumen.shipped import shipped_packages, shipped_path
 
 pytestmark = pytest.mark.jvm
 
 
 def test_an_exported_package_passes_in_the_engines_of_fiji(small_package):
-    report = verify_package(small_package, jvm=True)
+    check_passes(small_package)
+
+
+@pytest.mark.parametrize("name", shipped_packages())
+def test_what_ships_passes_in_the_engines_of_fiji(name):
+    check_passes(shipped_path(name))
+
+
+def check_passes(package):
+    report = verify_package(package, jvm=True)
     assert [check for check in report.checks if check.status != "passed"] == []
     assert report.versions["java"]
     for engine in ENGINES.values():

@@ -31,6 +31,9 @@ def esrgan(
     averages: Annotated[
         list[int] | None, typer.Option(help="W2S: how many frames an input is the average of; give it again for each.")
     ] = None,
+    classical: Annotated[
+        bool, typer.Option("--classical", help="Gaussian and non-local means beside bicubic, at their best. Slow.")
+    ] = False,
     max_images: Annotated[int | None, typer.Option(min=1, help="Images of each channel. [default: all]")] = None,
     crop: Annotated[
         int | None, typer.Option(min=16, help="Only the middle, that many input pixels on each side.")
@@ -59,6 +62,7 @@ def esrgan(
             models,
             data,
             degrade=degrade,
+            classical=classical,
             limits=Limits(max_images, crop),
             seed=seed,
             tile=tile,

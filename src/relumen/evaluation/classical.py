@@ -38,14 +38,26 @@ def baselines(low: Float32, target: Float32, scale: int) -> list[Baseline]:
         target: truth (scale * y, scale * x), used to choose the settings.
         scale: magnification.
     """
-    results = [_judged("bicubic", "", bicubic(low, scale), target)]
-    for method, candidates in (
-        ("Gaussian + bicubic", _gaussian(low)),
-        ("non-local means + bicubic", _nlm(low)),
-    ):
-        tried = [_judged(method, setting, bicubic(image, scale), target) for setting, image in candidates]
-        results.append(max(tried, key=lambda baseline: baseline.psnr))
-    return results
+    return [
+        _judged("bicubic", "", bicubic(low, scale), target),
+        best_gaussian(low, target, scale),
+        best_non_local_means(low, target, scale),
+    ]
+
+
+def best_gaussian(low: Float32, target: Float32, scale: int) -> Baseline:
+    """Gaussian denoising before bicubic interpolation; arguments as of :func:`baselines`."""
+    return _best("Gaussian + bicubic", _gaussian(low), target, scale)
+
+
+def best_non_local_means(low: Float32, target: Float32, scale: int) -> Baseline:
+    """Non-local means before bicubic interpolation; arguments as of :func:`baselines`."""
+    return _best("non-local means + bicubic", _nlm(low), target, scale)
+
+
+def _best(method: str, candidates: Iterator[tuple[str, Float32]], target: Float32, scale: int) -> Baseline:
+    tried = [_judged(method, setting, bicubic(image, scale), target) for setting, image in candidates]
+    return max(tried, key=lambda baseline: baseline.psnr)
 
 
 def _judged(method: str, setting: str, image: Float32, target: Float32) -> Baseline:

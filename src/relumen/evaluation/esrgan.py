@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from relumen.degrade import Degradation
 from relumen.errors import CheckFailedError
+from relumen.evaluation.classical import best_gaussian, best_non_local_means
 from relumen.evaluation.entrants import Entrant, common_scale, open_entrant, unique_names
 from relumen.evaluation.published import BICUBIC
 from relumen.evaluation.scores import Evaluation, Method, Sample, Score
@@ -64,6 +65,10 @@ class Limits:
 
 
 _ALL = Limits()
+_CLASSICAL = (
+    "Gaussian and non-local means denoise before bicubic interpolation, each at the setting that is best against the "
+    "target of each image, which no user could choose."
+)
 
 
 def evaluate(
@@ -71,6 +76,7 @@ def evaluate(
     folder: Path,
     *,
     degrade: bool = False,
+    classical: bool = False,
     limits: Limits = _ALL,
     seed: int = 0,
     tile: int | None = None,
@@ -83,6 +89,7 @@ def evaluate(
         models: run folders, packages, or a run's ``model-pixel.keras``.
         folder: the data, in any layout that training takes. Where a run was trained on it, its own hold-out is used.
         degrade: make the inputs from high-quality images, by the degradation that the first run was trained on.
+        classical: Gaussian and non-local means denoising beside bicubic, each at its best setting for each image.
         limits: how much of the data is looked at.
         seed: of the noise, where inputs are made.
         tile: of networks that take any; smaller needs less memory.
@@ -104,8 +111,14 @@ def evaluate(
         on_w2s = layout.startswith("W2S")
         inputs = _inputs(sources, seed, limits, scale, on_w2s)
         restorers: list[Callable[[Input], Float32]] = [lambda each: bicubic(each.low, scale)]
-        restorers += [_restoring(entrant.restorer) for entrant in entrants]
         methods = [Method("bicubic", BICUBIC)]
+        if classical:
+            restorers += [
+                lambda each: best_gaussian(each.low, each.high, scale).image,
+                lambda each: best_non_local_means(each.low, each.high, scale).image,
+            ]
+            methods += [Method("Gaussian + bicubic", None), Method("non-local means + bicubic", None)]
+        restorers += [_restoring(entrant.restorer) for entrant in entrants]
         methods += [Method(name, entrant.published) for name, entrant in zip(names, entrants, strict=True)]
         scores: list[Score] = []
         samples: dict[tuple[str, str], Sample] = {}
@@ -119,6 +132,8 @@ def evaluate(
             target = "SIM" if on_w2s else "truth" if isinstance(each.source, Degradable) else "target"
             samples.setdefault((each.condition, each.channel), Sample(tuple(row), tuple(outputs), each.high, target))
         notes = [f"Data: {folder}, {layout}. {_amount(inputs, limits)}", *_notes(config, seed, on_w2s)]
+        if classical:
+            notes.append(_CLASSICAL)
         for name, entrant in zip(names, entrants, strict=True):
             notes += _notes_on(name, entrant, folder)
         return Evaluation(tuple(methods), tuple(scores), tuple(samples.values()), tuple(notes), on_w2s)

@@ -1,0 +1,50 @@
+"""The trained networks that come along: each has its card, is small enough, and does what the card says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relumen.data import image_path
+from relumen.degrade import clean
+from relumen.errors import UserError
+from relumen.images import read_image
+from relumen.metrics import psnr
+from relumen.restore import open_model, restore_plane
+from relumen.shipped import shipped_names, shipped_packages, shipped_path
+from relumen.upsampling import bicubic
+
+MEBIBYTE = 1 << 20
+
+
+def test_each_has_a_card_and_is_small():
+    assert {"esrgan-widefield", "features-microscopy"} <= set(shipped_names())
+    sizes = {name: sum(file.stat().st_size for file in shipped_path(name).rglob("*")) for name in shipped_names()}
+    assert max(sizes.values()) <= 15 * MEBIBYTE
+    assert sum(sizes.values()) <= 120 * MEBIBYTE
+    for name in shipped_names():
+        card = (shipped_path(name) / "README.md").read_text(encoding="utf-8")
+        assert "not good for" in card
+        assert "relumen train" in card
+
+
+def test_an_unknown_name_says_what_there_is():
+    with pytest.raises(UserError, match="esrgan-widefield"):
+        shipped_path("esrgan-confocal")
+    with pytest.raises(UserError, match="esrgan-widefield"), open_model(Path("esrgan-confocal")):
+        pass
+
+
+@pytest.mark.parametrize("name", ["kc167/01_POS218_F.tif", "ht29/AS_09125_050116030001_D03f00d2.tif"])
+@pytest.mark.parametrize("weights", ["tensorflow_saved_model_bundle", "onnx", "keras_v3"])
+def test_widefield_restores_fields_and_stains_that_it_never_saw(name, weights):
+    target = np.asarray(read_image(image_path(name)).pixels, np.float32)[:320, :320]
+    low = clean(target, 1.0, 2).noisy(30.0, 2.0, np.random.default_rng(0))
+    with open_model(Path("esrgan-widefield"), weights=weights) as model:
+        restored = restore_plane(low[..., np.newaxis], model)[..., 0]
+    assert psnr(target, restored) > psnr(target, bicubic(low, 2)) + 4
+
+
+def test_the_package_is_one():
+    assert "esrgan-widefield" in shipped_packages()
+    assert "features-microscopy" not in shipped_packages()
