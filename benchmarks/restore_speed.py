@@ -79,13 +79,12 @@ def main() -> None:
 
 def machine() -> list[str]:
     """What it is measured on."""
-    from relumen.device import describe_device, total_memory, usable_cores
+    from relumen.device import describe_device
 
-    memory = f"{usable_cores()} cores, {total_memory() / GIB:.1f} GiB memory"
     return [
         "# Speed of restoration",
         "",
-        f"Made by `python benchmarks/restore_speed.py` on: {describe_device().removeprefix('Device: ')} ({memory}).",
+        f"Made by `python benchmarks/restore_speed.py` on: {describe_device().removeprefix('Device: ')}.",
     ]
 
 
