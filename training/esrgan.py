@@ -198,7 +198,7 @@ class _Phase:
             size = config.data.patch * config.scale
             self._discriminator = esrgan.discriminator(size, config.discriminator.width, config.discriminator.dense)
             self._discriminator_optimizer = _adam(self._discriminator)
-        self._share = 1 / replicas.count  # of the batch's loss: the optimiser sums the gradients of all devices
+        self._replicas = replicas
         self.step = replicas.step(self._step)
 
     @property
@@ -221,15 +221,14 @@ class _Phase:
         with tf.GradientTape() as tape:
             fake = self._generator(low, training=True)
             terms = self._generator_terms(high, fake)
-            loss = self._share * tf.add_n([getattr(self._weights, name) * value for name, value in terms.items()])
-        _apply(self._optimizer, tape, loss, self._generator)
+            loss = tf.add_n([getattr(self._weights, name) * value for name, value in terms.items()])
+        self._replicas.descend(self._optimizer, tape, loss, self._generator)
         if self._discriminator is not None and self._discriminator_optimizer is not None:
             with tf.GradientTape() as tape:
                 judged_real = self._discriminator(high, training=True)
                 judged_fake = self._discriminator(tf.stop_gradient(fake), training=True)
                 terms["discriminator"] = losses.relativistic_average(judged_real, judged_fake)
-                loss = self._share * terms["discriminator"]
-            _apply(self._discriminator_optimizer, tape, loss, self._discriminator)
+            self._replicas.descend(self._discriminator_optimizer, tape, terms["discriminator"], self._discriminator)
         return terms
 
     def _generator_terms(self, high: tf.Tensor, fake: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -253,7 +252,3 @@ def _adam(network: keras.Model) -> keras.optimizers.Adam:
     optimizer = keras.optimizers.Adam(1e-4, beta_1=0.9, beta_2=0.99, amsgrad=True)
     optimizer.build(network.trainable_variables)
     return optimizer
-
-
-def _apply(optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: tf.Tensor, network: keras.Model) -> None:
-    optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)

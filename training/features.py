@@ -60,7 +60,7 @@ class Features:
             self._classifier = features.classifier(self._trunk, len(bank.labels))
             self._optimizer = keras.optimizers.Adam(config.learning_rate)
             self._optimizer.build(self._classifier.trainable_variables)
-        self._replicas = replicas.count
+        self._replicas = replicas
         self._step = replicas.step(self._train)
 
     @property
@@ -145,10 +145,8 @@ class Features:
                 tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), answer["label"])
             )
             degradation = tf.reduce_mean(tf.square(degradations - answer["degradation"]))
-            # The optimiser sums the gradients of all replicas; the loss is a mean over the batch.
-            loss = (label + self._config.degradation * degradation) / self._replicas
-        weights = self._classifier.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, weights), weights)
+            loss = label + self._config.degradation * degradation
+        self._replicas.descend(self._optimizer, tape, loss, self._classifier)
         return {"label": label, "degradation": degradation}
 
     @cached_property

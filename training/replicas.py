@@ -6,7 +6,9 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from relumen.errors import UserError
@@ -46,8 +48,8 @@ class Replicas:
         """Compiles a training step.
 
         Args:
-            function: takes parts of a batch as tensors (share, ...), applies gradients by a Keras optimiser, and
-                gives scalar terms; its gradients are those of the mean over its share, divided by :attr:`count`.
+            function: takes parts of a batch as tensors (share, ...), trains networks by :meth:`descend`, and gives
+                scalar terms that are means over its share.
 
         Returns:
             A function of the whole batch; its terms are means over all of it.
@@ -65,6 +67,15 @@ class Replicas:
             return {name: strategy.reduce("MEAN", value, axis=None) for name, value in terms.items()}
 
         return tf.function(all_replicas, autograph=False)
+
+    def descend(
+        self, optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: tf.Tensor, network: keras.Model
+    ) -> None:
+        """One step of a network down the gradient of a loss that is a mean over a device's share of the batch."""
+        gradients: Any = tape.gradient(loss, network.trainable_variables)
+        if self.count > 1:  # the optimiser sums the gradients of all devices
+            gradients = [None if each is None else each / self.count for each in gradients]
+        optimizer.apply(gradients, network.trainable_variables)
 
 
 def _several_workers() -> tf.distribute.Strategy | None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from relumen.run import RunFolder
 
 app = typer.Typer(no_args_is_help=True)
+Resume = Annotated[
+    Path | None, typer.Option(help="Goes on with the run in this folder; all other options are read from it.")
+]
 
 
 @app.command()
@@ -41,10 +44,7 @@ def esrgan(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Changes a value, such as --set phase_1.steps=1000.")
     ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(help="Goes on with the run in this folder; all other options are read from it."),
-    ] = None,
+    resume: Resume = None,
 ) -> None:
     """Trains ESRGAN for joint denoising and 2x super-resolution.
 
@@ -76,10 +76,7 @@ def features(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Changes a value, such as --set steps=1000.")
     ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(help="Goes on with the run in this folder; all other options are read from it."),
-    ] = None,
+    resume: Resume = None,
 ) -> None:
     """Trains the feature network of perceptual losses on shipped and procedural images; needs no download.
 

@@ -23,10 +23,9 @@ from relumen.evaluation.scores import Evaluation, Method, Sample, Score
 from relumen.metrics import affine_fitted, psnr, ssim
 from relumen.restore import Restorer
 from relumen.training.config import DataConfig, ESRGANConfig, load_config
-from relumen.training.data import load_held_out
-from relumen.training.folders import find_contents
+from relumen.training.data import usable_contents
 from relumen.training.held_out import held_out, restored
-from relumen.training.sources import Degradable, Source
+from relumen.training.sources import Degradable, Source, read_sources
 from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]
@@ -106,9 +105,9 @@ def evaluate(
         names = unique_names(entrants, "bicubic")
         runs = [entrant.config for entrant in entrants if entrant.config]
         config = data_config(folder, runs, scale, degrade=degrade, overrides=overrides)
-        sources = load_held_out(config, scale)
-        layout = find_contents(config).layout
-        on_w2s = layout.startswith("W2S")
+        contents = usable_contents(config)
+        sources, _ = read_sources(contents.held_out, scale, config.degradation)
+        on_w2s = contents.layout.startswith("W2S")
         inputs = _inputs(sources, seed, limits, scale, on_w2s)
         restorers: list[Callable[[Input], Float32]] = [lambda each: bicubic(each.low, scale)]
         methods = [Method("bicubic", BICUBIC)]
@@ -131,7 +130,7 @@ def evaluate(
             scores += row
             target = "SIM" if on_w2s else "truth" if isinstance(each.source, Degradable) else "target"
             samples.setdefault((each.condition, each.channel), Sample(tuple(row), tuple(outputs), each.high, target))
-        notes = [f"Data: {folder}, {layout}. {_amount(inputs, limits)}", *_notes(config, seed, on_w2s)]
+        notes = [f"Data: {folder}, {contents.layout}. {_amount(inputs, limits)}", *_notes(config, seed, on_w2s)]
         if classical:
             notes.append(_CLASSICAL)
         for name, entrant in zip(names, entrants, strict=True):
