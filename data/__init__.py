@@ -14,8 +14,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from relumen.errors import UserError
+
+Modality = Literal["fluorescence", "phase contrast"]
 
 _FOLDER = Path(str(files("relumen.data")))
 _MANIFEST = "manifest.json"
@@ -33,6 +36,7 @@ class ImageRecord:
         source: where the image was published.
         licence: SPDX name or words of the licence under which it may be redistributed.
         sha256: of the file.
+        modality: "fluorescence" or "phase contrast".
     """
 
     name: str
@@ -41,13 +45,15 @@ class ImageRecord:
     source: str
     licence: str
     sha256: str
+    modality: Modality = "fluorescence"
 
 
 @cache
-def records() -> dict[str, ImageRecord]:
-    """Every shipped image by its name."""
+def records(modality: Modality | None = None) -> dict[str, ImageRecord]:
+    """Every shipped image by its name, or those of one modality."""
     manifest = json.loads((_FOLDER / _MANIFEST).read_text(encoding="utf-8"))
-    return {entry["name"]: ImageRecord(**entry) for entry in manifest["images"]}
+    known = [ImageRecord(**entry) for entry in manifest["images"]]
+    return {record.name: record for record in known if modality in (None, record.modality)}
 
 
 def image_path(name: str) -> Path:
@@ -74,14 +80,17 @@ def fields(names: Sequence[str]) -> set[str]:
     return set().union(*found.values())
 
 
-def copy_images(folder: Path, hold_out: Sequence[str] = ()) -> dict[str, ImageRecord]:
-    """Lays the shipped images out as a data folder: those of held-out fields in ``validation/``, others at the top.
+def copy_images(
+    folder: Path, hold_out: Sequence[str] = (), *, modality: Modality = "fluorescence"
+) -> dict[str, ImageRecord]:
+    """Lays the shipped images of a modality out as a data folder: those of held-out fields in ``validation/``, others at the top.
 
     ``manifest.json`` beside them keeps the sources and licences.
 
     Args:
         folder: to make; it may exist where it is empty or holds such a copy, whole or in part.
         hold_out: names of fields, see :func:`fields`.
+        modality: of the images.
 
     Returns:
         What is known of each image, by its place in the folder, such as ``validation/01_POS218_F.tif``.
@@ -92,7 +101,7 @@ def copy_images(folder: Path, hold_out: Sequence[str] = ()) -> dict[str, ImageRe
     held = fields(hold_out)
     copied = {
         f"{'validation/' if record.field in held else ''}{Path(name).name}": record
-        for name, record in records().items()
+        for name, record in records(modality).items()
     }
     if all(record.field in held for record in copied.values()):
         raise UserError("Every field is held out, so that no image is left to train on.")

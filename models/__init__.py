@@ -1,5 +1,1 @@
 """Networks only: what a paper draws."""
-
-from . import esrgan
-
-__all__ = ["esrgan"]

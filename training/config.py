@@ -1,69 +1,21 @@
-"""The configuration of a training: frozen, validated, read from a preset, the command line, or a run folder."""
+"""The configuration of each training: frozen, validated, read from a preset, the command line, or a run folder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from relumen.degrade import Degradation
 from relumen.errors import UserError
+from relumen.models.optics import Optics
+from relumen.training.settings import DataConfig, Frozen, LoopConfig, RestorationConfig, Schedule
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Frozen):
-    """Which images, and how patches are cut from them."""
-
-    folder: Path = Field(
-        description="Pairs in low/ and high/ under equal names, high-quality images alone, W2S as published, or a .npz "
-        "file of CSBDeep. A subfolder validation/ of the same layout is held out; beside train/, test/ is."
-    )
-    source: tuple[str, ...] | None = Field(
-        default=None,
-        min_length=1,
-        description="Subfolders of the inputs, where pairs are not in low/ and high/, low/ and GT/, or LR/ and HR/.",
-    )
-    target: str | None = Field(default=None, description="Subfolder of the targets; stated together with source.")
-    averages: tuple[int, ...] = Field(
-        default=(1,),
-        min_length=1,
-        description="W2S: the inputs are the averages of so many frames, such as [1, 2, 4, 8, 16]; each is a pair.",
-    )
-    patch: int = Field(default=64, ge=8, description="Height and width of a low-resolution patch, pixels.")
-    overlap: float = Field(default=0.5, ge=0, lt=1, description="Share of a patch that its neighbour shows too.")
-    keep_empty: float = Field(default=1.0, ge=0, le=1, description="Share of patches without structure that is used.")
-    validation: float = Field(
-        default=0.1, gt=0, lt=1, description="Share of the images held out where there is no validation/ folder."
-    )
-    degradation: Degradation | None = Field(
-        default=None, description="How inputs are made from high-quality images; None where there are real pairs."
-    )
-    pixel_size_um: float | None = Field(
-        default=None,
-        gt=0,
-        description="Pixel size of the inputs, micrometres; read from the files where they tell it.",
-    )
-
-    @field_validator("source", "averages", mode="before")
-    @classmethod
-    def _several(cls, value: object) -> object:
-        return (value,) if isinstance(value, int | str) else value
-
-    @model_validator(mode="after")
-    def _both_subfolders(self) -> Self:
-        if (self.source is None) != (self.target is None):
-            raise ValueError("source and target name the subfolders of inputs and targets: state both, or neither")
-        return self
-
-
-class GeneratorConfig(_Frozen):
+class GeneratorConfig(Frozen):
     """Size of the generator."""
 
     blocks: int = Field(default=23, ge=1, description="Number of RRDBs.")
@@ -71,29 +23,14 @@ class GeneratorConfig(_Frozen):
     growth: int = Field(default=32, ge=1, description="Feature maps that each conv of a dense block adds.")
 
 
-class DiscriminatorConfig(_Frozen):
+class DiscriminatorConfig(Frozen):
     """Size of the discriminator."""
 
     width: int = Field(default=64, ge=1, description="Feature maps of the first conv.")
     dense: int = Field(default=1024, ge=1, description="Units of the first dense layer.")
 
 
-class LearningRate(_Frozen):
-    """Learning rate as a function of the step within a phase."""
-
-    initial: float = Field(default=1e-4, gt=0, description="At the first step.")
-    schedule: Literal["halve", "cosine"] = Field(
-        default="halve",
-        description="'halve': by two after each epoch (Chatton, Sec. 3.1); 'cosine': down to the floor.",
-    )
-    floor: float = Field(
-        default=1e-7,
-        ge=0,
-        description="Never below. Halving 50 times reaches 1e-19: the published schedule has floor 0.",
-    )
-
-
-class Losses(_Frozen):
+class Losses(Frozen):
     """Weights of the generator's loss terms."""
 
     pixel: float = Field(default=1e-2, ge=0, description="Difference of the pixels.")
@@ -110,48 +47,16 @@ class Losses(_Frozen):
         return self.perceptual > 0 or self.texture > 0
 
 
-class Phase(_Frozen):
+class Phase(Schedule):
     """One phase of the training: its length, losses and learning rate."""
 
-    epochs: float | None = Field(default=None, gt=0, description="Length as passes over all patches.")
-    steps: int | None = Field(default=None, gt=0, description="Length in steps, in place of epochs.")
     losses: Losses = Losses()
-    learning_rate: LearningRate = LearningRate()
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Self:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("a phase has either epochs or steps")
-        return self
 
 
-class LoopConfig(_Frozen):
-    """What the training loop needs of every system's configuration."""
-
-    seed: int = Field(default=0, ge=0, description="Everything random is a function of the seed and the step.")
-    devices: tuple[str, ...] | None = Field(
-        default=None, description="Devices that share a batch, such as [GPU:0, GPU:1]; None: all GPUs, or the CPU."
-    )
-    precision: Literal["float32", "mixed_bfloat16"] = Field(
-        default="float32",
-        description="'mixed_bfloat16' computes in 16 bits and keeps the weights in 32: faster on GPUs since 2020 and "
-        "on CPUs with AVX-512 BF16.",
-    )
-    log_every: int = Field(default=20, ge=1, description="Steps between two rows of history.csv.")
-    check_every: int = Field(default=500, ge=1, description="Steps between two checkpoints, validations and pictures.")
-
-    @model_validator(mode="after")
-    def _aligned(self) -> Self:
-        if self.check_every % self.log_every:
-            raise ValueError(f"check_every ({self.check_every}) must be a multiple of log_every ({self.log_every})")
-        return self
-
-
-class ESRGANConfig(LoopConfig):
+class ESRGANConfig(RestorationConfig):
     """A whole ESRGAN training."""
 
     system: Literal["esrgan"] = "esrgan"
-    data: DataConfig
     scale: Literal[2, 4, 8] = Field(default=2, description="Magnification.")
     generator: GeneratorConfig = GeneratorConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
@@ -165,18 +70,12 @@ class ESRGANConfig(LoopConfig):
         description="A file with the feature network's weights. None: those that come with relumen, or for 'vgg19' "
         "ImageNet's, which Keras downloads.",
     )
-    batch: int = Field(default=8, ge=1, description="Patches a step.")
-    augment: float = Field(
-        default=0.5, ge=0, le=1, description="Chance that a patch is changed by flips and quarter turns."
-    )
     phase_1: Phase = Field(description="The generator alone on the pixel loss.")
     phase_2: Phase | None = Field(default=None, description="All losses, from phase 1's weights; None leaves it out.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        degradation = self.data.degradation
-        if degradation is not None and degradation.factor != self.scale:
-            raise ValueError(f"scale is {self.scale} and data.degradation.factor is {degradation.factor}")
+        _check_factor(self.data, self.scale)
         if (self.data.patch * self.scale) % 16:
             raise ValueError(f"data.patch x scale must be a multiple of 16, received {self.data.patch * self.scale}")
         for phase in (self.phase_1, self.phase_2):
@@ -184,6 +83,100 @@ class ESRGANConfig(LoopConfig):
                 raise ValueError("a perceptual or texture loss needs features: microscopy, or vgg19")
         if self.phase_1.losses.adversarial > 0:
             raise ValueError("phase_1 trains the generator alone: set its losses.adversarial to 0")
+        return self
+
+
+class CascadeGeneratorConfig(Frozen):
+    """Size of the cascade's generator."""
+
+    network: Literal["cascade"] = "cascade"
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(512, 512, 256, 256),
+        min_length=1,
+        description="Feature maps before the first upsampling, then of each level; the last stands for all after it.",
+    )
+    multiplier: float = Field(default=1.0, gt=0, description="What all widths are multiplied by.")
+    stem: int = Field(default=2, ge=0, description="Convolutions before the first upsampling.")
+    convs: int = Field(default=2, ge=1, description="Convolutions of a level.")
+    norm: Literal["pixel", "paper"] = Field(
+        default="pixel",
+        description="Layer normalisation: 'pixel', over the channels of each pixel, so that any image can be tiled; "
+        "'paper', over all features of an image, so that every input must have the size of the patches.",
+    )
+    skip: bool = Field(
+        default=False, description="Whether each level's image is what is added to the bilinearly enlarged input."
+    )
+    enrichment: Literal["filters", "repeat", "none"] = Field(
+        default="filters",
+        description="What the generator sees: the image through the diffraction pattern filters, as many copies of it, "
+        "or the image.",
+    )
+    keep_image: bool = Field(default=False, description="Whether the enriched stack has the image itself too.")
+
+
+class LapSRNConfig(Frozen):
+    """Size of LapSRN, the baseline."""
+
+    network: Literal["lapsrn"]
+    width: int = Field(default=64, ge=1, description="Feature maps of every convolution.")
+    depth: int = Field(default=5, ge=1, description="Convolutions of a level; 5 for 8x in the paper, else 10.")
+
+
+class CascadeDiscriminatorConfig(Frozen):
+    """Size of the cascade's discriminator."""
+
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(32, 64, 128, 256), min_length=1, description="Feature maps of each module; each halves the image."
+    )
+    patches: bool = Field(
+        default=True, description="Whether it gives a map of logits, as the authors' does, or one, as in the paper."
+    )
+
+
+class CascadeLosses(Frozen):
+    """The generator's loss: adversarial * L_adv + alpha * L_con (Han and Yin, Eqs. 2-4)."""
+
+    adversarial: float = Field(default=1.0, ge=0, description="Weight of L_adv; 0 leaves the discriminator out.")
+    alpha: float = Field(default=1.0, ge=0, description="Weight of L_con.")
+    form: Literal["non-saturating", "minimax"] = Field(
+        default="non-saturating", description="L_adv is -log D ('non-saturating'), or log(1 - D) ('minimax', Eq. 3)."
+    )
+    distance: Literal["l1", "charbonnier"] = Field(
+        default="l1", description="What a difference in L_con is: absolute, or LapSRN's smooth one."
+    )
+    filtered: bool = Field(
+        default=True, description="Whether L_con compares images through the filters (Eq. 4), or the images alone."
+    )
+    reduction: Literal["mean", "sum"] = Field(
+        default="mean",
+        description="L_con is the mean or the sum over pixels and filters; over levels it is the sum, over images the "
+        "mean. What alpha means depends on it, and on the images' range: units of the input's standard deviation.",
+    )
+
+
+class CascadeConfig(RestorationConfig, Schedule):
+    """A whole training of the cascaded refinement GAN, or of LapSRN in its place."""
+
+    system: Literal["cascade"] = "cascade"
+    scale: Literal[2, 4, 8, 16] = Field(default=8, description="Magnification.")
+    generator: CascadeGeneratorConfig | LapSRNConfig = Field(
+        default=CascadeGeneratorConfig(), discriminator="network", description="The network; LapSRN is the baseline."
+    )
+    discriminator: CascadeDiscriminatorConfig = CascadeDiscriminatorConfig()
+    optics: Optics = Field(default=Optics(), description="The microscope that the diffraction pattern filters are of.")
+    losses: CascadeLosses = CascadeLosses()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_factor(self.data, self.scale)
+        if not self.losses.adversarial and not self.losses.alpha:
+            raise ValueError("nothing is learnt with losses.adversarial and losses.alpha both 0")
+        halved = 2 ** len(self.discriminator.widths)
+        if self.losses.adversarial and (self.data.patch * self.scale) % halved:
+            raise ValueError(
+                f"data.patch x scale must be a multiple of {halved}, received {self.data.patch * self.scale}: the "
+                f"discriminator halves the image {len(self.discriminator.widths)} times"
+            )
         return self
 
 
@@ -224,9 +217,14 @@ class FeaturesConfig(LoopConfig):
         return self
 
 
-Config = ESRGANConfig | FeaturesConfig
+def _check_factor(data: DataConfig, scale: int) -> None:
+    if data.degradation is not None and data.degradation.factor != scale:
+        raise ValueError(f"scale is {scale} and data.degradation.factor is {data.degradation.factor}")
+
+
+Config = ESRGANConfig | CascadeConfig | FeaturesConfig
 """The configuration of any system."""
-_KINDS: tuple[type[Config], ...] = (ESRGANConfig, FeaturesConfig)
+_KINDS: tuple[type[Config], ...] = (ESRGANConfig, CascadeConfig, FeaturesConfig)
 
 
 def presets(system: str) -> list[str]:

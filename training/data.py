@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.degrade import Clean, Degradation
 from relumen.errors import UserError
-from relumen.training.config import DataConfig
+from relumen.training.density import cell_densities
 from relumen.training.folders import Contents, find_contents
-from relumen.training.sources import Degradable, Source, read_sources
+from relumen.training.settings import DataConfig, Region
+from relumen.training.sources import Degradable, Part, Source, read_sources
 
 Float32 = NDArray[np.float32]
 
@@ -33,33 +35,39 @@ class DataSet:
         training: what patches are cut from.
         validation: held out.
         pixel_size_um: of the inputs, where it is known.
+        region: of every image that is held out, where images are not held out whole.
     """
 
     layout: str
     training: tuple[Source, ...]
     validation: tuple[Source, ...]
     pixel_size_um: float | None
+    region: Region | None = None
 
     def describe(self) -> str:
         """The data in words, for the card."""
-        return f"{self.layout}: {_names(self.training)}; held out: {_names(self.validation)}"
+        held_out = _names(self.validation)
+        if self.region is not None:
+            held_out = f"{self.region.describe()} of all images, judged on those of {held_out}"
+        return f"{self.layout}: {_names(self.training)}; held out: {held_out}"
 
 
 def load_data(config: DataConfig, scale: int) -> DataSet:
     """Reads a data folder.
 
     Each plane and each channel of an image is a source of its own. Where there is no ``validation`` folder the
-    last images by name are held out, so that an image is never split.
+    last images by name are held out, so that an image is never split, unless a region is held out too: then that
+    band of the held-out images is what is judged on, and the other images are trained on without it.
 
     Raises:
         UserError: a folder or image that can't be used, said with its name.
     """
     contents = usable_contents(config)
-    training, sizes = read_sources(contents.training, scale, config.degradation)
-    validation, more = read_sources(contents.held_out, scale, config.degradation)
+    training, sizes = read_sources(contents.training, scale, config.degradation, _part(config, held_out=False))
+    validation, more = read_held_out(contents, config, scale)
     known = {round(size, 6) for size in sizes + more if size is not None}
     pixel_size = config.pixel_size_um or (known.pop() if len(known) == 1 else None)
-    return DataSet(contents.layout, training, validation, pixel_size)
+    return DataSet(contents.layout, training, validation, pixel_size, config.region)
 
 
 def load_held_out(config: DataConfig, scale: int) -> tuple[Source, ...]:
@@ -68,7 +76,20 @@ def load_held_out(config: DataConfig, scale: int) -> tuple[Source, ...]:
     Raises:
         UserError: a folder or image that can't be used, said with its name.
     """
-    return read_sources(usable_contents(config).held_out, scale, config.degradation)[0]
+    return read_held_out(usable_contents(config), config, scale)[0]
+
+
+def read_held_out(contents: Contents, config: DataConfig, scale: int) -> tuple[tuple[Source, ...], list[float | None]]:
+    """The held-out images of a folder, or their held-out region, and the pixel size of each input.
+
+    Raises:
+        UserError: an image that can't be used, said with its name.
+    """
+    return read_sources(contents.held_out, scale, config.degradation, _part(config, held_out=True))
+
+
+def _part(config: DataConfig, *, held_out: bool) -> Part | None:
+    return None if config.region is None else partial(config.region.inside, held_out=held_out)
 
 
 def usable_contents(config: DataConfig) -> Contents:
@@ -114,6 +135,7 @@ class Batches:
         self._augment = augment
         self._seed = seed
         self._places = self._lay_out(config)
+        self._classes = self._sorted_by_density(config.densities)
         self._order = lru_cache(maxsize=1)(self._shuffled)
         if not self._places:
             height, width = max((source.low.shape for source in sources), key=min)
@@ -125,10 +147,11 @@ class Batches:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in one pass over all patches; the last, smaller one is filled up."""
-        return math.ceil(len(self._places) / self._batch)
+        return math.ceil(len(self) / self._batch)
 
     def __len__(self) -> int:
-        return len(self._places)
+        """Patches that a pass shows; where classes are shown equally often, those of the smaller ones come again."""
+        return len(self._classes) * max(map(len, self._classes))
 
     def __call__(self, step: int) -> tuple[Float32, Float32]:
         """The batch of a step: inputs (batch, patch, patch, 1), targets (batch, scale * patch, ..., 1)."""
@@ -143,7 +166,19 @@ class Batches:
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         """The order in which an epoch shows the patches."""
-        return np.random.default_rng((self._seed, 0, epoch)).permutation(len(self._places))
+        rng = np.random.default_rng((self._seed, 0, epoch))
+        if len(self._classes) == 1:
+            return rng.permutation(len(self._places))
+        most = max(map(len, self._classes))
+        return rng.permutation(np.concatenate([np.resize(rng.permutation(each), most) for each in self._classes]))
+
+    def _sorted_by_density(self, count: int) -> list[NDArray[np.int64]]:
+        """Indices of the places in each of ``count`` classes of cell density, without those that are empty."""
+        if count == 1 or not self._places:
+            return [np.arange(len(self._places))]
+        densities = cell_densities([source.low for source in self._sources], self._places, self._patch)
+        classes = np.minimum((densities * count).astype(np.int64), count - 1)
+        return [np.flatnonzero(classes == each) for each in np.unique(classes)]
 
     def _pair(self, place: tuple[int, int, int], rng: np.random.Generator) -> tuple[Float32, Float32]:
         source, y, x = place
@@ -152,10 +187,7 @@ class Batches:
         high = image.high[s * y : s * (y + p), s * x : s * (x + p)]
         if isinstance(image, Degradable):
             blurred = image.cleans[rng.integers(len(image.cleans))]
-            photons = float(np.exp(rng.uniform(*np.log(image.degradation.photons))))
-            read_noise = image.degradation.read_noise
-            low = blurred.with_noise(blurred.signal[inside], photons, read_noise, rng)
-            mean, deviation = blurred.statistics(photons, read_noise)
+            low, (mean, deviation) = _degraded(blurred, inside, image.degradation, rng)
         else:
             low = image.low[inside]
             mean, deviation = image.statistics
@@ -186,6 +218,17 @@ class Batches:
                     if not empty or rng.random() < config.keep_empty:
                         places.append((index, y, x))
         return places
+
+
+def _degraded(
+    blurred: Clean, inside: tuple[slice, slice], degradation: Degradation, rng: np.random.Generator
+) -> tuple[Float32, tuple[float, float]]:
+    """A part of an image with noise that is drawn, and mean and standard deviation of the whole image with as much."""
+    if degradation.photons is None:
+        return blurred.image[inside], blurred.statistics()
+    photons = float(np.exp(rng.uniform(*np.log(degradation.photons))))
+    low = blurred.with_noise(blurred.signal[inside], photons, degradation.read_noise, rng)
+    return low, blurred.statistics(photons, degradation.read_noise)
 
 
 def _names(sources: tuple[Source, ...]) -> str:

@@ -72,7 +72,7 @@ def load_bank(config: FeaturesConfig) -> ImageBank:
     The label of a shipped image is what the manifest says that it shows (cells and stain), of a procedural one its
     family.
     """
-    known = records().values()
+    known = records("fluorescence").values()
     kinds = sorted({record.shows for record in known if record.field not in config.held_out})
     labels = (*kinds, *FAMILIES)
     training: list[Seen] = []

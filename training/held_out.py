@@ -20,6 +20,9 @@ from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]
 
+NO_NOISE = "no added noise"
+"""The condition of an input that was made smaller, and nothing else."""
+
 _LEVELS = 3
 _PURPOSE = 3  # sets this seed apart from those of the batches
 
@@ -37,7 +40,8 @@ def held_out(sources: Sequence[Source], seed: int) -> Iterator[tuple[Source, str
 
 
 def held_out_inputs(source: Source, seed: Sequence[int]) -> list[tuple[str, Float32, Float32]]:
-    """One image as (condition, low, high): as it is, or degraded at three levels of noise, the least noise first.
+    """One image as (condition, low, high): as it is, or degraded at three levels of noise, the least noise first; at
+    one where the degradation has none.
 
     Args:
         source: a pair, or a high-quality image. Of several blurs of a degradation the middle one is used.
@@ -46,6 +50,8 @@ def held_out_inputs(source: Source, seed: Sequence[int]) -> list[tuple[str, Floa
     if isinstance(source, Pair):
         return [(source.condition, source.low, source.high)]
     degradation = source.degradation
+    if degradation.photons is None:
+        return [(NO_NOISE, source.clean.image, source.high)]
     levels = np.geomspace(*degradation.photons, _LEVELS)[::-1]
     return [
         (

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from relumen.degrade import Degradation
 from relumen.errors import UserError
 from relumen.images import Image
-from relumen.training.config import DataConfig
+from relumen.training.held_out import held_out_inputs
+from relumen.training.settings import DataConfig
 from relumen.training.data import Batches
 from relumen.training.folders import Contents, find_contents
 from relumen.training.sources import Degradable, Source, read_sources
@@ -252,10 +253,8 @@ def _some(sources: Sequence[Source], count: int) -> Sequence[Source]:
 
 
 def _example(source: Source) -> NDArray:
-    if not isinstance(source, Degradable):
-        return source.low
-    photons = float(np.sqrt(np.prod(source.degradation.photons)))
-    return source.clean.noisy(photons, source.degradation.read_noise, np.random.default_rng(0))
+    inputs = held_out_inputs(source, (0,))
+    return inputs[len(inputs) // 2][1]
 
 
 def _show(axes: Axes, image: NDArray) -> None:

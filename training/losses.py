@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -22,7 +23,12 @@ def l2(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.square(target - output))
 
 
-DISTANCES: dict[str, Distance] = {"l1": l1, "l2": l2}
+def charbonnier(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+    """A smooth absolute error (Lai et al., LapSRN, CVPR 2017, Sec. 3.3, with its epsilon of 1e-3)."""
+    return tf.reduce_mean(tf.sqrt(tf.square(target - output) + 1e-3**2))
+
+
+DISTANCES: dict[str, Distance] = {"l1": l1, "l2": l2, "charbonnier": charbonnier}
 """By the names that a configuration uses. Between pixels a distance is the pixel loss, between the outputs of a
 feature network the perceptual loss (Chatton, Sec. 2.4.2)."""
 
@@ -56,3 +62,41 @@ def relativistic_average(higher: tf.Tensor, lower: tf.Tensor) -> tf.Tensor:
     above = higher - mean_over_replicas(tf.reduce_mean(lower))
     below = lower - mean_over_replicas(tf.reduce_mean(higher))
     return tf.reduce_mean(tf.nn.softplus(-above)) + tf.reduce_mean(tf.nn.softplus(below))
+
+
+def real_or_fake(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """The discriminator's loss, from logits: -E log D(real) - E log(1 - D(fake)) (Han and Yin, Eq. 1).
+
+    Args:
+        real: logits of any shape, of real images.
+        fake: logits of the generator's images.
+    """
+    return tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
+
+
+def non_saturating(fake: tf.Tensor) -> tf.Tensor:
+    """The generator's loss, from logits: -E log D(fake) (Goodfellow et al. 2014, Sec. 3).
+
+    Han and Yin, Sec. 4.2, print log(-D), which has no value for a D between 0 and 1.
+    """
+    return tf.reduce_mean(tf.nn.softplus(-fake))
+
+
+def minimax(fake: tf.Tensor) -> tf.Tensor:
+    """The generator's loss, from logits: E log(1 - D(fake)) (Han and Yin, Eq. 3); at most 0."""
+    return -tf.reduce_mean(tf.nn.softplus(fake))
+
+
+class GANForm(NamedTuple):
+    """Both sides of an adversarial loss, as functions of the logits of real and of fake images."""
+
+    generator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+GAN_FORMS = {
+    "relativistic-average": GANForm(lambda real, fake: relativistic_average(fake, real), relativistic_average),
+    "non-saturating": GANForm(lambda real, fake: non_saturating(fake), real_or_fake),
+    "minimax": GANForm(lambda real, fake: minimax(fake), real_or_fake),
+}
+"""By the names that a configuration uses."""

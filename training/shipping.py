@@ -52,7 +52,7 @@ def card(name: str, about: About, config: FeaturesConfig, network: str, command:
         network: in words, with the hash of its weights.
         command: that made the folder out of the run.
     """
-    known = [record for record in records().values() if record.field not in config.held_out]
+    known = [record for record in records("fluorescence").values() if record.field not in config.held_out]
     sources = sorted({f"- {record.source}: {record.licence}" for record in known})
     return _CARD.format(
         name=name,

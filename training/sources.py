@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from relumen.degrade import Clean, Degradation, clean, crop_to_multiple
+from relumen.degrade import Clean, Degradation, crop_to_multiple
 from relumen.errors import UserError
 from relumen.images import Image
 from relumen.training.items import AS_GIVEN, ImageFile, Item, Patch
@@ -72,15 +72,17 @@ class Degradable:
 
     @property
     def low(self) -> Float32:
-        """The noise-free low-resolution image (y, x) at its middle blur."""
+        """The noise-free low-resolution image (y, x) at its middle blur, in its own units."""
         return self.clean.signal
 
 
 Source = Pair | Degradable
+Part = Callable[[tuple[int, int]], tuple[slice, slice]]
+"""Which part of an input of some (height, width) is used."""
 
 
 def read_sources(
-    items: Sequence[Item], scale: int, degradation: Degradation | None
+    items: Sequence[Item], scale: int, degradation: Degradation | None, part: Part | None = None
 ) -> tuple[tuple[Source, ...], list[float | None]]:
     """Reads images and their partners; a target that several inputs share is read, and kept, once.
 
@@ -88,6 +90,7 @@ def read_sources(
         items: with all inputs of a target together.
         scale: magnification.
         degradation: of the images that have no partner.
+        part: of each image, where not the whole is used; it then counts as the image.
 
     Returns:
         Every plane and channel, and the pixel size of each input in micrometres, where it is known.
@@ -101,17 +104,17 @@ def read_sources(
         high = None
         for item in together:
             high = high or _Picture.read(item.high)
-            sources += _sources(item, high, scale, degradation)
+            sources += _sources(item, high, scale, degradation, part or _whole)
             size = high.image.pixel_size and high.image.pixel_size.micrometres
             sizes.append(None if size is None else size * scale)
     return tuple(sources), sizes
 
 
-def _sources(item: Item, high: _Picture, scale: int, degradation: Degradation | None) -> Sequence[Source]:
+def _sources(item: Item, high: _Picture, scale: int, degradation: Degradation | None, part: Part) -> Sequence[Source]:
     if item.low is None:
         if degradation is None:
             raise UserError(f"{item.high} has no partner, and no degradation is stated.")
-        return [_degradable(item, plane, scale, degradation) for plane in high.planes]
+        return [_degradable(item, plane, scale, degradation, part) for plane in high.planes]
     low = _Picture.read(item.low)
     shapes = [[plane.pixels.shape for plane in picture.planes] for picture in (low, high)]
     if shapes[1] != [(scale * height, scale * width) for height, width in shapes[0]]:
@@ -123,8 +126,8 @@ def _sources(item: Item, high: _Picture, scale: int, degradation: Degradation | 
     return [
         Pair(
             item.name + plane.suffix,
-            plane.pixels,
-            target.pixels,
+            plane.pixels[part(plane.pixels.shape)],
+            target.pixels[_scaled(part(plane.pixels.shape), scale)],
             item.channel or plane.channel,
             item.condition,
             item.low.statistics[plane.number] if isinstance(item.low, Patch) else None,
@@ -133,10 +136,21 @@ def _sources(item: Item, high: _Picture, scale: int, degradation: Degradation | 
     ]
 
 
-def _degradable(item: Item, plane: _Plane, scale: int, degradation: Degradation) -> Degradable:
+def _degradable(item: Item, plane: _Plane, scale: int, degradation: Degradation, part: Part) -> Degradable:
     high = crop_to_multiple(plane.pixels, scale)
-    cleans = tuple(clean(high, blur, scale) for blur in degradation.blur)
-    return Degradable(item.name + plane.suffix, cleans, high, degradation, item.channel or plane.channel)
+    high = high[_scaled(part((high.shape[0] // scale, high.shape[1] // scale)), scale)]
+    name = item.name + plane.suffix
+    return Degradable(name, degradation.cleans(high), high, degradation, item.channel or plane.channel)
+
+
+def _whole(shape: tuple[int, int]) -> tuple[slice, slice]:
+    return slice(0, shape[0]), slice(0, shape[1])
+
+
+def _scaled(part: tuple[slice, slice], scale: int) -> tuple[slice, slice]:
+    """The same part of an image that is ``scale`` times as large."""
+    y, x = part
+    return slice(scale * y.start, scale * y.stop), slice(scale * x.start, scale * x.stop)
 
 
 _SAME_SIZE = (

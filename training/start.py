@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from relumen.errors import UserError
 from relumen.run import RunFolder
-from relumen.training.config import Config, ESRGANConfig, load_config, parse_config
+from relumen.training.config import CascadeConfig, Config, FeaturesConfig, load_config, parse_config
 
 if TYPE_CHECKING:
     from relumen.training.loop import System
@@ -51,7 +51,7 @@ def prepare(
     if pixel_size is not None:
         fields["data.pixel_size_um"] = pixel_size
     config = load_config(system, preset, overrides, **fields)
-    if isinstance(config, ESRGANConfig):
+    if not isinstance(config, FeaturesConfig):
         from relumen.training.data import load_data
 
         load_data(config.data, config.scale)  # faults in the images show before anything is made
@@ -97,16 +97,21 @@ def _system(config: Config, command: str, machine: str, say: Callable[[str], Non
     from relumen.training.replicas import Replicas
 
     replicas = Replicas(config.devices)
-    if isinstance(config, ESRGANConfig):
-        from relumen.training.data import load_data
-        from relumen.training.esrgan import ESRGAN
+    if isinstance(config, FeaturesConfig):
+        from relumen.training.features import Features
+        from relumen.training.features_data import load_bank
 
-        data = load_data(config.data, config.scale)
-        say(f"Data: {data.describe()}")
-        return ESRGAN(config, data, replicas, command=command, machine=machine)
-    from relumen.training.features import Features
-    from relumen.training.features_data import load_bank
+        bank = load_bank(config)
+        say(f"Data: {bank.describe()}")
+        return Features(config, bank, replicas, command=command, machine=machine)
+    from relumen.training.data import load_data
 
-    bank = load_bank(config)
-    say(f"Data: {bank.describe()}")
-    return Features(config, bank, replicas, command=command, machine=machine)
+    data = load_data(config.data, config.scale)
+    say(f"Data: {data.describe()}")
+    if isinstance(config, CascadeConfig):
+        from relumen.training.cascade import Cascade
+
+        return Cascade(config, data, replicas, command=command, machine=machine)
+    from relumen.training.esrgan import ESRGAN
+
+    return ESRGAN(config, data, replicas, command=command, machine=machine)

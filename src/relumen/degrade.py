@@ -1,14 +1,15 @@
 """The stated degradation: from a high-quality image to the low-quality one that a worse microscope would take.
 
 The only place of blur, binning and noise. The model: blur by a Gaussian point spread function, binning of
-``factor`` x ``factor`` camera pixels, Poisson noise of the photons, Gaussian noise of the read-out.
+``factor`` x ``factor`` camera pixels, Poisson noise of the photons, Gaussian noise of the read-out; any may be none.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from scipy.ndimage import gaussian_filter
 
 Float32 = NDArray[np.float32]
+Reduction = Literal["area", "bicubic"]
 
 
 class Degradation(BaseModel):
@@ -26,13 +28,19 @@ class Degradation(BaseModel):
     factor: int = Field(
         default=2, ge=1, description="Camera pixels binned on each axis: the magnification to be learnt."
     )
+    reduction: Reduction = Field(
+        default="area",
+        description="How so many pixels become one: their mean, as a camera bins them ('area'), or antialiased cubic "
+        "convolution ('bicubic').",
+    )
     blur: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         default=(1.0,),
         min_length=1,
         description="Standard deviations of the Gaussian blur, high-resolution pixels; each patch draws one of them.",
     )
-    photons: tuple[float, float] = Field(
-        default=(20.0, 600.0), description="Photons at the image's brightest (99.9th percentile), from and to."
+    photons: tuple[float, float] | None = Field(
+        default=(20.0, 600.0),
+        description="Photons at the image's brightest (99.9th percentile), from and to; None: no noise is added.",
     )
     read_noise: float = Field(
         default=2.0, ge=0, description="Standard deviation of the read-out noise, photoelectrons."
@@ -45,19 +53,26 @@ class Degradation(BaseModel):
 
     @field_validator("photons")
     @classmethod
-    def _ordered(cls, photons: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < photons[0] <= photons[1]:
+    def _ordered(cls, photons: tuple[float, float] | None) -> tuple[float, float] | None:
+        if photons is not None and not 0 < photons[0] <= photons[1]:
             raise ValueError(f"photons are two numbers above 0, the smaller first, received {photons}")
         return photons
 
+    def cleans(self, image: NDArray) -> tuple[Clean, ...]:
+        """What is left of a high-quality image (y, x) before noise, by each blur."""
+        if self.photons is None:
+            return tuple(Clean(reduced(blurred(image, blur), self.factor, self.reduction)) for blur in self.blur)
+        return tuple(clean(image, blur, self.factor, self.reduction) for blur in self.blur)
+
     def describe(self) -> str:
         """The degradation in words, for cards and logs."""
-        low, high = self.photons
         sigmas = " or ".join(f"{sigma:g}" for sigma in self.blur)
-        return (
-            f"Gaussian blur (sigma {sigmas} px), {self.factor}x binning, Poisson noise of {low:g} to {high:g} "
-            f"photons at the brightest, read-out noise of {self.read_noise:g} electrons"
-        )
+        parts = [f"Gaussian blur (sigma {sigmas} px)"] if any(self.blur) else []
+        parts.append(f"{self.factor}x binning" if self.reduction == "area" else f"{self.factor}x bicubic reduction")
+        if self.photons is None:
+            return ", ".join([*parts, "no added noise"])
+        parts.append("Poisson noise of {:g} to {:g} photons at the brightest".format(*self.photons))
+        return ", ".join([*parts, f"read-out noise of {self.read_noise:g} electrons"])
 
 
 @dataclass(frozen=True)
@@ -65,14 +80,19 @@ class Clean:
     """A low-resolution image before its noise.
 
     Attributes:
-        signal: (y, x), 0 at the image's dark level and about 1 at its brightest.
+        signal: (y, x), 0 at the image's dark level and about 1 at its brightest; intensities where no noise follows.
         dark: intensity of the high-quality image that counts as no light.
         span: intensity between dark and brightest.
     """
 
     signal: Float32
-    dark: float
-    span: float
+    dark: float = 0.0
+    span: float = 1.0
+
+    @property
+    def image(self) -> Float32:
+        """The image, in the intensities of the high-quality image."""
+        return self.signal * np.float32(self.span) + np.float32(self.dark)
 
     def noisy(self, photons: float, read_noise: float, rng: np.random.Generator) -> Float32:
         """The image as the camera would give it, in the intensities of the high-quality image."""
@@ -83,7 +103,7 @@ class Clean:
         electrons = rng.poisson(signal * photons) + rng.normal(0.0, read_noise, signal.shape)
         return (electrons / photons * self.span + self.dark).astype(np.float32)
 
-    def statistics(self, photons: float, read_noise: float) -> tuple[float, float]:
+    def statistics(self, photons: float = math.inf, read_noise: float = 0.0) -> tuple[float, float]:
         """Expected mean and standard deviation over the whole noisy image, without drawing the noise."""
         mean, variance = self._moments
         variance = variance + mean / photons + (read_noise / photons) ** 2
@@ -95,25 +115,43 @@ class Clean:
         return float(self.signal.mean(dtype=np.float64)), float(self.signal.var(dtype=np.float64))
 
 
-def clean(image: NDArray, blur: float, factor: int) -> Clean:
-    """Blur and binning, without noise.
+def clean(image: NDArray, blur: float, factor: int, reduction: Reduction = "area") -> Clean:
+    """Blur and binning, before the noise of the photons that are left.
 
     Args:
         image: (y, x) high-quality intensities, y and x multiples of the factor.
         blur: standard deviation, high-resolution pixels.
         factor: camera pixels binned on each axis.
+        reduction: how they are binned.
     """
     dark, bright = np.percentile(image, (0.1, 99.9))
     span = max(float(bright - dark), 1e-6)
     signal = blurred(np.maximum(image.astype(np.float32) - dark, 0) / span, blur)
+    # Cubic convolution undershoots, and there are no photons below none.
+    return Clean(np.maximum(reduced(signal, factor, reduction), 0), float(dark), span)
+
+
+def reduced(image: NDArray, factor: int, reduction: Reduction = "area") -> Float32:
+    """An image (y, x) at 1 / factor of its size, half-pixel centres.
+
+    Args:
+        image: y and x multiples of the factor.
+        factor: high-resolution pixels that become one, on each axis.
+        reduction: their mean ("area"), or Keys's cubic convolution (a = -0.5), widened against aliasing, as Pillow
+            computes it ("bicubic").
+    """
     height, width = (size // factor for size in image.shape)
-    binned = signal.reshape(height, factor, width, factor).mean((1, 3))
-    return Clean(binned.astype(np.float32), float(dark), span)
+    if reduction == "bicubic":
+        from PIL import Image
+
+        picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
+        return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), np.float32)
+    return image.reshape(height, factor, width, factor).mean((1, 3)).astype(np.float32)
 
 
 def blurred(image: NDArray, sigma: float) -> NDArray:
     """An image (y, x) through a Gaussian point spread function of this standard deviation, pixels."""
-    return gaussian_filter(image, sigma)
+    return gaussian_filter(image, sigma) if sigma else image
 
 
 def crop_to_multiple(image: NDArray, factor: int) -> NDArray:

@@ -60,6 +60,9 @@ class About(BaseModel):
     halo: int | None = Field(
         ge=0, description="Context that a tile needs on each side, input pixels, as measured; None: none is enough."
     )
+    tile: int | None = Field(
+        default=None, description="Height and width of the only input that the network takes; None: it takes any."
+    )
     pixel_size_um: float | None = Field(default=None, description="Training pixel size at the input, micrometres.")
     data: str = Field(description="The training images, in words.")
     features: str | None = Field(default=None, description="The feature network of the losses; None: none was used.")
@@ -190,6 +193,8 @@ class RunFolder:
             UserError: it can't be read.
         """
         import keras
+
+        import relumen.models.layers  # noqa: F401  registers them
 
         file = self.model_file if milestone is None else self.milestone_file(milestone)
         try:

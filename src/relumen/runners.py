@@ -155,7 +155,7 @@ def _keras(weights: Path, input_id: str, output_id: str) -> Runner:
     import keras
     import tensorflow as tf
 
-    import relumen.models  # pyright: ignore[reportMissingImports]  # noqa: F401  registers their layers
+    import relumen.models.layers  # noqa: F401  registers them
 
     try:
         model: Any = keras.saving.load_model(weights, compile=False, safe_mode=True)

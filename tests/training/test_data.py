@@ -4,7 +4,7 @@ import tifffile
 
 from relumen.degrade import Degradation
 from relumen.errors import UserError
-from relumen.training.config import DataConfig
+from relumen.training.settings import DataConfig
 from relumen.training.data import Batches, load_data
 from relumen.training.sources import Pair
 

@@ -7,7 +7,7 @@ import tifffile
 
 from relumen.degrade import Degradation
 from relumen.errors import UserError
-from relumen.training.config import DataConfig
+from relumen.training.settings import DataConfig
 from relumen.training.data import Batches, load_data, load_held_out
 from relumen.training.folders import find_contents
 

@@ -4,7 +4,7 @@ import pytest
 from relumen.errors import UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize
-from relumen.training.config import DataConfig
+from relumen.training.settings import DataConfig
 from relumen.training.inspection import MADE, describe, find_faults
 
 

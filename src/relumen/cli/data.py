@@ -11,7 +11,7 @@ from relumen.cli.progress import console, progress_bar, say
 from relumen.errors import CheckFailedError, UserError
 
 if TYPE_CHECKING:
-    from relumen.training.config import DataConfig
+    from relumen.training.settings import DataConfig
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -127,6 +127,9 @@ def copy(
         list[str] | None,
         typer.Option(help="A field kept for validation/, such as kc167/POS218, or ht29 for all of its fields."),
     ] = None,
+    phase_contrast: Annotated[
+        bool, typer.Option("--phase-contrast", help="The phase contrast frames, in place of the fluorescence images.")
+    ] = False,
 ) -> None:
     """Lays the images that come with relumen out as a data folder, with their sources and licences.
 
@@ -134,10 +137,11 @@ def copy(
     """
     from relumen.data import copy_images
 
-    copied = copy_images(output, hold_out or [])
+    copied = copy_images(output, hold_out or [], modality="phase contrast" if phase_contrast else "fluorescence")
     held = sum(place.startswith("validation/") for place in copied)
     say(f"{output}: {len(copied) - held} images to train on, {held} held out; see manifest.json for their licences.")
-    say(f"Next: relumen train esrgan --data {output} --degrade")
+    system = "cascade" if phase_contrast else "esrgan"
+    say(f"Next: relumen train {system} --data {output}{'' if phase_contrast else ' --degrade'}")
 
 
 def _config(folder: Path, scale: int, overrides: list[str] | None) -> DataConfig:

@@ -66,6 +66,48 @@ def esrgan(
 
 
 @app.command()
+def cascade(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of high-resolution images, or of pairs in low/ and high/.")
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="'compact' for laptops, 'phase' as it ships, 'author' for the paper's training, 'lapsrn' for its "
+            "baseline, or a .yaml file."
+        ),
+    ] = "compact",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cascade-PRESET]")
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(help="Pixel size of the inputs in micrometres, where the files don't tell it."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a value, such as --set scale=4.")
+    ] = None,
+    resume: Resume = None,
+) -> None:
+    """Trains the cascaded refinement GAN for 2x to 16x super-resolution of phase contrast images.
+
+    Example: relumen train cascade --data my-images/ -o runs/phase
+    """
+    if resume is None and data is None:
+        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
+    run = _train(
+        "cascade",
+        output or Path("runs") / f"cascade-{Path(preset).stem}",
+        resume=resume,
+        preset=preset,
+        data=data,
+        pixel_size=pixel_size,
+        overrides=overrides or [],
+    )
+    say(f"Trained: {run.path}. Next: relumen export {run.path}")
+
+
+@app.command()
 def features(
     preset: Annotated[
         str, typer.Option(help="'microscopy' for the network that comes with relumen, or a .yaml file.")

@@ -1,0 +1,1 @@
+"""Networks of others that ours are measured against."""

@@ -1,0 +1,93 @@
+"""Layers and initialisers that Keras lacks. Whoever loads a .keras file imports this module, which registers them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from numpy.typing import NDArray
+
+from relumen.models.optics import Optics
+
+
+@keras.saving.register_keras_serializable("relumen")
+class BilinearUpsampling(keras.layers.Layer):
+    """Twice as many pixels along y and x by bilinear interpolation with half-pixel centres.
+
+    (batch, y, x, channels) -> (batch, 2 y, 2 x, channels). Unlike Keras's UpSampling2D it exports with open y and x,
+    and unlike corner-aligned interpolation its answer to a tile is that to the whole image.
+    """
+
+    def call(self, image: tf.Tensor) -> tf.Tensor:
+        """The upsampled image."""
+        return tf.cast(tf.image.resize(image, 2 * tf.shape(image)[1:3]), image.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Twice the input's height and width, where they are known."""
+        batch, *sides, channels = input_shape
+        return (batch, *(None if side is None else 2 * side for side in sides), channels)
+
+
+@keras.saving.register_keras_serializable("relumen")
+class DiffractionPatternFilters(keras.layers.Layer):
+    """Convolves an image with a bank of diffraction pattern filters, which are constants (Han and Yin, Fig. 2).
+
+    (batch, y, x, 1) -> (batch, y, x, count), or one more where the image itself is kept, as the last. Beyond its
+    border the image is 0.
+
+    Args:
+        optics: the bank, or its fields.
+        level: the image's size as a multiple of the network's input.
+        keep_image: whether the image itself is a channel too.
+
+    >>> DiffractionPatternFilters(Optics())(np.ones((1, 8, 8, 1), np.float32)).shape
+    TensorShape([1, 8, 8, 12])
+    """
+
+    def __init__(
+        self,
+        optics: Optics | dict[str, Any],
+        level: int = 1,
+        keep_image: bool = False,
+        **kwargs: Any,  # noqa: ANN401  Keras's own
+    ) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.optics = Optics(**optics) if isinstance(optics, dict) else optics
+        self.level = level
+        self.keep_image = keep_image
+        weights = self.optics.weights(level)
+        if keep_image:
+            weights = np.hstack([weights, [[0.0], [1.0]]])
+        self._airy = self.optics.airy(level).astype(np.float32)[:, :, np.newaxis, np.newaxis]
+        self._weights = weights.astype(np.float32)[np.newaxis, np.newaxis]
+
+    def call(self, image: keras.KerasTensor) -> keras.KerasTensor:
+        """One convolution with A; each filter is a combination of its answer and the image."""
+        airy = ops.conv(image, ops.cast(self._airy, image.dtype), padding="same")
+        both = ops.concatenate([airy, image], axis=-1)
+        return ops.conv(both, ops.cast(self._weights, image.dtype), padding="same")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The input's, with one channel for each filter."""
+        return (*input_shape[:-1], self._weights.shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        mine = {"optics": vars(self.optics), "level": self.level, "keep_image": self.keep_image}
+        return super().get_config() | mine
+
+
+@keras.saving.register_keras_serializable("relumen")
+class BilinearKernel(keras.initializers.Initializer):
+    """Kernel (4, 4, out, in) by which a transposed convolution of stride 2 interpolates each channel by itself."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> NDArray:
+        """The kernel."""
+        line = np.array([0.25, 0.75, 0.75, 0.25])
+        kernel = np.zeros(shape, dtype or "float32")
+        for channel in range(min(shape[2:])):
+            kernel[:, :, channel, channel] = np.outer(line, line)
+        return kernel

@@ -1,0 +1,212 @@
+"""The cascaded refinement GAN: its losses, its alternating step, and what it says of the trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from relumen.errors import UserError
+from relumen.images import Image
+from relumen.models import cascade
+from relumen.models.baselines import lapsrn
+from relumen.models.layers import DiffractionPatternFilters
+from relumen.models.optics import Optics
+from relumen.run import About
+from relumen.training import losses
+from relumen.training.adversary import Adversary
+from relumen.training.config import CascadeConfig, LapSRNConfig
+from relumen.training.data import DataSet
+from relumen.training.loop import Batch, computing_in
+from relumen.training.replicas import Replicas
+from relumen.training.restoration import Restoration
+
+
+class Cascade:
+    """The cascaded refinement GAN as the training loop sees it (Han and Yin, Sec. 4).
+
+    One step of the discriminator, then one of the generator, on the same images. Content only, adversarial only, a
+    single image as input, and LapSRN are settings of it.
+    """
+
+    def __init__(self, config: CascadeConfig, data: DataSet, replicas: Replicas, *, command: str, machine: str) -> None:
+        self._config = config
+        self._weights = config.losses
+        self._replicas = replicas
+        optics = _optics(config, data)
+        with replicas.scope(), computing_in(config.precision):
+            self._generator = _generator(config, optics)
+            self._optimizer = _adam()
+            self._optimizer.build(self._generator.trainable_variables)
+            self._adversary = None
+            if config.losses.adversarial:
+                d = cascade.discriminator(config.discriminator.widths, config.discriminator.patches)
+                self._adversary = Adversary(d, _adam(), losses.GAN_FORMS[config.losses.form], replicas)
+        self._content = Content(config, optics)
+        self._kept = _generator(config, optics)
+        pinned = not isinstance(config.generator, LapSRNConfig) and config.generator.norm == "paper"
+        self._restoration = Restoration(
+            config,
+            config.scale,
+            data,
+            cascade.last_level(self._kept),
+            devices=replicas.count,
+            command=command,
+            machine=machine,
+            tile=config.data.patch if pinned else None,
+        )
+        self._epoch = self._restoration.batches.steps_per_epoch
+        self._step = replicas.step(self._train)
+
+    @property
+    def network(self) -> keras.Model:
+        """The generator as of now, in single precision, up to its last level."""
+        self._keep()
+        return self._restoration.kept
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the training."""
+        return self._config.length(self._epoch)
+
+    @property
+    def milestones(self) -> Mapping[int, str]:
+        """None: there is one phase."""
+        return {}
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Both networks and their optimisers."""
+        adversary = self._adversary.state if self._adversary else {}
+        return {"generator": self._generator, "optimizer": self._optimizer, **adversary}
+
+    @property
+    def sample(self) -> Image:
+        """The first held-out image."""
+        return self._restoration.sample
+
+    def batch(self, step: int) -> Batch:
+        """Inputs and targets of a step."""
+        return self._restoration.batches(step)
+
+    def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
+        """One step of the discriminator, then one of the generator."""
+        rate = self._config.rate(step, self._epoch)
+        self._optimizer.learning_rate = rate
+        if self._adversary is not None:
+            self._adversary.optimizer.learning_rate = rate
+        return self._step(*(tf.constant(part) for part in batch))
+
+    def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
+        """PSNR on the middle of some held-out images, and a picture of input, output and target."""
+        self._keep()
+        return self._restoration.validate()
+
+    def about(self, *, steps: int, seconds: float, finished: bool) -> About:
+        """What the run folder says; the figures on whole held-out images are made at the end."""
+        self._keep()
+        return self._restoration.about("cascade", steps=steps, seconds=seconds, finished=finished)
+
+    def _keep(self) -> None:
+        self._kept.set_weights(self._generator.get_weights())
+
+    def _train(self, low: tf.Tensor, high: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Both losses are told as they are weighted, since alpha = 1 alone says nothing of what each one does."""
+        terms = {}
+        with tf.GradientTape() as tape:
+            images = self._generator(low, training=True)
+            if self._adversary is not None:
+                terms["discriminator"] = self._adversary.learn(high, images[-1])
+                terms["adversarial"] = self._weights.adversarial * self._adversary.judge(high, images[-1])
+            if self._weights.alpha:
+                terms["content"] = self._weights.alpha * self._content(high, images)
+            loss = tf.add_n([terms[name] for name in ("adversarial", "content") if name in terms])
+        self._replicas.descend(self._optimizer, tape, loss, self._generator)
+        return terms
+
+
+class Content:
+    """L_con: how far the images of all levels are from the truth at their size (Han and Yin, Eq. 4).
+
+    Convolution is linear, so the difference is convolved, and all filters of a level cost one convolution.
+
+    Args:
+        config: of the training.
+        optics: of the filters.
+    """
+
+    def __init__(self, config: CascadeConfig, optics: Optics) -> None:
+        self._losses = config.losses
+        self._distance = losses.DISTANCES[config.losses.distance]
+        degradation = config.data.degradation
+        self._reduction = degradation.reduction if degradation else "area"
+        levels = [2**i for i in range(1, config.scale.bit_length())]
+        self._filters = (
+            [DiffractionPatternFilters(optics, level) for level in levels] if config.losses.filtered else None
+        )
+
+    def __call__(self, high: tf.Tensor, images: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The sum over levels of the mean over a batch; over pixels and filters it is a mean or a sum.
+
+        Args:
+            high: the truth (batch, y, x, 1).
+            images: of each level, coarse to fine, the last as large as the truth.
+        """
+        total = tf.constant(0.0)
+        for i, image in enumerate(images):
+            difference = self._reduced(high, 2 ** (len(images) - 1 - i)) - image
+            if self._filters is not None:
+                difference = self._filters[i](difference)
+            level = self._distance(difference, tf.zeros_like(difference))
+            if self._losses.reduction == "sum":
+                level *= tf.cast(tf.size(difference) / tf.shape(difference)[0], level.dtype)
+            total += level
+        return total
+
+    def _reduced(self, high: tf.Tensor, factor: int) -> tf.Tensor:
+        """The truth at a level, made smaller in the way of the inputs."""
+        if factor == 1:
+            return high
+        if self._reduction == "bicubic":
+            return tf.image.resize(high, tf.shape(high)[1:3] // factor, "bicubic", antialias=True)
+        return tf.nn.avg_pool2d(high, factor, factor, "VALID")
+
+
+def _generator(config: CascadeConfig, optics: Optics) -> keras.Model:
+    g = config.generator
+    if isinstance(g, LapSRNConfig):
+        return lapsrn.generator(config.scale, width=g.width, depth=g.depth)
+    return cascade.generator(
+        config.scale,
+        widths=g.widths,
+        multiplier=g.multiplier,
+        stem=g.stem,
+        convs=g.convs,
+        norm=g.norm,
+        enrichment=g.enrichment,
+        optics=optics,
+        keep_image=g.keep_image,
+        skip=g.skip,
+    )
+
+
+def _optics(config: CascadeConfig, data: DataSet) -> Optics:
+    """The configured optics at the data's pixel size, where none is stated."""
+    if config.optics.mode == "paper" or config.optics.pixel_um is not None:
+        return config.optics
+    if data.pixel_size_um is None:
+        raise UserError(
+            "Physical filters depend on the pixel size, and the images tell none. State that of the inputs in "
+            f"micrometres, {config.scale} times that of the images, with --pixel-size."
+        )
+    return replace(config.optics, pixel_um=data.pixel_size_um)
+
+
+def _adam() -> keras.optimizers.Adam:
+    """Han and Yin, Sec. 4.3: momentum 0.9; what they don't name is Keras's default."""
+    return keras.optimizers.Adam(1e-4, beta_1=0.9)

@@ -1,0 +1,135 @@
+"""What every system does alike that learns to make good images of bad ones: batches, validation, what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.halo import measure_halo
+from relumen.images import Image, PixelSize
+from relumen.metrics import psnr
+from relumen.pictures import side_by_side
+from relumen.restore import Restorer, python_tile
+from relumen.run import About
+from relumen.training.data import Batches, DataSet
+from relumen.training.held_out import held_out, held_out_figures, units
+from relumen.training.loop import software
+from relumen.training.settings import RestorationConfig
+
+Float32 = NDArray[np.float32]
+_VALIDATION_PATCH = 192  # of an image, input pixels, while training; the final figures are over whole images
+_VALIDATION_IMAGES = 4  # at most, spread over all
+
+
+class Restoration:
+    """The data of a training and its network as it is kept; a system adds its losses and its step.
+
+    Args:
+        config: of the training.
+        scale: magnification.
+        data: training and held-out images.
+        kept: the network that is kept, in single precision on one device, however the training computes.
+        devices: that share a batch.
+        command: that trains, for the card.
+        machine: in words, for the card.
+        tile: height and width of the only input that the network takes; None: it takes any.
+
+    Raises:
+        UserError: the devices can't share a batch evenly.
+    """
+
+    def __init__(
+        self,
+        config: RestorationConfig,
+        scale: int,
+        data: DataSet,
+        kept: keras.Model,
+        *,
+        devices: int,
+        command: str,
+        machine: str,
+        tile: int | None = None,
+    ) -> None:
+        if config.batch % devices:
+            raise UserError(f"A batch of {config.batch} can't be shared evenly by {devices} devices: set batch.")
+        self._config = config
+        self._scale = scale
+        self._data = data
+        self._command = command
+        self._machine = machine
+        self._tile = tile
+        self.kept = kept
+        self.batches = Batches(
+            data.training, config.data, scale=scale, batch=config.batch, augment=config.augment, seed=config.seed
+        )
+        self._predict = tf.function(lambda x: kept(x, training=False), autograph=False, reduce_retracing=True)
+        self._held_out = list(held_out(data.validation, config.seed))
+
+    @property
+    def sample(self) -> Image:
+        """The first held-out image, at its middle noise where it was degraded."""
+        first = self._held_out[0][0]
+        lows = [low for source, _, low, _ in self._held_out if source is first]
+        size = self._data.pixel_size_um
+        return Image(lows[len(lows) // 2], "YX", None if size is None else PixelSize(size, size))
+
+    def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
+        """PSNR on the middle of some held-out images, and a picture of input, output and target."""
+        s, side = self._scale, self._tile or _VALIDATION_PATCH
+        values, rows = [], []
+        for source, _, low, high in self._held_out[:: -(-len(self._held_out) // _VALIDATION_IMAGES)]:
+            y, x = (max(0, (n - side) // 2) for n in low.shape)
+            part = low[y : y + side, x : x + side]
+            height, width = part.shape
+            target = high[s * y : s * (y + height), s * x : s * (x + width)]
+            mean, deviation = units(source, low)
+            inputs = ((part - mean) / (deviation + 1e-6))[np.newaxis, ..., np.newaxis].astype(np.float32)
+            output = self._run(inputs)[0, ..., 0] * deviation + mean
+            values.append(psnr(target, output))
+            rows.append((np.kron(part, np.ones((s, s))), output, target))
+        return {"psnr": float(np.mean(values))}, side_by_side(rows)
+
+    def about(self, system: str, *, steps: int, seconds: float, finished: bool, features: str | None = None) -> About:
+        """What the run folder says; the figures on whole held-out images are made at the end."""
+        halo = 0 if self._tile else self._halo()
+        degradation = self._config.data.degradation
+        restorer = None if halo is None or not finished else self._restorer(halo)
+        return About(
+            system=system,
+            scale=self._scale,
+            channels=1,
+            halo=halo,
+            tile=self._tile,
+            pixel_size_um=self._data.pixel_size_um,
+            data=self._data.describe(),
+            degradation=degradation.describe() if degradation else None,
+            command=self._command,
+            machine=self._machine,
+            software=software(),
+            seconds=seconds,
+            steps=steps,
+            finished=finished,
+            features=features,
+            figures=() if restorer is None else held_out_figures(self._data.validation, restorer, self._config.seed),
+        )
+
+    def _halo(self) -> int | None:
+        source, _, low, _ = self._held_out[0]
+        mean, deviation = units(source, low)
+        sample = ((low - mean) / (deviation + 1e-6))[..., np.newaxis]
+        try:
+            return measure_halo(self._run, sample, scale=self._scale)
+        except CheckFailedError:  # early in a training a network may be anything
+            return None
+
+    def _restorer(self, halo: int) -> Restorer:
+        tile = (self._tile, self._tile) if self._tile else python_tile(halo)
+        return Restorer("the network", self._run, self._scale, 1, tile, any_size=not self._tile, halo=halo)
+
+    def _run(self, batch: Float32) -> Float32:
+        return self._predict(batch).numpy()
