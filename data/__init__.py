@@ -83,9 +83,10 @@ def fields(names: Sequence[str]) -> set[str]:
 def copy_images(
     folder: Path, hold_out: Sequence[str] = (), *, modality: Modality = "fluorescence"
 ) -> dict[str, ImageRecord]:
-    """Lays the shipped images of a modality out as a data folder: those of held-out fields in ``validation/``, others at the top.
+    """Lays the shipped images of a modality out as a data folder.
 
-    ``manifest.json`` beside them keeps the sources and licences.
+    Those of held-out fields stand in ``validation/``, the others at the top; ``manifest.json`` beside them keeps the
+    sources and licences.
 
     Args:
         folder: to make; it may exist where it is empty or holds such a copy, whole or in part.

@@ -63,7 +63,9 @@ def load_data(config: DataConfig, scale: int) -> DataSet:
         UserError: a folder or image that can't be used, said with its name.
     """
     contents = usable_contents(config)
-    training, sizes = read_sources(contents.training, scale, config.degradation, _part(config, held_out=False))
+    training, sizes = read_sources(
+        contents.training, scale, config.degradation, _part(config, held_out=False), config.offsets
+    )
     validation, more = read_held_out(contents, config, scale)
     known = {round(size, 6) for size in sizes + more if size is not None}
     pixel_size = config.pixel_size_um or (known.pop() if len(known) == 1 else None)

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from relumen.errors import UserError
 from relumen.images import SUFFIXES, list_images
-from relumen.training.settings import DataConfig
 from relumen.training.csbdeep import npz_items, pair_items
 from relumen.training.items import ImageFile, Item, shortened
+from relumen.training.settings import DataConfig
 from relumen.training.w2s import FIRST_TEST_FIELD, is_raw_w2s, is_w2s, raw_items, w2s_items
 
 _KNOWN_PAIRS = (("low", "high"), ("low", "GT"), ("LR", "HR"))

@@ -40,8 +40,9 @@ def held_out(sources: Sequence[Source], seed: int) -> Iterator[tuple[Source, str
 
 
 def held_out_inputs(source: Source, seed: Sequence[int]) -> list[tuple[str, Float32, Float32]]:
-    """One image as (condition, low, high): as it is, or degraded at three levels of noise, the least noise first; at
-    one where the degradation has none.
+    """One image as (condition, low, high): as it is, or degraded at three levels of noise, the least noise first.
+
+    Where the degradation has no noise, there is one level.
 
     Args:
         source: a pair, or a high-quality image. Of several blurs of a degradation the middle one is used.

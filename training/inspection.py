@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from relumen.degrade import Degradation
 from relumen.errors import UserError
 from relumen.images import Image
-from relumen.training.held_out import held_out_inputs
-from relumen.training.settings import DataConfig
 from relumen.training.data import Batches
 from relumen.training.folders import Contents, find_contents
+from relumen.training.held_out import held_out_inputs
+from relumen.training.settings import DataConfig
 from relumen.training.sources import Degradable, Source, read_sources
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ class DataConfig(Frozen):
     )
     region: Region | None = Field(
         default=None,
-        description="A band of every image that is held out beside whole images; None: whole images alone.",
+        description="A band of every image that is held out beside whole images; None: no band.",
     )
     densities: int = Field(
         default=1,
@@ -77,6 +77,12 @@ class DataConfig(Frozen):
     )
     degradation: Degradation | None = Field(
         default=None, description="How inputs are made from high-quality images; None where there are real pairs."
+    )
+    offsets: int = Field(
+        default=1,
+        ge=1,
+        description="Positions of the camera's pixel grid, along y and along x, at which inputs are made: more training "
+        "inputs of the same images, whose details lie elsewhere between the pixels.",
     )
     pixel_size_um: float | None = Field(
         default=None,

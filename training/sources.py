@@ -82,7 +82,7 @@ Part = Callable[[tuple[int, int]], tuple[slice, slice]]
 
 
 def read_sources(
-    items: Sequence[Item], scale: int, degradation: Degradation | None, part: Part | None = None
+    items: Sequence[Item], scale: int, degradation: Degradation | None, part: Part | None = None, offsets: int = 1
 ) -> tuple[tuple[Source, ...], list[float | None]]:
     """Reads images and their partners; a target that several inputs share is read, and kept, once.
 
@@ -91,6 +91,7 @@ def read_sources(
         scale: magnification.
         degradation: of the images that have no partner.
         part: of each image, where not the whole is used; it then counts as the image.
+        offsets: positions of the pixel grid of made inputs, along each axis; each gives sources of its own.
 
     Returns:
         Every plane and channel, and the pixel size of each input in micrometres, where it is known.
@@ -104,7 +105,7 @@ def read_sources(
         high = None
         for item in together:
             high = high or _Picture.read(item.high)
-            sources += _sources(item, high, scale, degradation, part or _whole)
+            sources += _sources(item, high, scale, degradation, part or _whole, offsets)
             size = high.image.pixel_size and high.image.pixel_size.micrometres
             sizes.append(None if size is None else size * scale)
     return tuple(sources), sizes
@@ -114,7 +115,13 @@ def _sources(item: Item, high: _Picture, scale: int, degradation: Degradation | 
     if item.low is None:
         if degradation is None:
             raise UserError(f"{item.high} has no partner, and no degradation is stated.")
-        return [_degradable(item, plane, scale, degradation, part) for plane in high.planes]
+        shifts = [scale * i // offsets for i in range(offsets)]
+        return [
+            _degradable(item, plane, scale, degradation, part, (down, right))
+            for plane in high.planes
+            for down in shifts
+            for right in shifts
+        ]
     low = _Picture.read(item.low)
     shapes = [[plane.pixels.shape for plane in picture.planes] for picture in (low, high)]
     if shapes[1] != [(scale * height, scale * width) for height, width in shapes[0]]:
@@ -136,9 +143,14 @@ def _sources(item: Item, high: _Picture, scale: int, degradation: Degradation | 
     ]
 
 
-def _degradable(item: Item, plane: _Plane, scale: int, degradation: Degradation, part: Part) -> Degradable:
-    high = crop_to_multiple(plane.pixels, scale)
-    high = high[_scaled(part((high.shape[0] // scale, high.shape[1] // scale)), scale)]
+def _degradable(
+    item: Item, plane: _Plane, scale: int, degradation: Degradation, part: Part, shift: tuple[int, int]
+) -> Degradable:
+    """A part of a plane whose first pixel of the input begins ``shift`` pixels down and to the right."""
+    height, width = plane.pixels.shape
+    y, x = _scaled(part((height // scale, width // scale)), scale)
+    down, right = shift
+    high = crop_to_multiple(plane.pixels[y.start + down : y.stop, x.start + right : x.stop], scale)
     name = item.name + plane.suffix
     return Degradable(name, degradation.cleans(high), high, degradation, item.channel or plane.channel)
 
