@@ -105,8 +105,8 @@ def open_model(source: Path, tile: int | None = None, weights: str | None = None
             run=runner("keras_v3", RunFolder(source).model_file, input_id="input", output_id="output"),
             scale=about.scale,
             channels=about.channels,
-            tile=python_tile(about.halo),
-            any_size=True,
+            tile=(about.tile, about.tile) if about.tile else python_tile(about.halo),
+            any_size=about.tile is None,
             halo=about.halo,
             pixel_size_um=about.pixel_size_um,
         )
