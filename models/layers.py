@@ -54,7 +54,7 @@ class DiffractionPatternFilters(keras.layers.Layer):
         keep_image: bool = False,
         **kwargs: Any,  # noqa: ANN401  Keras's own
     ) -> None:
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**{"trainable": False, **kwargs})
         self.optics = Optics(**optics) if isinstance(optics, dict) else optics
         self.level = level
         self.keep_image = keep_image
