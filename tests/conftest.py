@@ -22,6 +22,18 @@ TINY = (
 )
 """Changes to the compact preset that train in seconds."""
 
+TINY_CASCADE = (
+    "generator={network: cascade, widths: [8, 8, 4, 4], stem: 1, convs: 1}",
+    "discriminator.widths=[4, 4]",
+    "data.patch=8",
+    "data.densities=1",
+    "batch=2",
+    "steps=6",
+    "log_every=1",
+    "check_every=3",
+)
+"""Changes to the cascade's compact preset that train in seconds."""
+
 
 @pytest.fixture(scope="session")
 def cells() -> np.ndarray:
@@ -30,6 +42,15 @@ def cells() -> np.ndarray:
     from relumen.images import read_image
 
     return np.array(read_image(image_path("kc167/01_POS218_F.tif")).pixels)
+
+
+@pytest.fixture(scope="session")
+def phase() -> np.ndarray:
+    """A real 16-bit frame of cells in phase contrast, (1022, 1024)."""
+    from relumen.data import image_path
+    from relumen.images import read_image
+
+    return np.array(read_image(image_path("phase_t98g/t01.tif")).pixels)
 
 
 @pytest.fixture
@@ -55,6 +76,20 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, cells: np.ndarray) -> Pat
         folder / "tiny", preset="compact", data=data, degrade=True, pixel_size=0.2, overrides=list(TINY)
     )
     start.go(run, command="relumen train esrgan", machine="the tests' machine", say=lambda text: None)
+    return run.path
+
+
+@pytest.fixture(scope="session")
+def tiny_cascade_run(tmp_path_factory: pytest.TempPathFactory, phase: np.ndarray) -> Path:
+    """A run folder of the cascade that was trained for a few steps at 8x, beside its images/; to be read only."""
+    from relumen.training import start
+
+    folder = tmp_path_factory.mktemp("cascade")
+    data = write_images(folder / "images", phase)
+    run = start.prepare(
+        folder / "tiny", system="cascade", preset="compact", data=data, pixel_size=6.94, overrides=list(TINY_CASCADE)
+    )
+    start.go(run, command="relumen train cascade", machine="the tests' machine", say=lambda text: None)
     return run.path
 
 
