@@ -81,8 +81,8 @@ class DataConfig(Frozen):
     offsets: int = Field(
         default=1,
         ge=1,
-        description="Positions of the camera's pixel grid, along y and along x, at which inputs are made: more training "
-        "inputs of the same images, whose details lie elsewhere between the pixels.",
+        description="Positions of the camera's pixel grid, along y and along x, at which inputs are made: more inputs "
+        "of the same images, whose details lie elsewhere between the pixels.",
     )
     pixel_size_um: float | None = Field(
         default=None,

@@ -111,7 +111,9 @@ def read_sources(
     return tuple(sources), sizes
 
 
-def _sources(item: Item, high: _Picture, scale: int, degradation: Degradation | None, part: Part) -> Sequence[Source]:
+def _sources(
+    item: Item, high: _Picture, scale: int, degradation: Degradation | None, part: Part, offsets: int
+) -> Sequence[Source]:
     if item.low is None:
         if degradation is None:
             raise UserError(f"{item.high} has no partner, and no degradation is stated.")
