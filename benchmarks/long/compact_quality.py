@@ -10,20 +10,15 @@ in for it. Runs that are there are gone on with, or taken as they are.
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from relumen.run import RunFolder
+from trials import RUNS, Trial, relumen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RUNS = Path("runs")
 IMAGES = RUNS / "images-widefield"
 HELD_OUT = ("kc167/POS218", "translocation/A-12", "ht29", "widefield/fitc")
 SAME = (
@@ -37,20 +32,6 @@ LARGE = "generator={blocks: 4, width: 64, growth: 32}"
 SLOWER = "phase_1.learning_rate.initial=5.0e-4"
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One training: its name in the table, its run folder, and how it differs from the preset compact."""
-
-    name: str
-    folder: str
-    changes: tuple[str, ...] = ()
-
-    @property
-    def run(self) -> RunFolder:
-        """Where it is trained."""
-        return RunFolder(RUNS / self.folder)
-
-
 TRIALS = (
     Trial("RRDB-4, 64 features, rate 5e-4", "compare-rrdb4-5e4", (LARGE, SLOWER)),
     Trial("compact, rate 1e-3 (as preset)", "compare-compact-1e3"),
@@ -61,19 +42,10 @@ def main() -> None:
     """Trains what is missing, and writes the table and the figure beside this file."""
     relumen("data", "copy", str(IMAGES), *(word for field in HELD_OUT for word in ("--hold-out", field)))
     for trial in TRIALS:
-        if trial.run.config_file.is_file():
-            relumen("train", "esrgan", "--resume", str(trial.run.path))
-        else:
-            changes = [word for change in (*SAME, *trial.changes) for word in ("--set", change)]
-            relumen("train", "esrgan", "--data", str(IMAGES), "-o", str(trial.run.path), *changes)
+        trial.train("esrgan", IMAGES, same=SAME)
     here = Path(__file__).with_suffix("")
     here.with_suffix(".md").write_text("\n".join(report()) + "\n", encoding="utf-8")
     curves().savefig(here.with_suffix(".png"), dpi=110)
-
-
-def relumen(*arguments: str) -> None:
-    """Runs relumen's command line."""
-    subprocess.run([str(Path(sys.executable).with_name("relumen")), *arguments], check=True)
 
 
 def report() -> list[str]:
