@@ -38,6 +38,9 @@ class Optics:
         ring_width_mm: width W of the phase ring, for "physical".
         focal_mm: focal length; an assumption, since makers seldom state it for the plane of the ring.
         wavelength_um: of the light.
+
+    Raises:
+        ValueError: fewer than two filters, a length that is not above 0, or a ring that is wider than its radius.
     """
 
     mode: Mode = "paper"
@@ -48,6 +51,18 @@ class Optics:
     ring_width_mm: float = 0.45
     focal_mm: float = 20.0
     wavelength_um: float = 0.55
+
+    def __post_init__(self) -> None:
+        if self.count < 2:
+            raise ValueError(f"A bank has two filters or more. Received: count={self.count}")
+        for name in ("pixel_um", "ring_radius_mm", "ring_width_mm", "focal_mm", "wavelength_um"):
+            if (length := getattr(self, name)) is not None and not length > 0:
+                raise ValueError(f"A length must be above 0. Received: {name}={length}")
+        if self.ring_width_mm > self.ring_radius_mm:
+            raise ValueError(
+                "A phase ring is no wider than its radius. "
+                f"Received: ring_width_mm={self.ring_width_mm}, ring_radius_mm={self.ring_radius_mm}"
+            )
 
     def kernel_radius(self, level: int) -> int:
         """Pixels on each side of a kernel's centre where the image is ``level`` times as large as the input."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from relumen.errors import UserError
 from relumen.images import Image
 from relumen.models import cascade
 from relumen.models.baselines import lapsrn
@@ -38,7 +36,7 @@ class Cascade:
         self._config = config
         self._weights = config.losses
         self._replicas = replicas
-        optics = _optics(config, data)
+        optics = config.optics_at(data.pixel_size_um)
         with replicas.scope(), computing_in(config.precision):
             self._generator = _generator(config, optics)
             self._optimizer = _adam()
@@ -193,18 +191,6 @@ def _generator(config: CascadeConfig, optics: Optics) -> keras.Model:
         keep_image=g.keep_image,
         skip=g.skip,
     )
-
-
-def _optics(config: CascadeConfig, data: DataSet) -> Optics:
-    """The configured optics at the data's pixel size, where none is stated."""
-    if config.optics.mode == "paper" or config.optics.pixel_um is not None:
-        return config.optics
-    if data.pixel_size_um is None:
-        raise UserError(
-            "Physical filters depend on the pixel size, and the images tell none. State that of the inputs in "
-            f"micrometres, {config.scale} times that of the images, with --pixel-size."
-        )
-    return replace(config.optics, pixel_um=data.pixel_size_um)
 
 
 def _adam() -> keras.optimizers.Adam:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -178,6 +179,21 @@ class CascadeConfig(RestorationConfig, Schedule):
                 f"discriminator halves the image {len(self.discriminator.widths)} times"
             )
         return self
+
+    def optics_at(self, pixel_um: float | None) -> Optics:
+        """The microscope, with the pixel size of the inputs that the data tell, where the optics state none.
+
+        Raises:
+            UserError: the filters depend on it, and neither tells it.
+        """
+        if pixel_um is None or self.optics.pixel_um is not None:
+            pixel_um = self.optics.pixel_um
+        if self.optics.mode == "physical" and pixel_um is None:
+            raise UserError(
+                "Physical filters depend on the pixel size, and the images tell none. State that of the inputs in "
+                f"micrometres, {self.scale} times that of the images, with --pixel-size."
+            )
+        return replace(self.optics, pixel_um=pixel_um)
 
 
 class FeaturesConfig(LoopConfig):

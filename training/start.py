@@ -54,7 +54,9 @@ def prepare(
     if not isinstance(config, FeaturesConfig):
         from relumen.training.data import load_data
 
-        load_data(config.data, config.scale)  # faults in the images show before anything is made
+        known = load_data(config.data, config.scale)  # faults in the images show before anything is made
+        if isinstance(config, CascadeConfig):
+            config.optics_at(known.pixel_size_um)
     run.write_config(config.model_dump(mode="json"))
     return run
 

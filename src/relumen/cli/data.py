@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,7 @@ from relumen.cli.progress import console, progress_bar, say
 from relumen.errors import CheckFailedError, UserError
 
 if TYPE_CHECKING:
+    from relumen.models.optics import Optics
     from relumen.training.settings import DataConfig
 
 app = typer.Typer(no_args_is_help=True)
@@ -110,8 +111,8 @@ def describe(
     """
     from relumen.training.inspection import describe as described
 
-    if output is not None and output.suffix.lower() not in _SHEETS:
-        raise UserError(f"A contact sheet is one of {', '.join(_SHEETS)}. Received: {output}")
+    if output is not None:
+        _check_sheet(output, "A contact sheet")
     description, sheet = described(_config(folder, scale, overrides), scale)
     for table in description.tables():
         console.print(table)
@@ -142,6 +143,60 @@ def copy(
     say(f"{output}: {len(copied) - held} images to train on, {held} held out; see manifest.json for their licences.")
     system = "cascade" if phase_contrast else "esrgan"
     say(f"Next: relumen train {system} --data {output}{'' if phase_contrast else ' --degrade'}")
+
+
+@app.command()
+def filters(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A high-resolution phase contrast image.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The figure to write.")] = Path("filters.png"),
+    mode: Annotated[
+        Literal["paper", "physical"], typer.Option(help="The published filters, or those of a microscope.")
+    ] = "paper",
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(help="Pixel size of the network's input in micrometres, where the file doesn't tell it."),
+    ] = None,
+    scale: Annotated[
+        int, typer.Option(help="Reduction of the image to the network's input; 1 where it is an input already.")
+    ] = 8,
+    level: Annotated[
+        int, typer.Option(help="Which filters are drawn: 1, those of the input, or of an image 2, 4, 8 times as large.")
+    ] = 1,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="The microscope, as for training, such as optics.focal_mm=40.")
+    ] = None,
+) -> None:
+    """Draws the diffraction pattern filters above an image enriched by them, and says how much they differ.
+
+    Example: relumen data filters my-images/cells.tif -o filters.png --mode physical
+    """
+    from relumen.evaluation.filters import enrich
+    from relumen.images import read_image
+
+    _check_sheet(output, "A figure")
+    size = [] if pixel_size is None else [f"optics.pixel_um={pixel_size}"]
+    optics = _optics([f"optics.mode={mode}", *size, *(overrides or [])])
+    description, figure = enrich(read_image(image), optics, scale=scale, level=level)
+    console.print(description.table())
+    say(description.meaning())
+    figure.savefig(output, dpi=150)
+    say(f"Written: {output}")
+
+
+def _check_sheet(output: Path, what: str) -> None:
+    if output.suffix.lower() not in _SHEETS:
+        raise UserError(f"{what} is one of {', '.join(_SHEETS)}. Received: {output}")
+    if not output.parent.is_dir():
+        raise UserError(f"There is no folder {output.parent} to write {output.name} to.")
+
+
+def _optics(overrides: list[str]) -> Optics:
+    """The filters that a training with such changes would have."""
+    from relumen.training.config import CascadeConfig, load_config
+
+    config = load_config("cascade", "compact", overrides, **{"data.folder": "."})
+    assert isinstance(config, CascadeConfig)
+    return config.optics
 
 
 def _config(folder: Path, scale: int, overrides: list[str] | None) -> DataConfig:
