@@ -20,6 +20,7 @@ Float32 = NDArray[np.float32]
 TOLERANCE = 1e-4
 """Largest difference between tile and whole image that counts as none, in standard deviations of the output."""
 _SAFETY = 10  # other images can be so many times harder than the sample: measured on the shipped ones
+_SIDES = (256, 512, 1024)  # of the answers to the tiles that are tried
 _STEP = 4  # halos are multiples of it, input pixels
 
 
@@ -79,7 +80,7 @@ def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int) -> HaloCu
 
 
 def measure_halo(
-    run: Runner, sample: Float32, *, scale: int, tiles: Sequence[int] = (128, 256, 512), tolerance: float = TOLERANCE
+    run: Runner, sample: Float32, *, scale: int, tiles: Sequence[int] | None = None, tolerance: float = TOLERANCE
 ) -> int:
     """The halo of a network in input pixels; see :func:`halo_curve`.
 
@@ -87,13 +88,14 @@ def measure_halo(
         run: the network.
         sample: (y, x, channels) in the network's units.
         scale: the network's magnification.
-        tiles: sizes to try, the smallest first: the work grows with their square.
+        tiles: sizes to try, the smallest first: the work grows with their square. None: such as give 256, 512 and
+            1024 pixels in the end.
         tolerance: largest difference, standard deviations of the output.
 
     Raises:
         CheckFailedError: the network can't be tiled.
     """
-    *smaller, largest = tiles
+    *smaller, largest = tiles or [side // scale for side in _SIDES]
     for tile in smaller:
         with suppress(CheckFailedError):
             return halo_curve(run, sample, scale=scale, tile=tile).halo(tolerance)
