@@ -55,6 +55,14 @@ def _network(description: PackageDescription, measured: Measured) -> str:
             "The macro and `relumen restore` undo it: answer x standard deviation + mean, both of the input. "
             "DeepImageJ alone shows the answer as the network gives it."
         )
+    if description.fixed_size:
+        lines.append(
+            f"- Tiles of {description.tile} x {description.tile} input pixels and no others, side by side: the answer "
+            "depends on the whole of a tile, so that no halo makes tiles fit each other, and **seams show between "
+            f"them**. Two tiles of one place differ by up to {measured.halo_error:.1g} of the output's standard "
+            f"deviation (declared limit {measured.tolerance:.1g})."
+        )
+        return "\n".join(lines)
     lines.append(
         f"- Tiles of {description.tile} x {description.tile} input pixels with a halo of {measured.halo}: measured on "
         f"the trained network, a tile then differs from the whole image by {measured.halo_error:.1e} standard "
@@ -76,7 +84,7 @@ def _limitations(description: PackageDescription) -> str:
 def _fiji(description: PackageDescription, files: PackageFiles) -> str:
     macro = files.macro
     name = description.nickname
-    smallest = -(-description.tile // 3)
+    smallest = description.smallest_image
     return f"""## In Fiji
 
 1. Install DeepImageJ 3 (Help > Update... > Manage update sites > DeepImageJ).
@@ -140,13 +148,16 @@ def _validation(description: PackageDescription, measured: Measured) -> str:
         columns=("Weights", "Difference"),
         rows=tuple((name, f"{error:.1e}") for name, error in measured.formats.items()),
     )
+    lines += _markdown(formats)
+    if not measured.halo_curve:
+        return "\n".join(lines)
     tiles = Table(
         caption="Largest difference of a tile from the whole image, in standard deviations of the output, by the halo "
         f"(the package uses {measured.halo}).",
         columns=("Halo (input pixels)", "Difference"),
         rows=tuple((halo, f"{error:.1e}") for halo, error in measured.halo_curve),
     )
-    lines += [*_markdown(formats), "", *_markdown(tiles)]
+    lines += ["", *_markdown(tiles)]
     return "\n".join(lines)
 
 

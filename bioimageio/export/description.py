@@ -90,7 +90,12 @@ class PackageDescription(_Frozen):
     input_channels: tuple[Line, ...] = Field(("intensity",), min_length=1, description="Names of the channels.")
     output_channels: tuple[Line, ...] = Field(("intensity",), min_length=1, description="Names of the channels.")
     scale: int = Field(2, ge=1, description="Magnification s: output pixels for each input pixel along y and x.")
-    tile: int = Field(128, ge=16, description="Height and width of Fiji's tile in input pixels, halo included.")
+    tile: int = Field(128, ge=8, description="Height and width of Fiji's tile in input pixels, halo included.")
+    fixed_size: bool = Field(
+        False,
+        description="Whether the network takes inputs of the tile's size alone, since its answer depends on the whole "
+        "of a tile: then there is no halo, and seams show between tiles.",
+    )
     halo: int | None = Field(
         None, ge=0, description="Input pixels on each side of a tile that are context only; None: measure it."
     )
@@ -127,6 +132,8 @@ class PackageDescription(_Frozen):
             )
         if self.halo is not None and 2 * self.halo >= self.tile:
             raise ValueError(f"a tile of {self.tile} pixels is all halo ({self.halo} on each side)")
+        if self.fixed_size and self.halo:
+            raise ValueError(f"a network of fixed_size has no halo, and {self.halo} pixels were given")
         if len(set(self.input_channels)) < inputs or len(set(self.output_channels)) < outputs:
             raise ValueError("two channels have the same name")
         for person in self.maintainers:
@@ -152,6 +159,11 @@ class PackageDescription(_Frozen):
                 for fault in error.errors()
             ]
             raise UserError("\n".join(["The description of the package has faults:", *faults])) from error
+
+    @property
+    def smallest_image(self) -> int:
+        """The least height and width of an image that Fiji can cut into tiles, input pixels."""
+        return -(-self.tile // 3)
 
     @property
     def nickname(self) -> str:

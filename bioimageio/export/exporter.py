@@ -15,13 +15,14 @@ from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize
 from relumen.package import read_package
 from relumen.runners import runner
-from relumen.tiling import Runner, TilePlan, predict_tiled
+from relumen.seams import tile_difference
+from relumen.tiling import Runner, TilePlan, mirrored_to, predict_tiled
 
 from .card import card_text
 from .cover import write_cover
 from .description import PackageDescription
 from .macro import macro_text
-from .rdf import EPS, Measured, PackageFiles, validate_rdf, write_rdf
+from .rdf import AGREEMENT, EPS, Measured, PackageFiles, validate_rdf, write_rdf
 from .target import appears_whole, check_target
 from .weights import (
     INPUT_ID,
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 SAMPLE_SIZE = 256
-"""Height and width of the sample images, input pixels: large enough to see something, and small to download."""
-AGREEMENT = 1e-4
-"""Largest difference of a weights format from Keras, standard deviations of the output."""
+"""Height and width of the sample images at most, input pixels: enough to see something, and small to download."""
+SAMPLE_OUTPUT = 768
+"""Height and width of the samples' answers at most, output pixels; one tile at least."""
+_SAFETY = 2  # of the difference that a network of fixed size declares: other images can be so much harder
 
 
 def export_package(
@@ -58,8 +60,8 @@ def export_package(
     """Writes a package that DeepImageJ runs and the zoo accepts; nothing appears until it is complete and checked.
 
     Args:
-        model: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out) for any y and x, in units of
-            its input's mean and standard deviation (where the description says so).
+        model: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out) for any y and x (where the
+            description has no fixed_size), in units of its input's mean and standard deviation (where it says so).
         description: what a person says of the model.
         sample: a real image like those of the training inputs, (y, x, channels), raw intensities.
         folder: where the package is to stand.
@@ -92,15 +94,13 @@ def _fill(
 ) -> None:
     files = PackageFiles()
     say("Folding the weights into constants")
-    frozen = freeze(model)
+    frozen = freeze(model, description.tile if description.fixed_size else None)
     run = _as_runner(frozen)
-    test_input = _busiest(sample, description.tile)[np.newaxis]
+    test_input = _busiest(_at_least(sample, description.tile), description.tile)[np.newaxis]
     test_output = run(_normalised(test_input[0], description)[np.newaxis])
     _check_answer(model, test_output, description)
-    say("Measuring the halo")
-    curve = halo_curve(run, _normalised(sample, description), scale=description.scale, tile=description.tile)
-    halo = _halo(curve, description, tolerance)
-    say(f"Halo: {halo} pixels (limit {tolerance:.0e}, a tile then differs by {_error_at(curve, halo):.1e})")
+    tiles = _fixed_tiles if description.fixed_size else _halo_tiles
+    halo, error, curve, tolerance = tiles(run, sample, description, tolerance, say)
 
     save_saved_model(frozen, folder / files.saved_model)
     save_onnx(frozen, folder / files.onnx)
@@ -110,8 +110,8 @@ def _fill(
     say("Comparing the weights with Keras")
     measured = Measured(
         halo=halo,
-        halo_error=_error_at(curve, halo),
-        halo_curve=tuple((at, curve.errors[at]) for at in range(0, min(halo, len(curve.errors) - 1) + 1, 4)),
+        halo_error=error,
+        halo_curve=curve,
         tolerance=tolerance,
         parameters=int(model.count_params()),
         custom_layers=tuple(custom_layers(model)),
@@ -124,6 +124,30 @@ def _fill(
     for warning in validate_rdf(folder):
         say(f"bioimageio.spec warns: {warning}")
     read_package(folder)
+
+
+def _halo_tiles(
+    run: Runner, sample: NDArray, description: PackageDescription, tolerance: float, say: Callable[[str], None]
+) -> tuple[int, float, tuple[tuple[int, float], ...], float]:
+    """Halo, the error with it, that with smaller ones, and the limit, of a network that takes any size."""
+    say("Measuring the halo")
+    measured = halo_curve(run, _normalised(sample, description), scale=description.scale, tile=description.tile)
+    halo = _halo(measured, description, tolerance)
+    error = _error_at(measured, halo)
+    say(f"Halo: {halo} pixels (limit {tolerance:.0e}, a tile then differs by {error:.1e})")
+    curve = tuple((at, measured.errors[at]) for at in range(0, min(halo, len(measured.errors) - 1) + 1, 4))
+    return halo, error, curve, tolerance
+
+
+def _fixed_tiles(
+    run: Runner, sample: NDArray, description: PackageDescription, tolerance: float, say: Callable[[str], None]
+) -> tuple[int, float, tuple[tuple[int, float], ...], float]:
+    """The same of a network of fixed size: no halo, what its tiles differ, and what it declares that they may."""
+    image = _normalised(_at_least(sample, 2 * description.tile), description)
+    error = tile_difference(image, run, tile=description.tile, scale=description.scale)
+    declared = float(f"{_SAFETY * error:.1g}")
+    say(f"Tiles of {description.tile} pixels alone, no halo: two that show one place differ by up to {error:.1g}")
+    return 0, error, (), max(declared, tolerance)
 
 
 def _halo(curve: HaloCurve, description: PackageDescription, tolerance: float) -> int:
@@ -148,7 +172,9 @@ def _agreement(
 ) -> dict[str, float]:
     """Largest difference of each written format from Keras, on the test tile and on another, odd size."""
     whole = _normalised(tile, description)[np.newaxis]
-    part = whole[:, : description.tile // 2 + 3, : description.tile // 2 + 8]
+    images = [whole]
+    if not description.fixed_size:
+        images.append(whole[:, : description.tile // 2 + 3, : description.tile // 2 + 8])
     sources = {
         "tensorflow_saved_model_bundle": files.saved_model,
         "onnx": files.onnx,
@@ -157,7 +183,7 @@ def _agreement(
     found = {}
     for name, file in sources.items():
         run = runner(name, folder / file, input_id=INPUT_ID, output_id=OUTPUT_ID)
-        errors = [difference(run(image), np.asarray(model(image, training=False)), name) for image in (whole, part)]
+        errors = [difference(run(image), np.asarray(model(image, training=False)), name) for image in images]
         found[name] = max(errors)
         if found[name] > AGREEMENT:
             raise CheckFailedError(
@@ -175,7 +201,8 @@ def _write_samples(
     sample: NDArray,
     halo: int,
 ) -> None:
-    image = _busiest(sample, max(SAMPLE_SIZE, description.tile))
+    size = max(min(SAMPLE_SIZE, SAMPLE_OUTPUT // description.scale), description.tile)
+    image = _busiest(_even_beside(sample, description), size)
     plan = TilePlan(image.shape[:2], (description.tile, description.tile), halo, description.scale)
     answer = predict_tiled(_normalised(image, description), run, plan)
     np.save(folder / files.sample_input_array, image[np.newaxis])
@@ -221,6 +248,20 @@ def _normalised(image: NDArray, description: PackageDescription) -> Float32:
     return (image.astype(np.float32) - mean) / deviation
 
 
+def _at_least(sample: NDArray, size: int) -> NDArray:
+    """The sample, mirrored onward where it is smaller than so many pixels."""
+    return mirrored_to(sample, (max(size, sample.shape[0]), max(size, sample.shape[1])))
+
+
+def _even_beside(sample: NDArray, description: PackageDescription) -> NDArray:
+    """The sample without a last row or column by which Fiji would shift its result: see the macro's odd sizes."""
+    height, width = (
+        length - (description.smallest_image < length < description.tile and (description.tile - length) % 2)
+        for length in sample.shape[:2]
+    )
+    return sample[:height, :width]
+
+
 def _busiest(sample: NDArray, size: int) -> Float32:
     """The square (at most size x size) with most structure, as float32: empty corners test and show nothing."""
     height, width = min(size, sample.shape[0]), min(size, sample.shape[1])
@@ -235,9 +276,10 @@ def _check_sample(sample: NDArray, description: PackageDescription) -> None:
     channels = len(description.input_channels)
     if sample.ndim != 3 or sample.shape[-1] != channels:
         raise UserError(f"The sample must be an image (y, x, {channels}). Received: an array of shape {sample.shape}")
-    if min(sample.shape[:2]) < description.tile:
+    smallest = description.smallest_image
+    if min(sample.shape[:2]) < smallest:
         raise UserError(
-            f"The sample must have at least {description.tile} x {description.tile} pixels (the description's tile). "
+            f"The sample must have at least {smallest} x {smallest} pixels (a third of the description's tile). "
             f"Received: {sample.shape[0]} x {sample.shape[1]}"
         )
     if not np.isfinite(sample).all():

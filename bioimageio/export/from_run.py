@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relumen.citations import SYSTEMS
 from relumen.images import read_image
 from relumen.run import About, RunFolder
 from relumen.tiling import mirrored_to
 
 from .description import Citation, PackageDescription, Table
+from .systems import is_adversarial, system_of
 
 if TYPE_CHECKING:
     import keras
@@ -75,18 +75,40 @@ def export_run(
     about = run.about() if trained is None else trained[1]
     network = run.network() if trained is None else trained[0]
     sample = np.asarray(read_image(run.sample_file).pixels, np.float32)
-    description = describe(about, name or f"relumen {run.path.resolve().name}", credits)
-    height, width = (max(size, description.tile) for size in sample.shape)
+    description = describe(about, run.config(), name or f"relumen {run.path.resolve().name}", credits)
+    height, width = (max(size, description.smallest_image) for size in sample.shape)
     sample = mirrored_to(sample, (height, width))[..., np.newaxis]
     return export_package(network, description, sample, folder, overwrite=overwrite, say=say)
 
 
-def describe(about: About, name: str, credits: Credits) -> PackageDescription:
+def fiji_tile(scale: int, halo: int | None) -> int:
+    """Height and width of Fiji's tile in input pixels, halo included.
+
+    The work and memory of a tile go with its answer, (scale * tile)^2, and Fiji refuses images of less than a third of
+    a tile, which those for large magnifications often are: so the tile is smaller where the scale is larger. It has
+    at least four halos, so that no less than half of it is kept along each side.
+
+    Args:
+        scale: magnification.
+        halo: as the training measured it.
+    """
+    side = {1: 128, 2: 128, 4: 96}.get(scale, 64)
+    return max(side, 4 * (halo or 0))
+
+
+def describe(about: About, config: Mapping[str, Any], name: str, credits: Credits) -> PackageDescription:
     """What a run knows of its network, as a description for the package.
+
+    Args:
+        about: what was trained.
+        config: the run's configuration, as plain values.
+        name: the model's name.
+        credits: people and data.
 
     Raises:
         UserError: a name that the zoo doesn't allow.
     """
+    system = system_of(config)
     first, *others = credits.authors
     authors = [{"name": first, "github_user": credits.github_user, "email": credits.email}]
     authors += [{"name": other} for other in others]
@@ -98,18 +120,22 @@ def describe(about: About, name: str, credits: Credits) -> PackageDescription:
             f"Weights: {about.alpha:g} of the last network's and {1 - about.alpha:g} of the pixel-only one's "
             "(network interpolation, ESRGAN, Sec. 3.4)."
         )
+    if system.adversarial is not None and not is_adversarial(config):
+        details.append("Trained without an adversarial loss.")
     details.append(f"{about.steps} steps{'' if about.finished else '; the training was stopped before its end'}.")
     return PackageDescription.checked(
         {
             "name": name,
-            "summary": f"Joint denoising and {about.scale}x super-resolution of fluorescence micrographs (ESRGAN).",
+            "summary": system.summary.format(scale=about.scale),
             "scale": about.scale,
+            "tile": about.tile or fiji_tile(about.scale, about.halo),
+            "fixed_size": about.tile is not None,
             "pixel_size_um": about.pixel_size_um,
             "authors": authors,
             "maintainers": authors[:1] if credits.github_user else [],
             "uploader": authors[0] if credits.email else None,
-            "cite": tuple(Citation(text=work.short, doi=work.doi, url=work.url) for work in SYSTEMS[about.system]),
-            "tags": ["esrgan", "denoising", "fluorescence-light-microscopy"],
+            "cite": tuple(Citation(text=work.short, doi=work.doi, url=work.url) for work in system.cite),
+            "tags": system.tags,
             "training": {
                 "data": about.data,
                 "data_link": credits.data_link,
@@ -120,7 +146,7 @@ def describe(about: About, name: str, credits: Credits) -> PackageDescription:
                 "details": details,
             },
             "validation": _validation(about),
-            "limitations": (*credits.limitations, *_limitations(about)),
+            "limitations": (*credits.limitations, *_limitations(about, config)),
         }
     )
 
@@ -148,13 +174,13 @@ def _validation(about: About) -> tuple[Table, ...]:
     )
 
 
-def _limitations(about: About) -> tuple[str, ...]:
-    limits = [
-        "Stains, magnifications and noise that are far from the training's: details may then be invented or lost.",
-        "Measuring intensities of single pixels, or structures at the limit of resolution, without a control.",
-    ]
+def _limitations(about: About, config: Mapping[str, Any]) -> tuple[str, ...]:
+    system = system_of(config)
+    limits = list(system.limitations)
+    if system.adversarial is not None and is_adversarial(config):
+        limits.append(system.adversarial)
     if about.degradation:
-        limits.append("Degradations other than the stated one, such as a point spread function of another kind.")
+        limits.append(system.made_inputs.format(degradation=about.degradation))
     if about.pixel_size_um is None:
         limits.append("The training images state no pixel size, so nothing warns of images of another magnification.")
     if not about.finished:

@@ -23,6 +23,8 @@ from .description import PackageDescription
 from .weights import INPUT_ID, ONNX_OPSET, OUTPUT_ID
 
 FORMAT_VERSION = "0.5.10"
+AGREEMENT = 1e-4
+"""Largest difference of a weights format from Keras, standard deviations of the output."""
 EPS = 1e-6
 """Added to the standard deviation by zero_mean_unit_variance: the default of the format and of JDLL."""
 
@@ -85,7 +87,8 @@ class Measured:
 
     Attributes:
         halo: input pixels on each side of a tile that are context only.
-        halo_error: what a tile then differs from the whole image, standard deviations of the output.
+        halo_error: what a tile then differs from the whole image, standard deviations of the output; of networks of a
+            fixed size, what two tiles differ that show one place.
         halo_curve: the same for smaller halos, as (halo, error).
         tolerance: the limit for it.
         parameters: number of the network's weights.
@@ -265,13 +268,18 @@ def _weights(
 def _config(description: PackageDescription, measured: Measured) -> dict[str, Any]:
     import relumen
 
+    if description.fixed_size:
+        tiles = {"tile_exact": False, "fixed_size": True, "tile_tolerance": measured.tolerance}
+        tolerance = AGREEMENT
+    else:
+        tiles, tolerance = {"tile_exact": True}, measured.tolerance
     ours: dict[str, Any] = {
         "version": relumen.__version__,
         "scale": description.scale,
         "halo_measured": measured.halo,
         "halo_error": float(f"{measured.halo_error:.3g}"),
-        "tolerance": measured.tolerance,
-        "tile_exact": True,
+        "tolerance": tolerance,
+        **tiles,
         "agreement": {name: float(f"{error:.3g}") for name, error in measured.formats.items()},
     }
     if description.pixel_size_um is not None:

@@ -96,9 +96,16 @@ function checkImage() {
 function warnOfPixelSize() {
 	size = (pixelWidth + pixelHeight) / 2 * micrometres(unit);
 	if (PIXEL_SIZE == 0 || size == 0) return;
-	if (abs(size / PIXEL_SIZE - 1) > 0.3)
-		print("Warning: the image's pixels measure " + d2s(size, 4) + " micrometres, and @NAME@ was trained on "
-			+ d2s(PIXEL_SIZE, 4) + ". Rescale the image first (Image > Scale...), or don't trust details.");
+	if (abs(size / PIXEL_SIZE - 1) <= 0.3) return;
+	differs = "Warning: the image's pixels measure " + d2s(size, 4) + " micrometres, and @NAME@ was trained on "
+		+ d2s(PIXEL_SIZE, 4);
+	if (SCALE > 1 && size <= 1.3 * PIXEL_SIZE / SCALE)
+		print(differs + ", of which it makes " + d2s(PIXEL_SIZE / SCALE, 4) + ". This image is already as fine as its "
+			+ "results: there is no resolution to gain, and its structures are far larger than those it knows. "
+			+ "Use the image as it is.");
+	else
+		print(differs + ". Rescale the image first, by " + d2s(size / PIXEL_SIZE, 2) + " (Image > Scale...), or don't "
+			+ "trust details.");
 }
 
 // JDLL halves what a small image lacks to a tile: where that is odd, the answer comes out one pixel beside its place.
@@ -106,7 +113,7 @@ function warnOfOddSize() {
 	if (SCALE % 2 == 1) return;
 	if ((width < TILE && (TILE - width) % 2 == 1) || (height < TILE && (TILE - height) % 2 == 1))
 		print("Warning: this image of " + width + " x " + height + " pixels is smaller than a tile of " + TILE
-			+ ", and odd: DeepImageJ shifts its result by one pixel. Crop it to an even size to avoid that.");
+			+ ", and odd: DeepImageJ shifts its result by half a pixel of the image. Crop it to an even size to avoid that.");
 }
 
 // Micrometres in a unit of length; 0 for what is none.

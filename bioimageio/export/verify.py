@@ -19,6 +19,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.package import Package, package_folder, read_package
 from relumen.rdf import RDF_NAME, file_in, is_number
 from relumen.runners import from_axes, package_runner, to_axes
+from relumen.seams import tile_difference
 from relumen.tiling import Float32, Runner, TilePlan, mirrored_to, predict_tiled
 
 from .jdll import JdllCut, jdll_cut
@@ -72,10 +73,12 @@ def _checks(folder: Path, report: Report, jvm: bool) -> Iterator[Check | Report]
 
 def declared_tolerance(package: Package) -> float:
     """The difference, in standard deviations of the output, that the package itself declares, or the default."""
-    config = package.rdf.get("config")
-    ours = config.get("relumen") if isinstance(config, dict) else None
-    declared = ours.get("tolerance") if isinstance(ours, dict) else None
-    return float(declared) if is_number(declared) and declared > 0 else DEFAULT_TOLERANCE
+    return _declared(package, "tolerance") or DEFAULT_TOLERANCE
+
+
+def _declared(package: Package, name: str) -> float | None:
+    value = (package.own_config or {}).get(name)
+    return float(value) if is_number(value) and value > 0 else None
 
 
 def _java(versions: dict[str, str]) -> Iterator[Check]:
@@ -179,7 +182,10 @@ class _Comparison:
         first, run = next(iter(self.runners.items()))
         sizes = [self._size(tiles) for tiles in SIZES_IN_TILES]
         pictures = [normalised(self._picture(size), self.package) for size in sizes]
-        yield self._tiled_against_whole(run, pictures[2])
+        if self.package.fixed_size:
+            yield self._tiles_as_declared(run, pictures[2])
+        else:
+            yield self._tiled_against_whole(run, pictures[2])
         references: list[Float32 | None] = []
         cuts: list[JdllCut | None] = []
         for tiles, size, picture in zip(SIZES_IN_TILES, sizes, pictures, strict=True):
@@ -222,6 +228,20 @@ class _Comparison:
             reason = str(error).strip().split("\n")[0][:160]
             return Check(name, "skipped", f"The weights do not take a whole image of this size: {reason}")
         return self._compare(name, self._tiled(run, picture), whole, border=self.package.halo * self.package.scale)
+
+    def _tiles_as_declared(self, run: Runner, picture: Float32) -> Check:
+        """In place of tiled against whole, for a network that can't be run on the whole."""
+        package, name = self.package, f"tiles of one place ({picture.shape[0]} x {picture.shape[1]})"
+        declared = _declared(package, "tile_tolerance")
+        if declared is None:
+            said = "config.relumen has fixed_size, and no tile_tolerance: declare what tiles of one place may differ."
+            return Check(name, "failed", said)
+        value = tile_difference(picture, run, tile=package.tile[0], scale=package.scale)
+        said = (
+            f"The network takes {package.tile[0]} x {package.tile[1]} pixels alone, and seams show between tiles: it "
+            f"declares that two tiles of one place differ by up to {declared:g} of the output's standard deviation."
+        )
+        return Check(name, "passed" if value <= declared else "failed", said, value, declared)
 
     def _engines(
         self,
@@ -279,7 +299,7 @@ class _Comparison:
     def _size(self, tiles: float) -> tuple[int, int]:
         """(height, width) of a picture: not square, so that swapped axes show, and never below a third of a tile.
 
-        Where it is smaller than the tile, what is over is even: JDLL shifts the answer by one output pixel otherwise.
+        Where it is smaller than the tile, what is over is even: else JDLL shifts the answer by half an input pixel.
         """
         height, width = self.package.tile
         sizes = []

@@ -38,14 +38,16 @@ Frozen = Callable[..., Any]
 """A TensorFlow ConcreteFunction without variables; its type is private."""
 
 
-def freeze(model: keras.Model) -> Frozen:
+def freeze(model: keras.Model, size: int | None = None) -> Frozen:
     """The network as a TensorFlow function with its weights folded into constants.
 
     Args:
         model: one tensor (batch, y, x, channels) -> one tensor (batch, scale * y, scale * x, channels out).
+        size: y and x of the only input that is to be taken; None: any.
 
     Returns:
-        A function of one argument named "input", which gives {"output": ...}, both float32; batch, y and x are open.
+        A function of one argument named "input", which gives {"output": ...}, both float32; batch is open, and y and x
+        where no size is given.
 
     Raises:
         UserError: Keras runs on another backend, or the network has several inputs or outputs.
@@ -65,7 +67,7 @@ def freeze(model: keras.Model) -> Frozen:
             f"{len(model.outputs)}: put conditions into the graph."
         )
     channels = model.inputs[0].shape[-1]
-    argument = tf.TensorSpec((None, None, None, channels), tf.float32, name=INPUT_ID)
+    argument = tf.TensorSpec((None, size, size, channels), tf.float32, name=INPUT_ID)
     network = tf.function(
         lambda image: tf.cast(_only(model(image, training=False)), tf.float32), input_signature=[argument]
     )
@@ -109,7 +111,7 @@ def save_saved_model(frozen: Frozen, path: Path) -> None:
 
 
 def save_onnx(frozen: Frozen, path: Path) -> None:
-    """Writes the network as ONNX with tensors named "input" and "output", and open batch, y and x.
+    """Writes the network as ONNX with tensors named "input" and "output", and batch, y and x open where they were.
 
     Args:
         frozen: from :func:`freeze`.
@@ -145,14 +147,18 @@ def save_onnx(frozen: Frozen, path: Path) -> None:
             f"The network could not be converted to ONNX opset {ONNX_OPSET}: {error}. "
             "It probably holds an operation that tf2onnx doesn't know."
         ) from error
-    for value in (model.graph.input[0], model.graph.output[0]):
+    shapes = flat.inputs[0].shape, flat.outputs[0].shape
+    for value, shape in zip((model.graph.input[0], model.graph.output[0]), shapes, strict=True):
         dimensions = value.type.tensor_type.shape.dim
         if len(dimensions) != 4:
             raise CheckFailedError(f"The ONNX conversion gave {value.name!r} the rank {len(dimensions)} in place of 4.")
         which = "in" if value.name == INPUT_ID else "out"
-        for dimension, axis in zip(dimensions, ("batch", f"y_{which}", f"x_{which}"), strict=False):
+        for dimension, axis, size in zip(dimensions, ("batch", f"y_{which}", f"x_{which}"), shape, strict=False):
             dimension.Clear()
-            dimension.dim_param = axis
+            if size is None:
+                dimension.dim_param = axis
+            else:
+                dimension.dim_value = size
     del model.graph.value_info[:]  # shapes of inner tensors, in names that no longer exist
     model.ir_version = min(model.ir_version, NEWEST_IR)
     onnx.checker.check_model(model)

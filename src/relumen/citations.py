@@ -177,6 +177,17 @@ HAN = Reference(
     key="han-cascade",
     authors=(("Liang", "Han"), ("Zhaozheng", "Yin")),
     title="A Cascaded Refinement GAN for Phase Contrast Microscopy Image Super Resolution",
+    venue="MICCAI",
+    year=2018,
+    doi="10.1007/978-3-030-00934-2_39",
+)
+LAI = Reference(
+    key="lai-lapsrn",
+    authors=(("Wei-Sheng", "Lai"), ("Jia-Bin", "Huang"), ("Narendra", "Ahuja"), ("Ming-Hsuan", "Yang")),
+    title="Deep Laplacian Pyramid Networks for Fast and Accurate Super-Resolution",
+    venue="CVPR",
+    year=2017,
+    doi="10.1109/CVPR.2017.618",
 )
 RAZDAIBIEDINA = Reference(
     key="razdaibiedina-limited",

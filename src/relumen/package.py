@@ -66,6 +66,18 @@ class Package:
     input_axes: str = field(default="byxc")
     output_axes: str = field(default="byxc")
 
+    @property
+    def own_config(self) -> dict[str, Any] | None:
+        """What relumen wrote into the rdf's config; None for packages of others."""
+        config = self.rdf.get("config")
+        ours = config.get("relumen") if isinstance(config, dict) else None
+        return ours if isinstance(ours, dict) else None
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether it says that its network takes its tile alone and depends on the whole of it, so no halo helps."""
+        return (self.own_config or {}).get("fixed_size") is True
+
 
 @contextmanager
 def open_package(source: Path) -> Iterator[Package]:

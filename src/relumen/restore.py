@@ -46,6 +46,7 @@ class Restorer:
         channels_together: one mean and standard deviation for all channels, instead of one for each.
         eps: what is added to the standard deviation.
         pixel_size_um: pixel size of the training inputs, micrometres, where known.
+        seams: a sentence on why tiles don't fit each other, where that is known.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Restorer:
     channels_together: bool = False
     eps: float = 1e-6
     pixel_size_um: float | None = None
+    seams: str | None = None
 
     def plan(self, height: int, width: int) -> TilePlan:
         """The tiles for an image; where the network takes any size, no larger than the image needs."""
@@ -72,25 +74,39 @@ class Restorer:
         found = None if pixel_size is None else pixel_size.micrometres
         if found is None or self.pixel_size_um is None:
             return None
-        if abs(found / self.pixel_size_um - 1) <= PIXEL_SIZE_TOLERANCE:
+        trained, result = self.pixel_size_um, self.pixel_size_um / self.scale
+        if abs(found / trained - 1) <= PIXEL_SIZE_TOLERANCE:
             return None
+        differs = f"The image's pixels measure {found:.3g} um, and {self.name} was trained on {trained:.3g} um"
+        if self.scale > 1 and found <= (1 + PIXEL_SIZE_TOLERANCE) * result:
+            return (
+                f"{differs}, of which it makes {result:.3g} um. This image is already as fine as its results: there is "
+                "no resolution to gain, and its structures are far larger than those it knows. Use the image as it is."
+            )
         return (
-            f"The image's pixels measure {found:.3g} um, and {self.name} was trained on {self.pixel_size_um:.3g} um: "
-            "its structures have another size than those it knows. Rescale the image first, or don't trust details."
+            f"{differs}: its structures have another size than those it knows. Rescale the image first, by "
+            f"{found / trained:.2g} along each side (in Fiji: Image > Scale...), or don't trust details."
         )
+
+    def seams_warning(self, height: int, width: int) -> str | None:
+        """A sentence where an image of this size will show where its tiles meet."""
+        return self.seams if max(self.plan(height, width).grid) > 1 else None
 
 
 @contextmanager
-def open_model(source: Path, tile: int | None = None, weights: str | None = None) -> Iterator[Restorer]:
+def open_model(
+    source: Path, tile: int | None = None, weights: str | None = None, halo: int | None = None
+) -> Iterator[Restorer]:
     """Loads a run folder, a package (folder or zip), or a model that comes with relumen.
 
     Args:
         source: where it is; or the name of a model that comes along, such as esrgan-widefield.
         tile: overrides the tile's size, in pixels, for networks that take any.
         weights: overrides which of a package's weights are run, such as "onnx".
+        halo: overrides the halo, in pixels, for networks that take any size.
 
     Raises:
-        UserError: it is none of them, or the network can't take that tile, or has no such weights.
+        UserError: it is none of them, or the network can't take that tile or halo, or has no such weights.
     """
     if not source.exists():
         source = _shipped(source)
@@ -109,8 +125,9 @@ def open_model(source: Path, tile: int | None = None, weights: str | None = None
             any_size=about.tile is None,
             halo=about.halo,
             pixel_size_um=about.pixel_size_um,
+            seams=None if about.tile is None else _plain_tiles(source.name, about.tile),
         )
-        yield _with_tile(restorer, tile)
+        yield _with_tiles(restorer, tile, halo)
         return
     with open_package(source) as package:
         if package.input_channels != package.output_channels:
@@ -118,8 +135,8 @@ def open_model(source: Path, tile: int | None = None, weights: str | None = None
                 f"{package.name} makes {package.output_channels} channels of {package.input_channels}. relumen "
                 "restores images with networks that give as many channels as they take; run it with DeepImageJ."
             )
-        config = package.rdf.get("config")
-        own = isinstance(config, dict) and "relumen" in config  # our exports take any size, others' may not
+        ours = package.own_config
+        own = ours is not None and not package.fixed_size  # our exports take any size if they don't say otherwise
         restorer = Restorer(
             name=package.name,
             run=package_runner(package, weights),
@@ -132,8 +149,9 @@ def open_model(source: Path, tile: int | None = None, weights: str | None = None
             channels_together=package.channels_together,
             eps=package.eps,
             pixel_size_um=package.training_pixel_size,
+            seams=_plain_tiles(package.name, package.tile[0]) if package.fixed_size else None,
         )
-        yield _with_tile(restorer, tile)
+        yield _with_tiles(restorer, tile, halo)
 
 
 def _shipped(source: Path) -> Path:
@@ -152,14 +170,28 @@ def python_tile(halo: int) -> tuple[int, int]:
     return side, side
 
 
-def _with_tile(restorer: Restorer, tile: int | None) -> Restorer:
-    if tile is None:
-        return restorer
-    if not restorer.any_size:
-        raise UserError(
-            f"{restorer.name} takes tiles of {restorer.tile[0]} x {restorer.tile[1]} only. Leave out --tile."
-        )
-    return replace(restorer, tile=(tile, tile))
+def _plain_tiles(name: str, tile: int) -> str:
+    return (
+        f"{name} takes tiles of {tile} x {tile} only, and its answer depends on the whole of a tile: no halo makes "
+        "tiles fit each other, and seams will show between them."
+    )
+
+
+def _with_tiles(restorer: Restorer, tile: int | None, halo: int | None) -> Restorer:
+    for option, value in (("--tile", tile), ("--halo", halo)):
+        if value is not None and not restorer.any_size:
+            raise UserError(
+                f"{restorer.name} takes tiles of {restorer.tile[0]} x {restorer.tile[1]} only. Leave out {option}."
+            )
+    if halo is not None:
+        if halo < restorer.halo:
+            seams = (
+                f"a halo of {halo} pixels is less than the {restorer.halo} that tiles of {restorer.name} need to fit "
+                "each other: seams will show between them."
+            )
+            restorer = replace(restorer, seams=seams)
+        restorer = replace(restorer, halo=halo, tile=python_tile(halo))
+    return restorer if tile is None else replace(restorer, tile=(tile, tile))
 
 
 def restore_file(
@@ -192,6 +224,8 @@ def restore_file(
     image = read_image(source, axes)
     say(f"{source.name}: {image.describe()}")
     if warning := model.pixel_size_warning(image.pixel_size):
+        say(f"Warning: {warning}")
+    if warning := model.seams_warning(image.sizes["Y"], image.sizes["X"]):
         say(f"Warning: {warning}")
     while True:
         try:

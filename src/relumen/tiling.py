@@ -2,7 +2,8 @@
 
 A tile is ``core + 2 * halo`` pixels wide. Only its core is kept, so a network whose receptive field fits into
 the halo gives the same pixels as on the whole image. Outside the image there is its mirror image (the edge
-pixel repeated), and the last tile of a row or column is moved back so that it ends where the image ends.
+pixel repeated), and the last tile of a row or column is moved back so that it ends where the image ends. An image
+smaller than a core stands in its middle.
 """
 
 from __future__ import annotations
@@ -103,9 +104,10 @@ class TilePlan:
         size, core = self.shape[axis], self.core[axis]
         start = max(0, min(index * core, size - core))
         kept = min(core, size)
-        source = mirrored(np.arange(start - self.halo, start + core + self.halo), size)
+        before = self.halo + -(-(core - kept) // 2)
+        source = mirrored(np.arange(start - before, start - before + self.tile[axis]), size)
         s = self.scale
-        crop = slice(s * self.halo, s * (self.halo + kept))
+        crop = slice(s * before, s * (before + kept))
         return source, crop, slice(s * start, s * (start + kept))
 
 

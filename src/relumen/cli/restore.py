@@ -27,6 +27,14 @@ def restore(
         str, typer.Option(help="What to do with results that exist: 'refuse', 'skip' or 'overwrite'.")
     ] = "refuse",
     tile: Annotated[int | None, typer.Option(help="Tile size in pixels; smaller needs less memory.")] = None,
+    halo: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Context of a tile on each side, pixels; less than was measured shows seams. "
+            "'--tile 32 --halo 0' is the plain tiling of the cascade's paper.",
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Which of a package's weights to run: tensorflow_saved_model_bundle, onnx or keras_v3."),
@@ -42,5 +50,5 @@ def restore(
 
     jobs = plan_jobs(images, output, existing=existing, output_type=type_, axes=axes)
     say(describe_device())
-    with open_model(model, tile, weights) as restorer, progress_bar("tile") as bar:
+    with open_model(model, tile, weights, halo) as restorer, progress_bar("tile") as bar:
         run_jobs(jobs, restorer, bar, say)

@@ -1,0 +1,62 @@
+"""What shows where tiles meet: how far tiles disagree, and how much the picture jumps from one to the next."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.errors import UserError
+from relumen.tiling import Float32, Runner, TilePlan, predict_tiled
+
+
+def jump_ratio(picture: NDArray, plan: TilePlan) -> float:
+    """The mean absolute difference of neighbouring pixels across the borders of tiles, as a multiple of that inside.
+
+    Borders lie between two input pixels, where a network's answer may change more or less than between two output
+    pixels of one input pixel; so inside, too, neighbours are those between two input pixels. About 1 where tiles fit
+    each other, more where seams show.
+
+    Args:
+        picture: a network's tiled answer, (scale * y, scale * x, ...).
+        plan: how its tiles were cut.
+
+    Raises:
+        UserError: there is one tile alone, or nothing changes inside tiles.
+    """
+    across, inside = [], []
+    for axis in (0, 1):
+        starts = {tile.target[axis].start for tile in plan.tiles()} - {0}
+        lines = np.moveaxis(np.asarray(picture, np.float64), axis, 0)
+        places = np.arange(plan.scale, len(lines), plan.scale)
+        jumps = np.abs(lines[places] - lines[places - 1]).reshape(len(places), -1)
+        at_border = np.isin(places, sorted(starts))
+        across.append(jumps[at_border].ravel())
+        inside.append(jumps[~at_border].ravel())
+    borders, others = np.concatenate(across), np.concatenate(inside)
+    if not borders.size or not others.size or not others.any():
+        raise UserError(
+            f"Jumps are measured where tiles meet: {plan.grid[0]} x {plan.grid[1]} tiles of an image of "
+            f"{plan.shape[0]} x {plan.shape[1]} pixels show none. Choose smaller tiles, or an image with structure."
+        )
+    return float(borders.mean() / others.mean())
+
+
+def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int) -> float:
+    """How far tiles without halo disagree on what they both show, standard deviations of the output.
+
+    The largest difference of the image's tiled answer from that with all tiles shifted by half a tile.
+
+    Args:
+        image: (y, x, channels), more than half a tile each, in the network's units.
+        run: the network.
+        tile: height and width of a tile, input pixels.
+        scale: the network's magnification.
+    """
+
+    def tiled(part: Float32) -> Float32:
+        return predict_tiled(part, run, TilePlan((part.shape[0], part.shape[1]), (tile, tile), 0, scale))
+
+    shift = tile // 2
+    answer, shifted = tiled(image), tiled(image[shift:, shift:])
+    difference = np.abs(answer[scale * shift :, scale * shift :] - shifted).max()
+    return float(difference) / max(float(answer.std()), 1e-12)
