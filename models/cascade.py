@@ -84,7 +84,7 @@ def generator(
 
 def last_level(network: keras.Model) -> keras.Model:
     """The generator without the images of its coarser levels; it shares all weights."""
-    return keras.Model(network.inputs, network.outputs[-1], name=network.name)
+    return keras.Model(network.inputs[0], network.outputs[-1], name=network.name)
 
 
 def discriminator(widths: Sequence[int] = (32, 64, 128, 256), patches: bool = True) -> keras.Model:

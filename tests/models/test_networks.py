@@ -5,12 +5,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from relumen.models import esrgan, features
+from relumen.models import cascade, esrgan, features
+from relumen.models.baselines import lapsrn
+from relumen.models.optics import Optics
 
 
 @pytest.fixture(autouse=True)
 def seed():
     keras.utils.set_random_seed(0)
+
+
+SMALL = {"widths": (8, 8, 6, 4), "stem": 1, "convs": 1}
+PHYSICAL = Optics(mode="physical", pixel_um=6.936)
+
+
+def levels(batch, y, x, factor):
+    """Shapes of the images of all levels."""
+    return [(batch, 2**i * y, 2**i * x, 1) for i in range(1, factor.bit_length())]
 
 
 NETWORKS = {
@@ -20,9 +31,39 @@ NETWORKS = {
     "generator x1": (lambda: esrgan.generator(1, 8, 4, scale=1), (1, 9, 9, 1), (1, 9, 9, 1)),
     "generator of colours": (lambda: esrgan.generator(1, 8, 4, channels=3), (1, 6, 6, 3), (1, 12, 12, 3)),
     "discriminator": (lambda: esrgan.discriminator(32, 4, 8), (3, 32, 32, 1), (3, 1)),
+    "cascade": (lambda: cascade.generator(8, **SMALL), (2, 8, 8, 1), levels(2, 8, 8, 8)),
+    "cascade of odd size": (lambda: cascade.generator(8, **SMALL), (1, 7, 5, 1), levels(1, 7, 5, 8)),
+    "cascade x2": (lambda: cascade.generator(2, **SMALL), (1, 8, 6, 1), levels(1, 8, 6, 2)),
+    "cascade x16": (lambda: cascade.generator(16, **SMALL), (1, 4, 4, 1), levels(1, 4, 4, 16)),
+    "cascade as the paper draws it": (
+        lambda: cascade.generator(8, widths=(8, 8, 6, 4), stem=0, convs=1, norm="paper"), (1, 8, 8, 1),
+        levels(1, 8, 8, 8),
+    ),
+    "cascade as the authors' scripts": (
+        lambda: cascade.generator(8, multiplier=1 / 64, norm="paper"), (2, 6, 6, 1), levels(2, 6, 6, 8),
+    ),
+    "cascade of physical filters": (
+        lambda: cascade.generator(4, optics=PHYSICAL, keep_image=True, **SMALL), (1, 8, 8, 1), levels(1, 8, 8, 4),
+    ),
+    "cascade of copies": (
+        lambda: cascade.generator(4, enrichment="repeat", **SMALL), (1, 8, 8, 1), levels(1, 8, 8, 4),
+    ),
+    "cascade of the image": (
+        lambda: cascade.generator(4, enrichment="none", **SMALL), (1, 8, 8, 1), levels(1, 8, 8, 4),
+    ),
+    "cascade with a skip": (lambda: cascade.generator(4, skip=True, **SMALL), (1, 8, 8, 1), levels(1, 8, 8, 4)),
+    "cascade's last level": (
+        lambda: cascade.last_level(cascade.generator(4, convs=1, widths=(8,), stem=1)), (1, 8, 8, 1), (1, 32, 32, 1),
+    ),
+    "cascade's discriminator": (lambda: cascade.discriminator((4, 4, 8, 8)), (2, 32, 48, 1), (2, 2, 3, 1)),
+    "cascade's discriminator of one logit": (
+        lambda: cascade.discriminator((4, 4, 8, 8), patches=False), (2, 32, 48, 1), (2, 1),
+    ),
+    "lapsrn": (lambda: lapsrn.generator(8, width=4, depth=2), (2, 6, 6, 1), levels(2, 6, 6, 8)),
+    "lapsrn of odd size": (lambda: lapsrn.generator(4, width=4, depth=1), (1, 7, 5, 1), levels(1, 7, 5, 4)),
     "features": (lambda: features.trunk(4), (2, 16, 24, 1), (2, 4, 6, 16)),
     "features of odd size": (lambda: features.trunk(4), (1, 19, 5, 1), (1, 4, 1, 16)),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -31,16 +72,22 @@ def test_contract(name, tmp_path):
     network = build()
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     with tf.GradientTape() as tape:
-        y = network(x, training=True)
-        loss = tf.reduce_mean(tf.square(y - 1.0))
-    assert y.shape == expected
+        outputs = images(network(x, training=True))
+        loss = tf.add_n([tf.reduce_mean(tf.square(y - 1.0)) for y in outputs])
+    assert [tuple(y.shape) for y in outputs] == images(expected)
     for weight, gradient in zip(
         network.trainable_variables, tape.gradient(loss, network.trainable_variables), strict=True
     ):
         assert gradient is not None and np.abs(gradient).max() > 0, weight.path
     network.save(tmp_path / "network.keras")
     again = keras.models.load_model(tmp_path / "network.keras")
-    np.testing.assert_array_equal(again(x, training=False), network(x, training=False))
+    for mine, theirs in zip(images(network(x, training=False)), images(again(x, training=False)), strict=True):
+        np.testing.assert_array_equal(theirs, mine)
+
+
+def images(outputs):
+    """All outputs of a network, which may have one or several, or their shapes."""
+    return outputs if isinstance(outputs, list) else [outputs]
 
 
 def test_the_papers_generator_has_the_published_size():
@@ -61,3 +108,36 @@ def test_scales_are_powers_of_two(scale):
 def test_patches_fill_the_discriminators_strides():
     with pytest.raises(ValueError, match="multiple of 16"):
         esrgan.discriminator(40)
+
+
+def test_the_cascade_has_the_authors_size():
+    """Han and Yin's scripts: two convolutions, then three levels of two, each with its norm, and an image of each."""
+    widths = [12, 512, 512, 512, 512, 256, 256, 256, 256]
+    convs = sum(3 * 3 * a * b + b for a, b in zip(widths[:-1], widths[1:], strict=True))
+    norms = sum(2 * width for width in widths[1:])
+    heads = sum(width + 1 for width in (512, 256, 256))
+    for norm in ("pixel", "paper"):
+        assert cascade.generator(norm=norm).count_params() == convs + norms + heads
+
+
+def test_the_authors_discriminator_ends_in_a_map():
+    widths = [1, 32, 64, 128, 256]
+    modules = sum(3 * 3 * a * b + b + 2 * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+    for patches in (True, False):
+        assert cascade.discriminator(patches=patches).count_params() == modules + 256 + 1
+
+
+def test_the_last_level_is_the_cascades_last_image():
+    network = cascade.generator(4, **SMALL)
+    last = cascade.last_level(network)
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 1)).astype(np.float32)
+    np.testing.assert_array_equal(last(x), network(x)[-1])
+    network.set_weights([2 * weight for weight in network.get_weights()])
+    np.testing.assert_array_equal(last(x), network(x)[-1])
+
+
+@pytest.mark.parametrize("build", [cascade.generator, lapsrn.generator])
+@pytest.mark.parametrize("factor", [0, 1, 3, 12])
+def test_pyramids_magnify_by_powers_of_two(build, factor):
+    with pytest.raises(ValueError, match=f"power of two, such as 8. Received: factor={factor}"):
+        build(factor)
