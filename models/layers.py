@@ -61,18 +61,18 @@ class DiffractionPatternFilters(keras.layers.Layer):
         weights = self.optics.weights(level)
         if keep_image:
             weights = np.hstack([weights, [[0.0], [1.0]]])
-        self._airy = self.optics.airy(level).astype(np.float32)[:, :, np.newaxis, np.newaxis]
-        self._weights = weights.astype(np.float32)[np.newaxis, np.newaxis]
+        airy = self.optics.airy(level).astype(np.float32)[:, :, np.newaxis, np.newaxis]
+        self.kernels = airy, weights.astype(np.float32)[np.newaxis, np.newaxis]
 
     def call(self, image: keras.KerasTensor) -> keras.KerasTensor:
         """One convolution with A; each filter is a combination of its answer and the image."""
-        airy = ops.conv(image, ops.cast(self._airy, image.dtype), padding="same")
-        both = ops.concatenate([airy, image], axis=-1)
-        return ops.conv(both, ops.cast(self._weights, image.dtype), padding="same")
+        first, combined = (ops.cast(kernel, image.dtype) for kernel in self.kernels)
+        airy = ops.conv(image, first, padding="same")
+        return ops.conv(ops.concatenate([airy, image], axis=-1), combined, padding="same")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's, with one channel for each filter."""
-        return (*input_shape[:-1], self._weights.shape[-1])
+        return (*input_shape[:-1], self.kernels[1].shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         """What makes the layer again."""

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
 
+from .plain import plain
+
 if TYPE_CHECKING:
     import keras
 
@@ -166,18 +168,18 @@ def save_onnx(frozen: Frozen, path: Path) -> None:
 
 
 def save_keras(model: keras.Model, path: Path) -> None:
-    """Writes the network as Keras's own file, without optimiser, for users of Python.
+    """Writes the network as Keras's own file, without optimiser and relumen's own layers, for users of Python.
 
     Args:
         model: the network.
         path: the .keras file.
     """
-    model.save(path)
+    plain(model).save(path)
 
 
 def custom_layers(model: keras.Model) -> list[str]:
-    """Names of the layers' classes that do not come with Keras, so that loading the .keras file needs their code."""
-    names = {f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in _layers(model)}
+    """Names of classes in the network's .keras file that do not come with Keras, so that loading it needs their code."""
+    names = {f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in _layers(plain(model))}
     return sorted(name for name in names if not name.startswith("keras."))
 
 
