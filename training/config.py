@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -271,10 +271,7 @@ def load_config(system: str, preset: str, overrides: Sequence[str] = (), **field
     for name, value in fields.items():
         _set(values, name, value)
     for override in overrides:
-        name, equals, value = override.partition("=")
-        if not equals:
-            raise UserError(f"An override reads name=value, such as phase_1.steps=100. Received: {override!r}")
-        _set(values, name, yaml.safe_load(value))
+        _set(values, *_parsed(override, "phase_1.steps=100"))
     return parse_config(values)
 
 
@@ -288,6 +285,45 @@ def parse_config(values: Mapping[str, Any]) -> Config:
     kind = kinds.get(values.get("system", ""))
     if kind is None:
         raise UserError(f"system is one of {', '.join(kinds)}. Received: {values.get('system')!r}")
+    return _validated(kind, values)
+
+
+def read_data_config(values: Mapping[str, Any], overrides: Sequence[str] = (), scale: int | None = None) -> DataConfig:
+    """How a data folder is read, for any system.
+
+    Args:
+        values: plain values of a :class:`~relumen.training.settings.DataConfig`, its folder at least.
+        overrides: changes, "data.name=value" with YAML values.
+        scale: magnification, by which made inputs are smaller; None: by what the degradation says.
+
+    Raises:
+        UserError: a value that is not allowed.
+    """
+    reading: dict[str, Any] = {"data": dict(values)}
+    for override in overrides:
+        name, value = _parsed(override, "data.source=wf")
+        if not name.startswith("data."):
+            raise UserError(f"How images are read is changed by such as data.source=wf. Received: {override!r}")
+        _set(reading, name, value)
+    return _validated(_Reading, reading if scale is None else {**reading, "scale": scale}).data
+
+
+class _Reading(RestorationConfig):
+    """What all systems say of the data that they are trained on."""
+
+    scale: Literal[2, 4, 8, 16] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.scale is not None:
+            _check_factor(self.data, self.scale)
+        return self
+
+
+Validated = TypeVar("Validated", bound=Frozen)
+
+
+def _validated(kind: type[Validated], values: Mapping[str, Any]) -> Validated:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -297,6 +333,13 @@ def parse_config(values: Mapping[str, Any]) -> Config:
             for fault in error.errors()
         ]
         raise UserError("\n".join(["The configuration has faults:", *faults])) from error
+
+
+def _parsed(override: str, example: str) -> tuple[str, Any]:
+    name, equals, value = override.partition("=")
+    if not equals:
+        raise UserError(f"An override reads name=value, such as {example}. Received: {override!r}")
+    return name, yaml.safe_load(value)
 
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401

@@ -64,7 +64,7 @@ def load_data(config: DataConfig, scale: int) -> DataSet:
     """
     contents = usable_contents(config)
     training, sizes = read_sources(
-        contents.training, scale, config.degradation, _part(config, held_out=False), config.offsets
+        contents.training, scale, config.degradation, part_of(config, held_out=False), config.offsets
     )
     validation, more = read_held_out(contents, config, scale)
     known = {round(size, 6) for size in sizes + more if size is not None}
@@ -87,10 +87,11 @@ def read_held_out(contents: Contents, config: DataConfig, scale: int) -> tuple[t
     Raises:
         UserError: an image that can't be used, said with its name.
     """
-    return read_sources(contents.held_out, scale, config.degradation, _part(config, held_out=True))
+    return read_sources(contents.held_out, scale, config.degradation, part_of(config, held_out=True))
 
 
-def _part(config: DataConfig, *, held_out: bool) -> Part | None:
+def part_of(config: DataConfig, *, held_out: bool) -> Part | None:
+    """Which part of an image is held out, or trained on; None: the whole."""
     return None if config.region is None else partial(config.region.inside, held_out=held_out)
 
 
@@ -101,6 +102,16 @@ def usable_contents(config: DataConfig) -> Contents:
         UserError: they have, or can't.
     """
     contents = find_contents(config)
+    check_usable(contents, config)
+    return contents
+
+
+def check_usable(contents: Contents, config: DataConfig) -> None:
+    """Refuses a folder that can't be trained or judged on.
+
+    Raises:
+        UserError: its names have faults, or its inputs are neither there nor can be made.
+    """
     if contents.faults:
         raise UserError("\n".join(contents.faults))
     if not contents.paired and config.degradation is None:
@@ -110,7 +121,6 @@ def usable_contents(config: DataConfig) -> Contents:
         )
     if contents.paired and config.degradation is not None:
         raise UserError(f"{config.folder} has real pairs ({contents.layout}): leave out data.degradation.")
-    return contents
 
 
 class Batches:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from relumen.degrade import Degradation
 from relumen.errors import UserError
 from relumen.images import Image
-from relumen.training.data import Batches
+from relumen.training.data import Batches, part_of
 from relumen.training.folders import Contents, find_contents
 from relumen.training.held_out import held_out_inputs
 from relumen.training.settings import DataConfig
@@ -29,7 +29,7 @@ _CONTRAST = (0.5, 99.8)
 _COLUMNS = 3  # pairs in a row of the contact sheet
 _MOST = 24  # pairs in the contact sheet
 _PIXELS = 1 << 16  # of an image, at most, that percentiles are taken from
-MADE = "made by --degrade"
+MADE = "made from the target"
 """What is said of an input that isn't there."""
 
 
@@ -107,8 +107,10 @@ def find_faults(
     sizes: dict[float, str] = {}
     seen: dict[bytes, str] = {}
     for number, item in enumerate(contents.items, 1):
+        trained = number <= len(contents.training)
         try:
-            sources, pixel_sizes = read_sources([item], scale, _without_blur(scale))
+            part = part_of(config, held_out=not trained)
+            sources, pixel_sizes = read_sources([item], scale, _without_blur(scale), part)
         except UserError as error:
             faults.append(str(error))
             continue
@@ -117,7 +119,6 @@ def find_faults(
         for size in pixel_sizes:
             if size is not None:
                 sizes.setdefault(round(size, 6), item.name)
-        trained = number <= len(contents.training)
         for source in sources:
             faults += _faults_of(source, config.patch if trained else 1)
             key = hashlib.sha256(source.high.tobytes()).digest()
@@ -150,8 +151,8 @@ def describe(config: DataConfig, scale: int) -> tuple[Description, Figure]:
     """
     contents = find_contents(config)
     degradation = config.degradation or Degradation(factor=scale)
-    training, sizes = read_sources(contents.training, scale, degradation)
-    held_out, more = read_sources(contents.held_out, scale, degradation)
+    training, sizes = read_sources(contents.training, scale, degradation, part_of(config, held_out=False))
+    held_out, more = read_sources(contents.held_out, scale, degradation, part_of(config, held_out=True))
     known = sorted({round(size, 6) for size in sizes + more if size is not None})
     facts = [
         ("layout", contents.layout),
@@ -159,6 +160,7 @@ def describe(config: DataConfig, scale: int) -> tuple[Description, Figure]:
             "pairs" if contents.paired else "images",
             f"{len(contents.training)} to train on, {len(contents.held_out)} held out",
         ),
+        *([("not trained on", f"{config.region.describe()} of all images")] if config.region else []),
         *_files(contents),
         ("pixel size", ", ".join(f"{size:g} um at the input" for size in known) or "not told by the files"),
         ("patches", _patches(config, training, scale)),

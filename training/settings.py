@@ -37,9 +37,14 @@ class Region(Frozen):
         part = slice(0, reach) if near else slice(length - reach, length)
         return (part, slice(0, shape[1])) if axis == 0 else (slice(0, shape[0]), part)
 
+    @property
+    def band(self) -> str:
+        """What is held out, in words."""
+        return f"the {self.side} {100 * self.share:g} %"
+
     def describe(self) -> str:
-        """The region in words."""
-        return f"the {self.side} {100 * self.share:g} % (and {self.gap} rows or columns beside it)"
+        """What is not trained on, in words."""
+        return f"{self.band} (and {self.gap} rows or columns beside it)"
 
 
 class DataConfig(Frozen):

@@ -57,6 +57,23 @@ def test_list_check_and_describe_a_folder(relumen, tmp_path, pairs):
     assert code == 2 and "one of .png" in said
 
 
+def test_phase_contrast_with_a_band_held_out(relumen, tmp_path, phase):
+    for i in range(3):
+        tifffile.imwrite(tmp_path / f"{i}.tif", phase[:320, 320 * i : 320 * i + 320])
+    how = ("--set", "data.degradation={reduction: area, blur: 0, photons: null}", "--set", "data.patch=16")
+    how += ("--set", "data.keep_empty=1")
+    how += ("--set", "data.region={side: bottom, share: 0.5, gap: 4}")
+    code, said = relumen("data", "list", tmp_path, *how)
+    assert code == 0 and "not trained on: the bottom 50 % (and 4 rows or columns beside it)" in said
+    assert relumen("data", "check", tmp_path, "--scale", "8", *how) == (0, f"{tmp_path}: no faults.")
+    code, said = relumen("data", "describe", tmp_path, "--scale", "8", *how)
+    assert code == 0 and "8 of 16 x 16 input pixels" in said  # two images of 16 x 40, four patches each
+    code, said = relumen("data", "check", tmp_path, "--scale", "8", *how, "--set", "data.degradation.factor=4")
+    assert code == 2 and "scale is 8 and data.degradation.factor is 4" in said
+    code, said = relumen("data", "check", tmp_path, "--set", "steps=4")
+    assert code == 2 and "is changed by such as data.source=wf. Received: 'steps=4'" in said
+
+
 def test_faults_end_with_exit_code_1_and_all_of_them(relumen, pairs):
     (pairs / "wf" / "0.tif").write_bytes(b"damaged")
     (pairs / "wf" / "1.tif").unlink()

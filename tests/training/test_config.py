@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from relumen.errors import UserError
-from relumen.training.config import load_config, parse_config, presets
+from relumen.training.config import load_config, parse_config, presets, read_data_config
 
 
 def test_presets_are_whole_but_for_the_data():
@@ -58,3 +58,21 @@ def test_faults_are_named_with_their_place(override, words):
 def test_an_unknown_preset_names_the_known_ones():
     with pytest.raises(UserError, match="compact, w2s"):
         load_config("esrgan", "huge")
+
+
+def test_how_a_folder_is_read_without_a_system():
+    config = read_data_config({"folder": "images"}, ["data.degradation={photons: null}", "data.source=[wf]",
+                                                     "data.target=sim"], 8)  # fmt: skip
+    assert (config.source, config.degradation.factor, config.degradation.photons) == (("wf",), 8, None)
+    assert read_data_config({"folder": "images"}, ["data.degradation={factor: 4}"]).degradation.factor == 4
+    for overrides, words in (
+        (["data.degradation={factor: 4}"], "scale is 8 and data.degradation.factor is 4"),
+        (["data.averages=many"], "data.averages"),
+        (["data.region.side=middle"], "data.region"),
+        (["batch=2"], "such as data.source=wf. Received: 'batch=2'"),
+        (["data.source"], "An override reads name=value"),
+    ):
+        with pytest.raises(UserError, match=words):
+            read_data_config({"folder": "images"}, overrides, 8)
+    with pytest.raises(UserError, match="scale: Input should be 2, 4, 8 or 16"):
+        read_data_config({"folder": "images"}, scale=3)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 _SHOWN = 40
+_COMPACT = {"patch": 32, "keep_empty": 0.2}
+"""Patches as ESRGAN's compact preset cuts them."""
 _SHEETS = (".png", ".jpg", ".pdf", ".svg")
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A data folder, or a .npz file of CSBDeep.")]
-Scale = Annotated[int, typer.Option(help="Magnification that is to be learnt: 2, 4 or 8.")]
+Scale = Annotated[int, typer.Option(help="Magnification that is to be learnt: 2, 4, 8 or 16.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="How the folder is read, as for training, such as --set data.source=wf."),
@@ -60,8 +62,12 @@ def list_(
     from relumen.training.folders import find_contents
     from relumen.training.inspection import MADE
 
-    contents = find_contents(_config(folder, 2, overrides))
-    say(f"{folder}: {contents.layout}, {len(contents.training)} to train on, {len(contents.held_out)} held out")
+    config = _config(folder, None, overrides)
+    contents = find_contents(config)
+    say(
+        f"{folder}: {contents.layout}, {len(contents.training)} to train on, {len(contents.held_out)} held out"
+        + (f"; not trained on: {config.region.describe()}" if config.region else "")
+    )
     table = Table("Part", "Channel", "Condition", Column("Input", overflow="fold"), Column("Target", overflow="fold"))
     for number, item in enumerate(contents.items[: None if everything else _SHOWN]):
         part = "training" if number < len(contents.training) else "held out"
@@ -199,10 +205,8 @@ def _optics(overrides: list[str]) -> Optics:
     return config.optics
 
 
-def _config(folder: Path, scale: int, overrides: list[str] | None) -> DataConfig:
+def _config(folder: Path, scale: int | None, overrides: list[str] | None) -> DataConfig:
     """How a folder would be read by a training."""
-    from relumen.training.config import ESRGANConfig, load_config
+    from relumen.training.config import read_data_config
 
-    config = load_config("esrgan", "compact", overrides or [], **{"data.folder": folder, "scale": scale})
-    assert isinstance(config, ESRGANConfig)
-    return config.data
+    return read_data_config({"folder": folder, **_COMPACT}, overrides or [], scale)
