@@ -18,6 +18,7 @@ from relumen.run import RunFolder
     [
         ["train", "esrgan"],
         ["evaluate", "esrgan"],
+        ["evaluate", "cascade"],
         ["restore"],
         ["export"],
         ["verify"],

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import tifffile
-import yaml
 
 
 @pytest.fixture
@@ -80,9 +79,25 @@ def test_what_can_not_be_evaluated_is_said(relumen, tiny_run, tmp_path, pairs, d
     assert "There is no" in said(tiny_run.parent / "model-pixel.keras", pairs)[1]
 
 
-def test_a_run_of_another_system_is_refused(relumen, tiny_run, tmp_path, pairs):
-    run = shutil.copytree(tiny_run, tmp_path / "other")
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    (run / "config.yaml").write_text(yaml.safe_dump({**config, "system": "cascade"}))
-    code, said = relumen("evaluate", "esrgan", run, "--data", pairs, "-o", tmp_path / "out")
-    assert code == 2 and "cascade" in said
+def test_a_run_of_another_system_is_refused(relumen, tiny_run, tiny_cascade_run, tmp_path, pairs):
+    code, said = relumen("evaluate", "esrgan", tiny_cascade_run, "--data", pairs, "-o", tmp_path / "out")
+    assert code == 2 and "is a run of cascade. `relumen evaluate esrgan` takes runs of esrgan." in said
+    code, said = relumen("evaluate", "cascade", tiny_run, "--data", pairs, "-o", tmp_path / "out")
+    assert code == 2 and "is a run of esrgan. `relumen evaluate cascade` takes runs of cascade." in said
+
+
+def test_evaluate_cascade_leaves_the_papers_table_and_figure(relumen, tiny_cascade_run, tmp_path):
+    out = tmp_path / "evaluation"
+    data = tiny_cascade_run.parent / "images"
+    code, said = relumen("evaluate", "cascade", tiny_cascade_run, "--data", data, "-o", out)
+    assert code == 0, said
+    assert "8x binning, no added noise" in said and "is not comparable" in said
+    assert sorted(path.name for path in out.iterdir()) == ["figure-4.png", "images.csv", "table.csv", "table.md"]
+    table = (out / "table.md").read_text()
+    assert "27.8591 (ours)" in table and "| single image input |  | 26.2914 |" in table
+    with (out / "table.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert rows["tiny"]["published PSNR"] == "27.8591"
+    assert f"| tiny | raw | {float(rows['tiny']['psnr']):.2f} / " in table
+    code, said = relumen("evaluate", "cascade", tiny_cascade_run, "--data", data, "-o", out)
+    assert code == 2 and "holds an evaluation already" in said

@@ -6,10 +6,11 @@ import tifffile
 
 from relumen.degrade import Degradation, clean
 from relumen.errors import UserError
+from relumen.evaluation.chatton import BICUBIC, CHANNELS, PIXEL
 from relumen.evaluation.classical import baselines
 from relumen.evaluation.entrants import Entrant, common_scale, open_entrant, unique_names
-from relumen.evaluation.esrgan import Limits, data_config, evaluate
-from relumen.evaluation.published import BICUBIC, CHANNELS, PIXEL
+from relumen.evaluation.esrgan import ESRGAN, evaluate
+from relumen.evaluation.judging import Limits, data_config
 from relumen.metrics import affine_fitted, psnr, ssim
 from relumen.restore import Restorer, open_model, restore_plane
 from relumen.run import RunFolder
@@ -135,8 +136,9 @@ def test_inputs_are_made_as_the_first_run_learnt_them(tiny_run, tmp_path):
     dim = Degradation(photons=(5.0, 10.0))
     other = config.model_copy(update={"data": config.data.model_copy(update={"degradation": dim})})
     real = config.model_copy(update={"data": config.data.model_copy(update={"degradation": None})})
-    assert data_config(tmp_path, [real, other, config], 2, degrade=True).degradation == dim
-    assert data_config(tmp_path, [real], 2, degrade=True).degradation == Degradation(factor=2)
+    default = Degradation(factor=2)
+    assert data_config(tmp_path, [real, other, config], 2, degrade=default).degradation == dim
+    assert data_config(tmp_path, [real], 2, degrade=default).degradation == default
     assert data_config(tmp_path, [other], 2).degradation is None
 
 
@@ -147,10 +149,10 @@ def test_an_unfinished_training_has_no_published_row(tiny_run, tmp_path):
     config = RunFolder(run).config()
     config["phase_2"] = None
     RunFolder(run).write_config(config)
-    with open_entrant(run) as entrant:
+    with open_entrant(run, ESRGAN()) as entrant:
         assert entrant.published is None
     RunFolder(run).write_about(about)
-    with open_entrant(run) as entrant:
+    with open_entrant(run, ESRGAN()) as entrant:
         assert entrant.published is PIXEL
 
 
@@ -166,7 +168,7 @@ def test_w2s_has_the_papers_channels(tiny_run, tmp_path, cells):
                 (tmp_path / part).mkdir(exist_ok=True)
                 tifffile.imwrite(tmp_path / part / f"{field:03}_{channel}.tif", image)
     found = evaluate([tiny_run], tmp_path, overrides=["data.averages=[1,4]"], limits=Limits(images=1))
-    assert (found.on_w2s, found.conditions, found.channels) == (True, ["avg1", "avg4"], list(CHANNELS))
+    assert (found.papers_data, found.conditions, found.channels) == (True, ["avg1", "avg4"], list(CHANNELS))
     assert {score.image for score in found.scores} == {"081_0.tif", "081_1.tif", "081_2.tif"}
     assert {sample.target_name for sample in found.samples} == {"SIM"}
     second = next(s for s in found.scores if (s.condition, s.channel, s.method) == ("avg4", "channel 2", "bicubic"))

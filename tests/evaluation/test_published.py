@@ -1,13 +1,13 @@
 import pytest
 
-from relumen.evaluation.published import (
+from relumen.evaluation.chatton import (
     BICUBIC,
     FULL,
     FULL_L2,
+    PAPER,
     PERCEPTUAL,
     PIXEL,
     PIXEL_L2,
-    ROWS,
     TEXTURE,
     published_row,
 )
@@ -26,7 +26,7 @@ TABLE = """\
 
 
 def test_rows_are_as_published():
-    ours = [f"| {row.name} | {' | '.join(row.figures)} |".replace("  |", " |") for row in ROWS]
+    ours = [f"| {row.name} | {' | '.join(row.figures)} |".replace("  |", " |") for row in PAPER.rows]
     assert ours == TABLE.splitlines()
 
 
@@ -54,4 +54,4 @@ def test_the_papers_preset_is_the_papers_row(tmp_path):
     assert config.phase_2 is not None
     assert published_row(config.phase_1.losses) is PIXEL
     assert published_row(config.phase_2.losses) is FULL
-    assert BICUBIC in ROWS
+    assert BICUBIC in PAPER.rows

@@ -4,14 +4,15 @@ import io
 import numpy as np
 import pytest
 
-from relumen.evaluation.published import BICUBIC, CHANNELS, FULL
+from relumen.evaluation import han_yin
+from relumen.evaluation.chatton import BICUBIC, CHANNELS, FULL, PAPER
 from relumen.evaluation.scores import MEAN, Evaluation, Method, Score
 from relumen.evaluation.tables import as_markdown, for_terminal, heading, images_csv, lines, published_lines, table_csv
 
 METHODS = (Method("bicubic", BICUBIC), Method("mine", FULL), Method("other|s", None))
 
 
-def evaluation_of(channels, conditions=("1 frame",), images=("a", "b"), on_w2s=False):
+def evaluation_of(channels, conditions=("1 frame",), images=("a", "b"), papers_data=False):
     """Figures that all differ: PSNR 20, 21, 22, ..., and SSIM, fitted PSNR and SSIM from them."""
     places = [
         (condition, channel, image, method.name)
@@ -21,12 +22,12 @@ def evaluation_of(channels, conditions=("1 frame",), images=("a", "b"), on_w2s=F
         for method in METHODS
     ]
     scores = [Score(*place, 20 + i, (20 + i) / 100, 30 + i, (30 + i) / 100) for i, place in enumerate(places)]
-    return Evaluation(METHODS, tuple(scores), (), ("Data: here.", "Inputs: made."), on_w2s)
+    return Evaluation(PAPER, METHODS, tuple(scores), (), ("Data: here.", "Inputs: made."), papers_data)
 
 
 @pytest.fixture
 def w2s():
-    return evaluation_of(CHANNELS, on_w2s=True)
+    return evaluation_of(CHANNELS, papers_data=True)
 
 
 def rows_of(text):
@@ -55,6 +56,30 @@ def test_other_data_have_no_published_line_in_their_columns():
     assert [len(block) for block in lines(evaluation, "1 frame")] == [2, 2, 2]
     beside = {row[0]: row[1] for row in published_lines(evaluation)}
     assert (beside["bicubic"], beside["full, L1"], beside["full, L2"]) == ("bicubic", "mine", "")
+
+
+def test_what_is_published_on_other_images_alone_has_a_column_of_its_own():
+    methods = (Method("bicubic", han_yin.BICUBIC), Method("mine", han_yin.OURS, learnt=True), Method("mark"))
+    scores = tuple(Score("no added noise", "", "a", m.name, 20.0, 0.5, 21.0, 0.6) for m in methods)
+    evaluation = Evaluation(han_yin.PAPER, methods, scores, (), ("Data: here.",))
+    assert heading(evaluation) == ["method", "PSNR / SSIM", "all images", "PSNR published, other images"]
+    assert [block[0][-1] for block in lines(evaluation, "no added noise")] == [
+        "20.6039 (bicubic)",
+        "27.8591 (ours)",
+        "",
+    ]
+    assert [row[:3] for row in published_lines(evaluation)] == [
+        ["bicubic", "bicubic", "20.6039"],
+        ["LapSRN", "", "26.5055"],
+        ["ours", "mine", "27.8591"],
+        ["content loss only", "", "26.0928"],
+        ["adversarial loss only", "", "11.6732"],
+        ["single image input", "", "26.2914"],
+    ]
+    assert as_markdown(evaluation).startswith("# The cascaded refinement GAN on held-out images")
+    assert rows_of(table_csv(evaluation))[1]["published PSNR"] == "27.8591"
+    (table,) = for_terminal(evaluation)
+    assert [column.header for column in table.columns] == heading(evaluation)
 
 
 def test_conditions_are_grouped():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relumen.evaluation.published import BICUBIC, ROWS, published_row
+from relumen.evaluation.chatton import BICUBIC, PAPER, published_row
 from relumen.training.config import load_config
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "esrgan.md").read_text(encoding="utf-8")
@@ -14,7 +14,7 @@ COMMANDS = dict(re.findall(r"^\| ([^|]+) \| `(relumen train esrgan [^`]+)` \|$",
 
 
 def test_every_trained_row_has_its_command():
-    assert set(COMMANDS) == {row.name for row in ROWS if row is not BICUBIC}
+    assert set(COMMANDS) == {row.name for row in PAPER.rows if row is not BICUBIC}
 
 
 @pytest.mark.parametrize("row", COMMANDS)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relumen.cli.progress import console, progress_bar, say
 
+if TYPE_CHECKING:
+    from relumen.evaluation.scores import Evaluation
+    from relumen.evaluation.system import C, System
+
 app = typer.Typer(no_args_is_help=True)
 
-
-@app.callback()
-def _systems() -> None:
-    """Keeps the system's name in the command while there is one system."""
+Data = Annotated[Path, typer.Option(help="Data folder, in any layout that training takes; its held-out part.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for tables and figures.")]
+MaxImages = Annotated[int | None, typer.Option(min=1, help="Images of each channel. [default: all]")]
+Crop = Annotated[int | None, typer.Option(min=16, help="Only the middle, that many input pixels on each side.")]
+Tile = Annotated[int | None, typer.Option(help="Tile size in pixels; smaller needs less memory.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation that is there.")]
 
 
 @app.command()
@@ -22,8 +29,8 @@ def esrgan(
     models: Annotated[
         list[Path], typer.Argument(metavar="MODEL...", help="Run folders, packages, or a run's model-pixel.keras.")
     ],
-    data: Annotated[Path, typer.Option(help="Data folder, in any layout that training takes; its held-out part.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for tables and figures.")] = Path("evaluation"),
+    data: Data,
+    output: Output = Path("evaluation"),
     degrade: Annotated[
         bool,
         typer.Option("--degrade", help="Make the inputs from good images, as the first run's training did."),
@@ -34,31 +41,25 @@ def esrgan(
     classical: Annotated[
         bool, typer.Option("--classical", help="Gaussian and non-local means beside bicubic, at their best. Slow.")
     ] = False,
-    max_images: Annotated[int | None, typer.Option(min=1, help="Images of each channel. [default: all]")] = None,
-    crop: Annotated[
-        int | None, typer.Option(min=16, help="Only the middle, that many input pixels on each side.")
-    ] = None,
+    max_images: MaxImages = None,
+    crop: Crop = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise, with --degrade.")] = 0,
-    tile: Annotated[int | None, typer.Option(help="Tile size in pixels; smaller needs less memory.")] = None,
+    tile: Tile = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Changes how the data is read, such as --set data.averages=[1,4].")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation that is there.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """PSNR and SSIM on held-out images, raw and affine-fitted, beside bicubic, as tables and figures.
 
     Example: relumen evaluate esrgan runs/nuclei --data my-images/ --degrade -o evaluation/nuclei
     """
-    from relumen.device import describe_device
-    from relumen.evaluation.esrgan import Limits, evaluate
-    from relumen.evaluation.report import check_free, write_report
-    from relumen.evaluation.tables import for_terminal
+    from relumen.evaluation.esrgan import ESRGAN, evaluate
+    from relumen.evaluation.judging import Limits
 
-    say(describe_device())
-    check_free(output, overwrite=overwrite)
-    with progress_bar("image") as bar:
-        task = bar.add_task("evaluating", total=None)
-        evaluation = evaluate(
+    _report(
+        ESRGAN(),
+        lambda on_image: evaluate(
             models,
             data,
             degrade=degrade,
@@ -67,11 +68,70 @@ def esrgan(
             seed=seed,
             tile=tile,
             overrides=[*(overrides or []), *([f"data.averages={averages}"] if averages else [])],
-            on_image=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+            on_image=on_image,
+        ),
+        output,
+        overwrite=overwrite,
+    )
+
+
+@app.command()
+def cascade(
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL...", help="Run folders or packages: of cascades, their ablations, LapSRN."),
+    ],
+    data: Data,
+    output: Output = Path("evaluation"),
+    max_images: MaxImages = None,
+    crop: Crop = None,
+    tile: Tile = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes how the data is read, such as --set data.region=null.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """PSNR and SSIM on held-out images beside bicubic and what is published: Table 1 and Figs. 4 and 6 of the paper.
+
+    Where the data folder has high-resolution images alone, the inputs are made
+    of them as the first run's training did.
+
+    Example: relumen evaluate cascade runs/phase runs/lapsrn --data my-images/ -o evaluation/phase
+    """
+    from relumen.evaluation.cascade import Cascade, evaluate
+    from relumen.evaluation.judging import Limits
+
+    _report(
+        Cascade(),
+        lambda on_image: evaluate(
+            models,
+            data,
+            limits=Limits(max_images, crop),
+            tile=tile,
+            overrides=overrides or [],
+            on_image=on_image,
+        ),
+        output,
+        overwrite=overwrite,
+    )
+
+
+def _report(
+    system: System[C], evaluate: Callable[[Callable[[int, int], None]], Evaluation], output: Path, *, overwrite: bool
+) -> None:
+    """Evaluates with a progress bar, prints the tables, and leaves them with the figures in a folder."""
+    from relumen.device import describe_device
+    from relumen.evaluation.report import check_free, write_report
+    from relumen.evaluation.tables import for_terminal
+
+    say(describe_device())
+    check_free(output, overwrite=overwrite)
+    with progress_bar("image") as bar:
+        task = bar.add_task("evaluating", total=None)
+        evaluation = evaluate(lambda done, total: bar.update(task, completed=done, total=total))
     for note in evaluation.notes:
         say(note)
     for table in for_terminal(evaluation):
         console.print(table)
-    for path in write_report(evaluation, output):
+    for path in write_report(evaluation, system.figures(evaluation), output):
         say(f"Written: {path}")

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relumen.errors import UserError
-from relumen.evaluation.published import Published, published_row
+from relumen.evaluation.published import Published
+from relumen.evaluation.system import C, System
 from relumen.restore import Restorer, open_model
-from relumen.run import PIXEL_ONLY, RunFolder
+from relumen.run import RunFolder
 from relumen.runners import runner
-from relumen.training.config import ESRGANConfig, Losses, parse_config
+from relumen.training.config import parse_config
+from relumen.training.settings import RestorationConfig
 
 
 @dataclass(frozen=True)
@@ -24,57 +26,61 @@ class Entrant:
         path: where it was found.
         restorer: runs it.
         config: of its training, where a run tells it.
-        losses: of the phase that it came from last, where a run tells it and that phase came to its end.
+        finished: whether a run tells that the training, or the phase that it came from last, came to its end.
+        published: the published row of the same training, where there is one.
+        remarks: what else a reader must know of it, in sentences.
     """
 
     path: Path
     restorer: Restorer
-    config: ESRGANConfig | None = None
-    losses: Losses | None = None
-
-    @property
-    def published(self) -> Published | None:
-        """The published row of the same training, where there is one."""
-        return published_row(self.losses) if self.losses else None
+    config: RestorationConfig | None = None
+    finished: bool = False
+    published: Published | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @contextmanager
-def open_entrant(path: Path, tile: int | None = None) -> Iterator[Entrant]:
-    """Loads a run folder, a package, or a run's ``model-pixel.keras``: the generator before phase 2.
+def open_entrant(path: Path, system: System[C], tile: int | None = None) -> Iterator[Entrant]:
+    """Loads a run folder, a package, or the network that a run keeps of the system's milestone.
 
     Raises:
-        UserError: it is none of these, no ESRGAN, or makes images of several channels.
+        UserError: it is none of these, of another system, or makes images of several channels.
     """
-    pixel_only = path.name == RunFolder(path.parent).milestone_file(PIXEL_ONLY).name
-    folder = path.parent if pixel_only else path
-    if pixel_only and not path.is_file():
-        raise UserError(f"There is no {path}. A run keeps it once its first phase of two is done.")
-    is_run = (folder / "config.yaml").is_file()
-    config = _config(RunFolder(folder)) if is_run else None
+    kept = system.milestone
+    if kept is not None and path.name != RunFolder(path.parent).milestone_file(kept.name).name:
+        kept = None
+    folder = path.parent if kept else path
+    if kept and not path.is_file():
+        raise UserError(f"There is no {path}. A run keeps it {kept.kept}.")
+    config = _config(RunFolder(folder), system) if (folder / "config.yaml").is_file() else None
     with open_model(folder, tile) as restorer:
         if restorer.channels != 1:
             raise UserError(
                 f"{path} takes images of {restorer.channels} channels at once. "
-                "`relumen evaluate esrgan` is for networks that restore each channel by itself."
+                f"`relumen evaluate {system.name}` is for networks that restore each channel by itself."
             )
         if config is None:
             yield Entrant(path, restorer)
             return
-        name = folder.resolve().name
-        last = config.phase_2 or config.phase_1
-        if pixel_only:
+        restorer = replace(restorer, name=folder.resolve().name)
+        finished = kept is not None or RunFolder(folder).about().finished
+        if kept:
             network = runner("keras_v3", path, input_id="input", output_id="output")
-            restorer = replace(restorer, name=f"{name}, pixel only", run=network)
-            yield Entrant(path, restorer, config, config.phase_1.losses)
-        else:
-            finished = RunFolder(folder).about().finished
-            yield Entrant(path, replace(restorer, name=name), config, last.losses if finished else None)
+            restorer = replace(restorer, name=f"{restorer.name}, {kept.words}", run=network)
+        if not finished:
+            yield Entrant(path, restorer, config)
+            return
+        milestone = kept and kept.name
+        remarks = system.remarks(restorer.name, config, milestone)
+        yield Entrant(path, restorer, config, True, system.published(config, milestone), tuple(remarks))
 
 
-def _config(run: RunFolder) -> ESRGANConfig:
+def _config(run: RunFolder, system: System[C]) -> C:
     config = parse_config(run.config())
-    if not isinstance(config, ESRGANConfig):
-        raise UserError(f"{run.path} is a run of {config.system}. `relumen evaluate esrgan` takes runs of esrgan.")
+    if not isinstance(config, system.config):
+        raise UserError(
+            f"{run.path} is a run of {config.system}. `relumen evaluate {system.name}` takes runs of {system.name}."
+        )
     return config
 
 

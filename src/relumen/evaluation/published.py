@@ -1,20 +1,8 @@
-"""The figures that Chatton published for ESRGAN on W2S, as published, and which training each row is of.
-
-Source: M. Chatton, Microscopy Image Restoration using Deep Learning on W2S, Figs. 5-11. Each figure is of one unseen
-image a channel. The paper states neither the range that PSNR refers to nor an affine fit.
-"""
+"""What a paper published, as published, so that a network can stand beside the row of the same training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from relumen.training.config import Losses
-
-SOURCE = "Chatton, Microscopy Image Restoration using Deep Learning on W2S, Figs. 5-11"
-CHANNELS = ("channel 1", "channel 2", "channel 3")
-"""The paper's names of W2S's three channels."""
 
 
 @dataclass(frozen=True)
@@ -23,41 +11,43 @@ class Published:
 
     Attributes:
         name: the setting.
-        figures: PSNR in dB / SSIM of each of :data:`CHANNELS`, as printed; empty where none is published.
-        where: the figures of the paper.
+        figures: one for each column of the paper, as printed; empty where none is published.
+        where: in the paper.
     """
 
     name: str
-    figures: tuple[str, str, str]
+    figures: tuple[str, ...]
     where: str
 
 
-BICUBIC = Published("bicubic", ("20.35 / 0.41", "16.55 / 0.27", "18.61 / 0.18"), "Figs. 5-11")
-PIXEL = Published("pixel only (phase 1)", ("25.44 / 0.77", "27.09 / 0.81", "23.90 / 0.49"), "Figs. 6, 9-11")
-PIXEL_L2 = Published("pixel L2 (phase 1)", ("24.23 / 0.76", "", ""), "Fig. 6")
-PERCEPTUAL = Published("pixel + perceptual", ("24.64 / 0.71", "26.81 / 0.74", "23.92 / 0.47"), "Figs. 5, 9-11")
-TEXTURE = Published("pixel + texture", ("24.78 / 0.77", "", ""), "Fig. 5")
-FULL = Published("full, L1", ("24.96 / 0.741", "28.08 / 0.72", "22.49 / 0.47"), "Figs. 7-11")
-FULL_L2 = Published("full, L2", ("16.60 / 0.48", "", ""), "Fig. 7")
+@dataclass(frozen=True)
+class Paper:
+    """The published rows of a system, and what may be said of them beside figures of ours.
 
-ROWS = (BICUBIC, PIXEL, PERCEPTUAL, FULL, TEXTURE, PIXEL_L2, FULL_L2)
-"""All rows, in the order of the final results, then of the ablations."""
-
-_SETTINGS = {
-    ("l1", "pixel"): PIXEL,
-    ("l2", "pixel"): PIXEL_L2,
-    ("l1", "pixel", "perceptual"): PERCEPTUAL,
-    ("l1", "pixel", "texture"): TEXTURE,
-    ("l1", "pixel", "perceptual", "adversarial"): FULL,
-    ("l2", "pixel", "perceptual", "adversarial"): FULL_L2,
-}
-
-
-def published_row(losses: Losses) -> Published | None:
-    """The row whose training had these terms, whatever their weights; None where there is none.
-
-    Args:
-        losses: of the phase that the network came from last.
+    Attributes:
+        system: as headings call it.
+        source: the paper, and where in it.
+        data: what the figures are of, to be read after "published on".
+        columns: names of the figures of a row; where our images are the paper's, of their channels too.
+        rows: all of them, in the order in which they are shown; the first is bicubic interpolation.
+        elsewhere: the note where our images are not the paper's.
+        here: the note where they are.
+        layout: how the layout of a folder begins that holds the paper's images; None where no folder can.
+        target: what the paper calls the truth of its images.
+        beside: heading of a column in which a row's first figure stands next to ours, although it is of other images.
     """
-    terms = [name for name in ("pixel", "perceptual", "texture", "adversarial") if getattr(losses, name) > 0]
-    return _SETTINGS.get((losses.distance, *terms))
+
+    system: str
+    source: str
+    data: str
+    columns: tuple[str, ...]
+    rows: tuple[Published, ...]
+    elsewhere: str
+    here: str = ""
+    layout: str | None = None
+    target: str = "target"
+    beside: str | None = None
+
+    def has(self, layout: str) -> bool:
+        """Whether a folder of this layout holds the paper's images."""
+        return self.layout is not None and layout.startswith(self.layout)

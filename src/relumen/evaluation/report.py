@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relumen.errors import UserError
 from relumen.evaluation.scores import Evaluation
 from relumen.evaluation.tables import as_markdown, images_csv, table_csv
 from relumen.run import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _DPI = 130
 
@@ -26,25 +31,24 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
         raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another with -o.") from error
 
 
-def write_report(evaluation: Evaluation, folder: Path) -> list[Path]:
+def write_report(evaluation: Evaluation, figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     """Writes everything, in place of an evaluation that is there.
 
     Args:
         evaluation: what was found.
+        figures: each with the name of its file.
         folder: where to.
 
     Returns:
         The files.
     """
-    from relumen.evaluation import panels
-
     for old in _files(folder):
         old.unlink()
     texts = {"table.md": as_markdown, "table.csv": table_csv, "images.csv": images_csv}
     for name, text in texts.items():
         write_text(folder / name, text(evaluation))
-    for sample in evaluation.samples:
-        panels.draw(sample).savefig(folder / panels.file_name(sample), dpi=_DPI)
+    for name, figure in figures:
+        figure.savefig(folder / name, dpi=_DPI)
     return _files(folder)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from relumen.evaluation.published import Published
+from relumen.evaluation.published import Paper, Published
 
 Float32 = NDArray[np.float32]
 MEAN = "mean"
@@ -22,10 +22,12 @@ class Method:
     Attributes:
         name: in tables and figures.
         published: the published row of the same training, where there is one.
+        learnt: whether it is a network.
     """
 
     name: str
-    published: Published | None
+    published: Published | None = None
+    learnt: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,18 +87,20 @@ class Evaluation:
     """All figures of one evaluation.
 
     Attributes:
-        methods: bicubic, then the networks as they were named.
+        paper: what was published for the system.
+        methods: bicubic first, then the networks as they were named, with what else stands beside them.
         scores: of each image and method.
-        samples: the first image of each condition and channel.
+        samples: some images of each condition and channel.
         notes: what a reader must know, in sentences.
-        on_w2s: whether the channels are those of the published rows.
+        papers_data: whether the images are the paper's, and the channels those of the published rows.
     """
 
+    paper: Paper
     methods: tuple[Method, ...]
     scores: tuple[Score, ...]
     samples: tuple[Sample, ...]
     notes: tuple[str, ...]
-    on_w2s: bool = False
+    papers_data: bool = False
 
     @property
     def conditions(self) -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from relumen.evaluation.published import CHANNELS, ROWS, SOURCE
 from relumen.evaluation.scores import MEAN, Evaluation
 
 if TYPE_CHECKING:
@@ -18,16 +17,18 @@ Cells = list[list[str]]
 
 
 def heading(evaluation: Evaluation) -> list[str]:
-    """The columns of the tables of figures: method, kind, each channel, and the mean of several channels."""
+    """The columns of the tables of figures: method, kind, each channel, the mean of several, and what is published."""
     channels = [channel or "all images" for channel in evaluation.channels]
-    return ["method", "PSNR / SSIM", *channels, *([MEAN] if len(channels) > 1 else [])]
+    beside = evaluation.paper.beside
+    return ["method", "PSNR / SSIM", *channels, *([MEAN] if len(channels) > 1 else []), *([beside] if beside else [])]
 
 
 def lines(evaluation: Evaluation, condition: str) -> list[Cells]:
-    """The lines of each method under one condition: raw, affine-fitted, and as published where the data is W2S.
+    """The lines of each method under one condition: raw, affine-fitted, and as published where the data is the paper's.
 
-    For other data see :func:`published_lines`: W2S's channels are none of its columns.
+    For other data see :func:`published_lines`: the paper's channels are none of its columns.
     """
+    paper = evaluation.paper
     blocks = []
     for method in evaluation.methods:
         means = {score.channel: score for score in evaluation.means(condition, method.name)}
@@ -36,9 +37,13 @@ def lines(evaluation: Evaluation, condition: str) -> list[Cells]:
             [method.name, "raw", *(means[c].raw if c in means else "" for c in columns)],
             ["", "affine fit", *(means[c].fitted if c in means else "" for c in columns)],
         ]
-        if method.published and evaluation.on_w2s:
-            told: dict[str, str] = dict(zip(CHANNELS, method.published.figures, strict=True))
+        if method.published and evaluation.papers_data:
+            told: dict[str, str] = dict(zip(paper.columns, method.published.figures, strict=True))
             block.append(["", f"published: {method.published.name}", *(told.get(c, "") for c in columns)])
+        if paper.beside:
+            row = method.published
+            for line, cell in zip(block, (f"{row.figures[0]} ({row.name})" if row else "", ""), strict=True):
+                line.append(cell)
         blocks.append(block)
     return blocks
 
@@ -47,18 +52,19 @@ def published_lines(evaluation: Evaluation) -> Cells:
     """The published rows, each with the methods that it stands beside."""
     return [
         [row.name, ", ".join(m.name for m in evaluation.methods if m.published is row), *row.figures, row.where]
-        for row in ROWS
+        for row in evaluation.paper.rows
     ]
 
 
 def as_markdown(evaluation: Evaluation) -> str:
     """Everything, with the notes above the tables."""
-    parts = ["# ESRGAN on held-out images", "\n".join(f"- {note}" for note in evaluation.notes)]
+    paper = evaluation.paper
+    parts = [f"# {paper.system} on held-out images", "\n".join(f"- {note}" for note in evaluation.notes)]
     for condition in evaluation.conditions:
         parts.append(f"## Input: {condition}")
         parts.append(_markdown(heading(evaluation), [row for block in lines(evaluation, condition) for row in block]))
-    parts.append(f"## Published on W2S, for reference ({SOURCE})")
-    parts.append(_markdown(["published", "beside", *CHANNELS, "where"], published_lines(evaluation)))
+    parts.append(f"## Published on {paper.data}, for reference ({paper.source})")
+    parts.append(_markdown(["published", "beside", *paper.columns, "where"], published_lines(evaluation)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -68,13 +74,14 @@ def _markdown(columns: list[str], rows: Cells) -> str:
 
 
 def for_terminal(evaluation: Evaluation) -> Iterator[Table]:
-    """The table of each condition, then the published rows that stand beside a method, where the data is not W2S."""
+    """The table of each condition, then the published rows that stand beside a method, unless they do so in these."""
+    paper = evaluation.paper
     columns = heading(evaluation)
     for condition in evaluation.conditions:
         yield _terminal(f"Input: {condition}", columns, lines(evaluation, condition))
-    if not evaluation.on_w2s:
+    if not evaluation.papers_data and not paper.beside:
         beside = [row[:-1] for row in published_lines(evaluation) if row[1]]
-        yield _terminal("Published on W2S, for reference", ["published", "beside", *CHANNELS], [beside])
+        yield _terminal(f"Published on {paper.data}, for reference", ["published", "beside", *paper.columns], [beside])
 
 
 def _terminal(title: str, columns: list[str], blocks: Iterable[Cells]) -> Table:
@@ -94,10 +101,11 @@ def table_csv(evaluation: Evaluation) -> str:
     rows = []
     for condition in evaluation.conditions:
         for method in evaluation.methods:
-            figures = method.published.figures if method.published else ("", "", "")
+            columns = evaluation.paper.columns
+            figures = method.published.figures if method.published else [""] * len(columns)
             told = {
                 "published": method.published.name if method.published else "",
-                **{f"published {channel}": figure for channel, figure in zip(CHANNELS, figures, strict=True)},
+                **{f"published {column}": figure for column, figure in zip(columns, figures, strict=True)},
             }
             for score in evaluation.means(condition, method.name):
                 row = asdict(score)

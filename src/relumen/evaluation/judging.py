@@ -1,0 +1,306 @@
+"""The networks of a system on held-out images: PSNR and SSIM of each channel, raw and affine-fitted, beside bicubic.
+
+Outputs are judged as they are, never rescaled by their own extremes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.degrade import Degradation
+from relumen.errors import CheckFailedError, UserError
+from relumen.evaluation.entrants import Entrant, common_scale, open_entrant, unique_names
+from relumen.evaluation.published import Paper
+from relumen.evaluation.scores import Evaluation, Method, Sample, Score
+from relumen.evaluation.system import C, System
+from relumen.metrics import affine_fitted, psnr, ssim
+from relumen.restore import Restorer
+from relumen.training.config import read_data_config
+from relumen.training.data import check_usable, read_held_out
+from relumen.training.folders import find_contents
+from relumen.training.held_out import held_out, restored
+from relumen.training.settings import DataConfig, Region, RestorationConfig
+from relumen.training.sources import Degradable, Source
+from relumen.upsampling import bicubic
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One image under one condition.
+
+    Attributes:
+        source: the image.
+        channel: of several channels, by the paper's name where the data is the paper's.
+        condition: of the input, such as its noise.
+        low: the input (y, x).
+        high: its target.
+        scale: magnification from one to the other.
+    """
+
+    source: Source
+    channel: str
+    condition: str
+    low: Float32
+    high: Float32
+    scale: int
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What is judged, and what it makes of an input.
+
+    Attributes:
+        method: as tables call it.
+        restore: gives the image (scale * y, scale * x).
+    """
+
+    method: Method
+    restore: Callable[[Input], Float32]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of the data is looked at.
+
+    Attributes:
+        images: of each channel and condition; None for all.
+        crop: height and width of the middle part, input pixels; None for whole images.
+    """
+
+    images: int | None = None
+    crop: int | None = None
+
+
+ALL = Limits()
+"""Every image as a whole."""
+
+
+def judge(
+    system: System[C],
+    models: Sequence[Path],
+    folder: Path,
+    *,
+    degrade: bool | None = None,
+    before: Sequence[Contender] = (),
+    after: Sequence[Contender] = (),
+    notes: Sequence[str] = (),
+    limits: Limits = ALL,
+    seed: int = 0,
+    tile: int | None = None,
+    overrides: Sequence[str] = (),
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Restores the held-out images of a folder with every model, and judges the results.
+
+    Args:
+        system: that all models are of.
+        models: run folders, packages, or a run's network of the system's milestone.
+        folder: the data, in any layout that training takes. Where a run was trained on it, its own hold-out is used.
+        degrade: whether inputs are made from high-quality images, by the degradation that the first run was trained
+            on, else by the system's; None: where the folder has none.
+        before: what stands between bicubic and the networks.
+        after: what stands after the networks.
+        notes: on what stands there.
+        limits: how much of the data is looked at.
+        seed: of the noise, where inputs are made.
+        tile: of networks that take any; smaller needs less memory.
+        overrides: changes to how the folder is read, "data.name=value".
+        on_image: told (images done, images in all) after each; an image counts once for each method.
+
+    Raises:
+        UserError: a model or a folder that can't be used, or models of several scales.
+        CheckFailedError: the device's memory is full.
+    """
+    with ExitStack() as stack:
+        entrants = [stack.enter_context(open_entrant(path, system, tile)) for path in models]
+        scale = common_scale(entrants)
+        names = unique_names(entrants, "bicubic")
+        runs = [entrant.config for entrant in entrants if entrant.config]
+        made = None if degrade is False else system.degradation(scale)
+        config = data_config(folder, runs, scale, degrade=made, overrides=overrides)
+        contents = find_contents(config)
+        if degrade is None and contents.paired and not any(each.startswith("data.degradation") for each in overrides):
+            config = config.model_copy(update={"degradation": None})
+        check_usable(contents, config)
+        sources, _ = read_held_out(contents, config, scale)
+        paper = system.paper if system.paper.has(contents.layout) else None
+        inputs = _inputs(sources, seed, limits, scale, paper)
+        contenders = [
+            Contender(Method("bicubic", system.paper.rows[0]), lambda each: bicubic(each.low, each.scale)),
+            *before,
+            *(
+                Contender(Method(name, entrant.published, learnt=True), _restoring(entrant.restorer))
+                for name, entrant in zip(names, entrants, strict=True)
+            ),
+            *after,
+        ]
+        shown = _examples(inputs, system.examples)
+        scores: list[Score] = []
+        samples: list[Sample] = []
+        for number, each in enumerate(inputs):
+            outputs, row = [], []
+            for contender in contenders:
+                outputs.append(contender.restore(each))
+                row.append(_score(each, contender.method.name, outputs[-1]))
+                on_image(len(scores) + len(row), len(inputs) * len(contenders))
+            scores += row
+            if number in shown:
+                target = paper.target if paper else "truth" if isinstance(each.source, Degradable) else "target"
+                samples.append(Sample(tuple(row), tuple(outputs), each.high, target))
+        told = [f"Data: {folder}, {contents.layout}. {_amount(inputs, limits, config.region)}"]
+        told += [*_notes(config, seed, system.paper, paper), *notes]
+        for name, entrant in zip(names, entrants, strict=True):
+            told += _notes_on(name, entrant, folder)
+        methods = tuple(contender.method for contender in contenders)
+        return Evaluation(system.paper, methods, tuple(scores), tuple(samples), tuple(told), paper is not None)
+
+
+def data_config(
+    folder: Path,
+    runs: Sequence[RestorationConfig],
+    scale: int,
+    *,
+    degrade: Degradation | None = None,
+    overrides: Sequence[str] = (),
+) -> DataConfig:
+    """How a folder is read so that no run is judged on images that it was trained on, and what its inputs are.
+
+    Args:
+        folder: the data.
+        runs: the configurations of the runs.
+        scale: magnification.
+        degrade: by what inputs are made where no run was trained on a degradation, else by the first of theirs; None:
+            they are in the folder.
+        overrides: changes, "data.name=value".
+
+    Raises:
+        UserError: an override that is not allowed, or runs that hold out bands which have nothing in common.
+    """
+    trained = [run.data for run in runs if run.data.folder.resolve() == folder.resolve()]
+    base = trained[0] if trained else DataConfig(folder=folder)
+    learnt = [run.data.degradation for run in runs if run.data.degradation]
+    config = base.model_copy(
+        update={
+            "folder": folder,
+            "validation": min(data.validation for data in (trained or [base])),
+            "region": _common_region([data.region for data in trained if data.region]),
+            "degradation": [*learnt, degrade][0] if degrade else None,
+        }
+    )
+    return read_data_config(config.model_dump(mode="json"), overrides, scale=scale) if overrides else config
+
+
+def _common_region(regions: Sequence[Region]) -> Region | None:
+    """The band that all of these have in common; a run without one has held out the whole image."""
+    sides = list(dict.fromkeys(region.side for region in regions))
+    if len(sides) > 1:
+        raise UserError(
+            f"The runs hold out different bands of the images: {' and '.join(sides)}. Evaluate them one by one."
+        )
+    return min(regions, key=lambda region: region.share, default=None)
+
+
+def _inputs(sources: Sequence[Source], seed: int, limits: Limits, scale: int, paper: Paper | None) -> list[Input]:
+    """The inputs within the limits; an image has the same noise whatever the limits are."""
+    chosen, count = [], Counter[tuple[str, str]]()
+    for source, condition, low, high in held_out(sources, seed):
+        channel = paper.columns[int(source.channel)] if paper else source.channel
+        if limits.images is not None and count[channel, condition] >= limits.images:
+            continue
+        count[channel, condition] += 1
+        if limits.crop is not None:
+            y, x = (max(0, (size - limits.crop) // 2) for size in low.shape)
+            low = low[y : y + limits.crop, x : x + limits.crop]
+            high = high[scale * y :, scale * x :][: scale * low.shape[0], : scale * low.shape[1]]
+        chosen.append(Input(source, channel, condition, low, high, scale))
+    return chosen
+
+
+def _examples(inputs: Sequence[Input], count: int) -> set[int]:
+    """Numbers of so many inputs of each condition and channel, spread over all."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number, each in enumerate(inputs):
+        groups.setdefault((each.condition, each.channel), []).append(number)
+    return {number for group in groups.values() for number in group[:: -(-len(group) // count)]}
+
+
+def _restoring(restorer: Restorer) -> Callable[[Input], Float32]:
+    def restore(each: Input) -> Float32:
+        try:
+            return restored(each.source, each.low, restorer)
+        except MemoryError as error:
+            raise CheckFailedError(
+                f"The device has too little memory for a tile of {restorer.tile[0]} pixels of {restorer.name}. "
+                "Make it smaller, such as --tile 128."
+            ) from error
+
+    return restore
+
+
+def _score(each: Input, method: str, output: Float32) -> Score:
+    fitted = affine_fitted(each.high, output)
+    return Score(
+        condition=each.condition,
+        channel=each.channel,
+        image=each.source.name,
+        method=method,
+        psnr=psnr(each.high, output),
+        ssim=ssim(each.high, output),
+        psnr_fitted=psnr(each.high, fitted),
+        ssim_fitted=ssim(each.high, fitted),
+    )
+
+
+def _amount(inputs: Sequence[Input], limits: Limits, region: Region | None) -> str:
+    images = len({(each.source.name, each.channel) for each in inputs})
+    channels = len({each.channel for each in inputs})
+    amount = f"{images} held-out image{'s' if images > 1 else ''}"
+    amount += f" of {channels} channels" if channels > 1 else ""
+    amount += f", of each {region.band}" if region else ""
+    return f"{amount}." if limits.crop is None else f"{amount}, the middle {limits.crop} x {limits.crop} input pixels."
+
+
+def _notes(config: DataConfig, seed: int, published: Paper, measured: Paper | None) -> list[str]:
+    """What a reader must know beside the tables, in sentences."""
+    if config.degradation is None:
+        made = "Inputs: the images' own low-quality partners."
+    else:
+        blurs = config.degradation.blur
+        used = config.degradation.model_copy(update={"blur": (blurs[len(blurs) // 2],)})
+        levels = f", at three noise levels (seed {seed})" if used.photons else ""
+        made = (
+            f"Inputs: made from the high-quality images by a stated degradation: {used.describe()}{levels}. Figures on "
+            "them say how well that is undone, not how a network does on another microscope."
+        )
+    return [
+        made,
+        "PSNR (dB) and SSIM over the 0.1st to 99.9th percentile of the target; 'affine fit': after a x + b with "
+        "least squared error to the target, as CSBDeep does. The paper states neither its range nor a fit.",
+        measured.here if measured else published.elsewhere,
+    ]
+
+
+def _notes_on(name: str, entrant: Entrant, folder: Path) -> list[str]:
+    run = entrant.config
+    if run is None or run.data.folder.resolve() != folder.resolve():
+        return [
+            f"{name} was trained on other data: that it has never seen these images can't be told here.",
+            *_state(name, entrant),
+        ]
+    besides = f", without {run.data.region.band}" if run.data.region else ""
+    return [f"{name} was trained on this folder's other images{besides}.", *_state(name, entrant)]
+
+
+def _state(name: str, entrant: Entrant) -> list[str]:
+    if entrant.config is not None and not entrant.finished:
+        return [f"The training of {name} has not come to its end."]
+    return list(entrant.remarks)
