@@ -117,7 +117,8 @@ class Cascade:
         """Both losses are told as they are weighted, since alpha = 1 alone says nothing of what each one does."""
         terms = {}
         with tf.GradientTape() as tape:
-            images = self._generator(low, training=True)
+            # Keras gives a single image, that of 2x, without its list.
+            images = tf.nest.flatten(self._generator(low, training=True))
             if self._adversary is not None:
                 terms["discriminator"] = self._adversary.learn(high, images[-1])
                 terms["adversarial"] = self._weights.adversarial * self._adversary.judge(high, images[-1])
