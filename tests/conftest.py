@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -96,10 +98,49 @@ def tiny_cascade_run(tmp_path_factory: pytest.TempPathFactory, phase: np.ndarray
 @pytest.fixture(scope="session")
 def small_package(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     """The package of the tiny run; to be read only."""
+    return export(tiny_run, tmp_path_factory.mktemp("packages") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def cascade_package(tmp_path_factory: pytest.TempPathFactory, tiny_cascade_run: Path) -> Path:
+    """A package of the cascade, 8x, untrained; to be read only."""
+    run = untrained_cascade(tiny_cascade_run, tmp_path_factory.mktemp("runs") / "cascade", "pixel", halo=8)
+    return export(run, tmp_path_factory.mktemp("packages") / "cascade")
+
+
+@pytest.fixture(scope="session")
+def fixed_run(tmp_path_factory: pytest.TempPathFactory, tiny_cascade_run: Path) -> Path:
+    """A run of the cascade with the paper's normalisation, which takes inputs of 16 x 16; to be read only."""
+    folder = tmp_path_factory.mktemp("runs") / "fixed"
+    return untrained_cascade(tiny_cascade_run, folder, "paper", halo=0, tile=16)
+
+
+@pytest.fixture(scope="session")
+def fixed_package(tmp_path_factory: pytest.TempPathFactory, fixed_run: Path) -> Path:
+    """The package of a network that takes inputs of 16 x 16; to be read only."""
+    return export(fixed_run, tmp_path_factory.mktemp("packages") / "fixed")
+
+
+def untrained_cascade(run: Path, folder: Path, norm: Literal["pixel", "paper"], **about: int) -> Path:
+    """A copy of a run with another network; wide enough that its normalisation magnifies no rounding errors."""
+    import keras
+
+    from relumen.models.cascade import generator, last_level
+    from relumen.run import RunFolder
+
+    copy = RunFolder(Path(shutil.copytree(run, folder)))
+    keras.utils.set_random_seed(0)
+    last_level(generator(8, widths=(16, 16, 16, 16), stem=1, convs=1, norm=norm)).save(copy.model_file)
+    copy.write_about(copy.about().model_copy(update=about))
+    return copy.path
+
+
+def export(run: Path, folder: Path) -> Path:
+    """The package of a run, with all that the zoo wants to know."""
     from relumen.export.from_run import Credits, export_run
 
     credits = Credits(("A. Biologist", "B. Engineer"), "abiologist", "a@example.org", "https://example.org/images")
-    return export_run(tiny_run, tmp_path_factory.mktemp("packages") / "tiny", credits=credits)
+    return export_run(run, folder, credits=credits)
 
 
 def write_images(folder: Path, cells: np.ndarray) -> Path:

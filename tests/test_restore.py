@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -6,7 +8,7 @@ from skimage.transform import rescale
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
-from relumen.restore import Restorer, restore_file, restore_plane
+from relumen.restore import Restorer, open_model, restore_file, restore_plane
 
 
 def double(batch):
@@ -101,6 +103,49 @@ def test_other_pixel_sizes_are_warned_of(tmp_path, cells, micrometres, warned):
     said = []
     restore_file(tmp_path / "in.tif", model(pixel_size_um=0.2), tmp_path / "out.tif", say=said.append)
     assert any("trained on 0.2 um" in line for line in said) == warned
+
+
+@pytest.mark.parametrize(
+    ("micrometres", "words"),
+    [
+        (0.867, "of which it makes 0.867 um. This image is already as fine as its results"),
+        (0.434, "already as fine as its results"),
+        (2.6, "trained on 6.94 um: .* Rescale the image first, by 0.37 along each side"),
+        (13, "Rescale the image first, by 1.9 along each side"),
+    ],
+)
+def test_the_warning_says_which_way_the_image_is_out_of_range(phase, micrometres, words):
+    cascade = model(scale=8, pixel_size_um=6.936)
+    assert re.search(words, cascade.pixel_size_warning(PixelSize(micrometres, micrometres)))
+
+
+def test_a_network_of_one_size_is_tiled_plainly_and_it_is_said(tmp_path, cells, fixed_run, fixed_package):
+    write_image(tmp_path / "in.tif", Image(cells[300:340, 300:350], "YX"))
+    results = []
+    for source in (fixed_run, fixed_package):
+        with open_model(source) as opened:
+            assert (opened.tile, opened.any_size, opened.halo) == ((16, 16), False, 0)
+            said: list[str] = []
+            restore_file(tmp_path / "in.tif", opened, tmp_path / f"{len(results)}.tif", say=said.append)
+            assert any(re.search("^Warning: .* takes tiles of 16 x 16 only.* seams", line) for line in said)
+            assert opened.seams_warning(12, 16) is None
+        results.append(read_image(tmp_path / f"{len(results)}.tif").pixels)
+        for option in ("tile", "halo"):
+            refused = pytest.raises(UserError, match=f"16 x 16 only. Leave out --{option}")
+            with refused, open_model(source, **{option: 32}):
+                pass
+    assert results[0].shape == (320, 400)
+    np.testing.assert_allclose(results[0], results[1], rtol=0, atol=1e-4 * results[1].std())
+
+
+def test_a_halo_that_is_too_small_is_told(tiny_cascade_run):
+    with open_model(tiny_cascade_run) as measured:
+        needed = measured.halo
+    for halo, tile in ((0, 32), (needed, None), (needed + 4, 64)):
+        with open_model(tiny_cascade_run, tile, halo=halo) as opened:
+            assert opened.halo == halo and opened.tile == ((tile, tile) if tile else measured.tile)
+            warning = opened.seams_warning(300, 300)
+        assert (warning is None) if halo >= needed else f"halo of 0 pixels is less than the {needed}" in warning
 
 
 def test_smaller_tiles_when_memory_runs_out_and_it_is_said(tmp_path, cells):

@@ -39,6 +39,14 @@ def test_every_pixel_is_covered_and_every_tile_has_the_fixed_size(size, core):
     assert seen.min() >= 1
 
 
+def test_a_small_image_stands_in_the_middle_of_its_tile():
+    """As JDLL places it, so that networks whose answer depends on all of a tile give the same."""
+    (tile,) = TilePlan((6, 7), (16, 16), 0, scale=2).tiles()
+    assert (tile.crop, tile.target) == ((slice(10, 22), slice(10, 24)), (slice(0, 12), slice(0, 14)))
+    image = np.arange(42).reshape(6, 7)
+    np.testing.assert_array_equal(tile.cut(image)[5:11, 5:12], image)
+
+
 def test_mirror_is_numpys_symmetric_padding():
     line = np.arange(5)
     expected = np.pad(line, 13, mode="symmetric")

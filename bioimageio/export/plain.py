@@ -1,31 +1,49 @@
-"""relumen's own layers as Keras's, so that a package's .keras file opens without relumen: the zoo tests it so."""
+"""A network with some layers replaced by others that compute the same, for the sake of what reads its files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from relumen.models.layers import BilinearUpsampling, DiffractionPatternFilters
 
 if TYPE_CHECKING:
     import keras
 
+Replacement = Callable[[Any], "keras.Model"]
+"""From a layer to a network that takes its place."""
+
 
 def plain(model: keras.Model) -> keras.Model:
-    """The same network with Keras's layers alone, where it has layers of relumen's; the same object where it has none."""
+    """With Keras's layers in place of relumen's, so that a .keras file opens without relumen: the zoo tests it so."""
+    return _replaced(model, {BilinearUpsampling: _upsampling, DiffractionPatternFilters: _filters})
+
+
+def steady(model: keras.Model) -> keras.Model:
+    """With means over a whole image taken over channels, then columns, then rows.
+
+    ONNX Runtime adds up the millions of numbers of such a mean one after the other, which costs it three digits.
+    """
     import keras
 
-    if not any(isinstance(layer, BilinearUpsampling | DiffractionPatternFilters) for layer in model.layers):
+    return _replaced(model, {keras.layers.GroupNormalization: _normalisation})
+
+
+def _replaced(model: keras.Model, replacements: Mapping[type, Replacement]) -> keras.Model:
+    """A copy of the network; the same object where there is nothing to replace."""
+    import keras
+
+    if not any(type(layer) in replacements for layer in model.layers):
         return model
     rest = []
 
-    def layer_of(layer: keras.layers.Layer) -> Any:  # noqa: ANN401  a layer or a network
-        if isinstance(layer, BilinearUpsampling):
-            return _upsampling(layer)
-        if isinstance(layer, DiffractionPatternFilters):
-            return _filters(layer)
-        again = layer.__class__.from_config(layer.get_config())
-        rest.append((layer, again))
-        return again
+    def layer_of(layer: Any) -> Any:  # noqa: ANN401  a layer or a network
+        if type(layer) in replacements:
+            return replacements[type(layer)](layer)
+        rest.append((layer, layer.__class__.from_config(layer.get_config())))
+        return rest[-1][1]
 
     copy: Any = keras.models.clone_model(model, clone_function=layer_of)
     for layer, again in rest:
@@ -58,4 +76,29 @@ def _filters(layer: DiffractionPatternFilters) -> keras.Model:
     network = keras.Model(image, second(layers.Concatenate()([first(image), image])), name=layer.name)
     first.set_weights([airy])
     second.set_weights([combined])
+    return network
+
+
+def _normalisation(layer: keras.layers.GroupNormalization) -> keras.Model:
+    """Over all features of an image: one group, scale and offset, as the cascade has it."""
+    import keras
+    from keras import layers, ops
+
+    if layer.groups != 1 or not layer.scale or not layer.center:
+        raise ValueError(
+            f"{layer.name} normalises in {layer.groups} groups, scale {layer.scale}, center {layer.center}"
+        )
+
+    def mean(x: Any) -> Any:  # noqa: ANN401  symbolic tensors
+        for axis in (3, 2, 1):
+            x = ops.mean(x, axis, keepdims=True)
+        return x
+
+    features = keras.Input((None, None, layer.input.shape[-1]))
+    centred: Any = features - mean(features)
+    unit = centred * ops.rsqrt(mean(centred * centred) + layer.epsilon)
+    last = layers.DepthwiseConv2D(1)
+    network = keras.Model(features, last(unit), name=layer.name)
+    gamma, beta = layer.get_weights()
+    last.set_weights([gamma[np.newaxis, np.newaxis, :, np.newaxis], beta])
     return network

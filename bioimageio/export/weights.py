@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
 
-from .plain import plain
+from .plain import plain, steady
 
 if TYPE_CHECKING:
     import keras
@@ -68,6 +68,7 @@ def freeze(model: keras.Model, size: int | None = None) -> Frozen:
             f"DeepImageJ runs networks with one input and one output. {model.name} has {len(model.inputs)} and "
             f"{len(model.outputs)}: put conditions into the graph."
         )
+    model = steady(model)
     channels = model.inputs[0].shape[-1]
     argument = tf.TensorSpec((None, size, size, channels), tf.float32, name=INPUT_ID)
     network = tf.function(
@@ -178,7 +179,7 @@ def save_keras(model: keras.Model, path: Path) -> None:
 
 
 def custom_layers(model: keras.Model) -> list[str]:
-    """Names of classes in the network's .keras file that do not come with Keras, so that loading it needs their code."""
+    """Names of classes in the network's .keras file that don't come with Keras, so that loading it needs their code."""
     names = {f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in _layers(plain(model))}
     return sorted(name for name in names if not name.startswith("keras."))
 

@@ -176,6 +176,23 @@ def test_samples_open_as_pictures_and_as_arrays(package, sample):
     np.testing.assert_array_equal(np.load(package / "sample_output.npy")[0, ..., 0], answer.pixels)
 
 
+def test_a_small_sample_is_shown_as_it_is_and_mirrored_for_the_test_alone(network, sample, tmp_path):
+    folder = export_package(network, described(), sample[:37], tmp_path / "p")
+    shown = read_image(folder / "sample_input.tif").pixels
+    # 36 rows: Fiji would shift the answer to 37, which is smaller than a tile and odd.
+    np.testing.assert_array_equal(shown, sample[:36, :, 0])
+    (test,) = np.load(folder / "test_input.npy")
+    assert test.shape == (TILE, TILE, 1)
+    np.testing.assert_array_equal(test[37:], test[36:25:-1])
+
+
+def test_samples_are_small_where_the_magnification_is_large(package, monkeypatch, network, sample, tmp_path):
+    monkeypatch.setattr(exporter, "SAMPLE_OUTPUT", 200)
+    folder = export_package(network, described(), sample, tmp_path / "p")
+    assert read_image(folder / "sample_input.tif").pixels.shape == (100, 100)
+    assert read_image(folder / "sample_output.tif").pixels.shape == (200, 200)
+
+
 def test_eight_and_sixteen_bit_copies_give_the_same_picture_in_tiles(package, cells):
     image = cells[520:650, 300:470]
     answers = []
@@ -284,7 +301,7 @@ def test_weights_that_answer_differently_are_refused(network, sample, tmp_path, 
     ("change", "words"),
     [
         (lambda image: image[..., 0], "must be an image"),
-        (lambda image: image[:40], "at least 48 x 48"),
+        (lambda image: image[:15], "at least 16 x 16"),
         (lambda image: np.full_like(image, 7), "is 7 everywhere"),
         (lambda image: np.where(image > 50, np.nan, image), "no finite numbers"),
     ],

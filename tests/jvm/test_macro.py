@@ -152,6 +152,18 @@ def test_another_pixel_size_than_the_trainings_is_told(imagej, restore, cells, s
 
 
 @pytest.mark.parametrize(
+    ("micrometres", "words", "other"),
+    [
+        (0.05, "of which it makes 0.0500. This image is already as fine as its results", "Rescale"),
+        (0.2, "was trained on 0.1000. Rescale the image first, by 2.00 (Image > Scale...)", "already as fine"),
+    ],
+)
+def test_an_image_as_fine_as_the_results_needs_none(imagej, restore, cells, micrometres, words, other):
+    restore(Image(cells[300:370, 300:380], "YX", PixelSize(micrometres, micrometres)))
+    assert words in imagej.printed and other not in imagej.printed
+
+
+@pytest.mark.parametrize(
     ("image", "words"),
     [
         (lambda cells: Image(cells[:160, :80].reshape(2, 80, 80), "CYX"), r"has 2 channel\(s\).*takes 1"),
@@ -168,7 +180,7 @@ def test_images_that_it_cannot_take_are_refused_plainly(restore, deepimagej, cel
 @pytest.mark.parametrize(("height", "warned"), [(60, False), (61, True), (71, False)])
 def test_small_images_of_odd_size_are_told_of_deepimagejs_shift(imagej, restore, cells, height, warned):
     restore(Image(cells[300 : 300 + height, 300:380], "YX"), tile=64)
-    assert ("DeepImageJ shifts its result by one pixel" in imagej.printed) == warned
+    assert ("DeepImageJ shifts its result by half a pixel of the image" in imagej.printed) == warned
 
 
 def test_a_run_without_result_is_told_and_cleaned_up(restore, deepimagej, cells):

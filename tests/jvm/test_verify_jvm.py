@@ -7,8 +7,9 @@ from relumen.shipped import shipped_packages, shipped_path
 pytestmark = pytest.mark.jvm
 
 
-def test_an_exported_package_passes_in_the_engines_of_fiji(small_package):
-    check_passes(small_package)
+@pytest.mark.parametrize("package", ["small_package", "cascade_package", "fixed_package"])
+def test_an_exported_package_passes_in_the_engines_of_fiji(package, request):
+    check_passes(request.getfixturevalue(package))
 
 
 @pytest.mark.parametrize("name", shipped_packages())
