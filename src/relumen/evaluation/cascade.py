@@ -24,8 +24,8 @@ MARK = "truth without detail finer than the input's pixels"
 
 _MARK = Contender(Method(MARK), lambda each: band_limited(each.high, each.scale))
 _ON_MARK = (
-    f"'{MARK}' is no method: it is made of the truth itself, up to the frequency that the input's pixels can carry. "
-    "Perfect interpolation would reach it; what a network is above it, it has inferred."
+    f'"{MARK}" is no method: it is made of the truth itself, up to the frequency that the input\'s pixels can carry. '
+    "That is how far perfect interpolation would come; a network above it has inferred detail."
 )
 
 

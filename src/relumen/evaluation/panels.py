@@ -55,7 +55,7 @@ def draw_beside(samples: Sequence[Sample], methods: Sequence[Method]) -> Figure:
     target.
     """
     columns = [samples[0].target_name, *map(_heading, methods)]
-    drawing = Figure(figsize=(2.6 * len(columns), 2.75 * len(samples) + 0.5), layout="constrained")
+    drawing = Figure(figsize=(2.6 * len(columns), 2.75 * len(samples) + 0.7), layout="constrained")
     grid = drawing.subplots(len(samples), len(columns), squeeze=False)
     places: list[tuple[int, int]] = []
     for row, sample in zip(grid, samples, strict=True):
@@ -70,6 +70,7 @@ def draw_beside(samples: Sequence[Sample], methods: Sequence[Method]) -> Figure:
         for cell, method in zip(row[1:], methods, strict=True):
             _show(cell, outputs[method.name][part], sample.target[part])
             cell.text(0.5, -0.03, figures[method.name], transform=cell.transAxes, ha="center", va="top", fontsize=8)
+    drawing.supxlabel("PSNR (dB) / SSIM of the whole image stand under its parts.", fontsize=8)
     for number, (cell, heading) in enumerate(zip(grid[0], columns, strict=True)):
         cell.set_title(f"({chr(ord('a') + number)}) {heading}", fontsize=9)
     return drawing
@@ -78,7 +79,7 @@ def draw_beside(samples: Sequence[Sample], methods: Sequence[Method]) -> Figure:
 def _heading(method: Method) -> str:
     """A method with the setting of the paper that it is of."""
     row = method.published
-    return method.name if row is None or row.name == method.name else f"{method.name}\n({row.name})"
+    return method.name if row is None or row.name.lower() == method.name.lower() else f"{method.name}\n({row.name})"
 
 
 def by_condition(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
