@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from relumen.degrade import Degradation, clean, crop_to_multiple
+from relumen.degrade import Degradation, clean, crop_to_multiple, reduced
 
 
 def test_noise_has_the_stated_variance(cells):
@@ -43,3 +43,38 @@ def test_odd_images_lose_what_binning_cannot_fill():
 def test_photons_are_a_range(photons):
     with pytest.raises(ValidationError, match="two numbers above 0"):
         Degradation(photons=photons)
+
+
+def test_without_noise_a_degradation_is_the_reduction_alone(phase):
+    """No percentile is taken for the dark level, and nothing is clipped: it is linear in the image."""
+    image = crop_to_multiple(phase.astype(np.float32), 8)
+    for reduction in ("area", "bicubic"):
+        degradation = Degradation(factor=8, blur=0, photons=None, reduction=reduction)
+        (made,) = degradation.cleans(image)
+        expected = reduced(image, 8, reduction)
+        np.testing.assert_array_equal(made.image, expected)
+        assert made.statistics() == pytest.approx((expected.mean(), expected.std()), rel=1e-4)
+        (turned,) = degradation.cleans(1000 - 3 * image)
+        np.testing.assert_allclose(turned.image, 1000 - 3 * expected, rtol=1e-4)
+    assert "no added noise" in degradation.describe() and "8x bicubic reduction" in degradation.describe()
+    blurred = Degradation(factor=8, blur=(0, 4), photons=None).cleans(image)
+    assert blurred[1].image.std() < blurred[0].image.std()
+
+
+@pytest.mark.parametrize("reduction", ["area", "bicubic"])
+@pytest.mark.parametrize("factor", [2, 8])
+def test_reductions_keep_what_a_sharp_eye_cannot_tell(reduction, factor):
+    """A constant stays, and a ramp goes on through the centres of the larger pixels."""
+    np.testing.assert_allclose(reduced(np.full((64, 48), 7.0), factor, reduction), 7, rtol=1e-6)
+    y, x = np.mgrid[:64, :64]
+    ramp = reduced(3.0 * y - 2.0 * x, factor, reduction)
+    centres = factor * (np.arange(64 // factor) + 0.5) - 0.5
+    inside = slice(2, -2)  # cubic convolution reaches two pixels, and beyond the border there is no ramp
+    np.testing.assert_allclose(ramp[inside, inside], (3 * centres[:, None] - 2 * centres)[inside, inside], atol=1e-3)
+
+
+def test_a_bicubic_reduction_with_noise_knows_no_less_than_no_photons(cells):
+    degradation = Degradation(factor=2, blur=0, photons=(50, 50), reduction="bicubic")
+    (made,) = degradation.cleans(crop_to_multiple(cells, 2))
+    assert made.signal.min() == 0
+    assert np.isfinite(made.noisy(50, 2, np.random.default_rng(0))).all()

@@ -17,6 +17,8 @@ from relumen.run import RunFolder
     "command",
     [
         ["train", "esrgan"],
+        ["train", "cascade"],
+        ["data", "filters"],
         ["evaluate", "esrgan"],
         ["evaluate", "cascade"],
         ["restore"],

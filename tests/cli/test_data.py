@@ -20,7 +20,7 @@ def test_copy_then_train_as_it_says(relumen, tmp_path):
     assert code == 2 and "No field named nowhere. There are: ht29/D03" in said
 
 
-@pytest.mark.parametrize("command", ["list", "check", "describe", "copy"])
+@pytest.mark.parametrize("command", ["list", "check", "describe", "copy", "filters"])
 def test_every_command_has_help_with_an_example(relumen, command):
     code, said = relumen("data", command, "--help")
     assert code == 0 and f"Example: relumen data {command}" in said

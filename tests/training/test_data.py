@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 
-from relumen.degrade import Degradation
+from relumen.degrade import Degradation, crop_to_multiple, reduced
 from relumen.errors import UserError
-from relumen.training.settings import DataConfig
 from relumen.training.data import Batches, load_data
+from relumen.training.density import cell_mask
+from relumen.training.settings import DataConfig
 from relumen.training.sources import Pair
 
 
@@ -192,3 +194,96 @@ def test_broken_folders_get_a_plain_message(paired_folder, break_it, words):
 def test_high_quality_images_alone_need_a_degradation(data_folder):
     with pytest.raises(UserError, match="high-quality images alone"):
         load_data(DataConfig(folder=data_folder), 2)
+
+
+SIDES = ("top", "bottom", "left", "right")
+
+
+def seen(sources):
+    """The numbers of the input pixels, and of the target pixels, that sources show."""
+    return [set(np.concatenate([part(source).ravel() for source in sources]).astype(int))
+            for part in (lambda source: source.low, lambda source: source.high)]  # fmt: skip
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("made", [False, True], ids=["pairs", "made"])
+def test_a_region_is_never_trained_on_and_nothing_else_is_judged_on(side, made, tmp_path):
+    """Every pixel tells its place: the two parts are apart by the gap, and targets lie where their inputs do."""
+    pair = places(40, 50)
+    for part, pixels in (("high", pair.high), ("low", pair.low)):
+        (tmp_path / part).mkdir()
+        for name in "abc":
+            tifffile.imwrite(tmp_path / part / f"{name}.tif", pixels)
+    degradation = Degradation(factor=2, blur=0, photons=None) if made else None
+    folder = tmp_path / "high" if made else tmp_path
+    config = DataConfig(
+        folder=folder, region={"side": side, "share": 0.3, "gap": 3}, validation=0.3, degradation=degradation
+    )
+    data = load_data(config, 2)
+    assert [source.name for source in data.validation] == ["c.tif"] and len(data.training) == 2
+    assert f"the {side} 30 % (and 3 rows or columns beside it) of all images" in data.describe()
+    length = 40 if side in ("top", "bottom") else 50
+    band = round(0.3 * length)
+    lines = np.arange(2000) // 50 if side in ("top", "bottom") else np.arange(2000) % 50
+    lines = lines if side in ("top", "left") else length - 1 - lines  # counted from the region's side
+    for sources, expected in ((data.validation, lines < band), (data.training, lines >= band + 3)):
+        for source in sources:
+            assert source.high.shape == tuple(2 * n for n in source.low.shape)
+        lows, highs = seen(sources)
+        assert {high // 4 for high in highs} == set(np.flatnonzero(expected))
+        if not made:  # else an input pixel is the mean of four targets
+            assert lows == set(np.flatnonzero(expected))
+        first = sources[0]
+        assert first.low[0, 0] == (first.high[:2, :2].mean() if made else first.high[0, 0] // 4)
+
+
+def test_offsets_move_the_pixel_grid_within_the_trained_part(tmp_path):
+    high = places(20, 24).high
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", high)
+    degradation = Degradation(factor=4, blur=0, photons=None)
+    config = DataConfig(
+        folder=tmp_path, degradation=degradation, offsets=2, region={"side": "bottom", "share": 0.3, "gap": 1}
+    )
+    data = load_data(config, 4)
+    assert len(data.training) == 4 and len(data.validation) == 1
+    corners = {source.high[0, 0] for source in data.training}
+    assert corners == {high[y, x] for y in (0, 2) for x in (0, 2)}
+    for source in data.training:
+        assert source.low[0, 0] == source.high[:4, :4].mean()
+        assert source.high.max() < data.validation[0].high.min()
+    assert data.validation[0].high[0, 0] == high[4 * (10 - 3), 0]
+
+
+@pytest.fixture(scope="module")
+def reduced_frame(phase):
+    return reduced(crop_to_multiple(phase.astype(np.float32), 8), 8)
+
+
+def test_cells_are_rougher_than_what_lies_between_them(reduced_frame):
+    """Judged by the frame itself: where it deviates most from its background there is a cell."""
+    mask = cell_mask(reduced_frame)
+    assert 0.1 < mask.mean() < 0.6
+    departure = np.abs(reduced_frame - gaussian_filter(reduced_frame, 16))
+    bright, plain = departure > np.percentile(departure, 97), departure < np.percentile(departure, 50)
+    assert mask[bright].mean() > 0.9 > 0.3 > mask[plain].mean()
+    np.testing.assert_array_equal(cell_mask(reduced_frame * 3 + 700), mask)  # whatever the gain and the offset
+
+
+def test_classes_of_cell_density_are_shown_equally_often(reduced_frame):
+    numbers = np.arange(reduced_frame.size, dtype=np.float32).reshape(reduced_frame.shape)
+    source = Pair("frame", reduced_frame, np.kron(numbers, np.ones((2, 2), np.float32)), whole=(0.0, 1.0))
+    mask = cell_mask(reduced_frame)
+
+    def shown(densities):
+        config = DataConfig(folder=".", patch=16, densities=densities)
+        made = Batches((source,), config, scale=2, batch=1, augment=0.0, seed=0)
+        starts = [divmod(decoded(made(step)[1])[0, 0, 0], 128) for step in range(made.steps_per_epoch)]
+        classes = [min(int(5 * mask[y : y + 16, x : x + 16].mean()), 4) for y, x in starts]
+        return len(made), np.bincount(classes, minlength=5), len(set(starts))
+
+    plain, counts, distinct = shown(1)
+    assert plain == distinct == counts.sum() and counts.max() > counts.min() > 0  # as they come
+    even, evened, still = shown(5)
+    assert list(evened) == [counts.max()] * 5 and even == 5 * counts.max()
+    assert still == distinct  # none is left out

@@ -62,6 +62,13 @@ def test_no_image_of_a_held_out_field_is_trained_on(bank):
     assert not fields[0] & HELD_OUT
 
 
+def test_phase_contrast_is_not_trained_on(bank):
+    """The network is of fluorescence: what it tells apart are stains."""
+    names = {each.name for each in (*bank.training, *bank.held_out)}
+    assert names & records().keys() == records("fluorescence").keys()
+    assert not any("phase contrast" in label for label in bank.labels)
+
+
 def test_every_label_has_images(bank):
     assert {each.label for each in bank.training} == set(range(len(bank.labels)))
     assert all(each.label is None for each in bank.held_out if each.name.startswith(("ht29", "widefield")))

@@ -7,9 +7,9 @@ import tifffile
 
 from relumen.degrade import Degradation
 from relumen.errors import UserError
-from relumen.training.settings import DataConfig
 from relumen.training.data import Batches, load_data, load_held_out
 from relumen.training.folders import find_contents
+from relumen.training.settings import DataConfig
 
 
 def write_pairs(low_folder, high_folder, names, cells, *, size=32):

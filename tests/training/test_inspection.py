@@ -4,8 +4,8 @@ import pytest
 from relumen.errors import UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize
-from relumen.training.settings import DataConfig
 from relumen.training.inspection import MADE, describe, find_faults
+from relumen.training.settings import DataConfig
 
 
 @pytest.fixture

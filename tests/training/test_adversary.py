@@ -1,0 +1,43 @@
+"""The adversarial step: who learns from it, and in which direction."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from relumen.models import cascade
+from relumen.training.adversary import Adversary
+from relumen.training.losses import GAN_FORMS
+from relumen.training.replicas import Replicas
+
+
+@pytest.fixture
+def images(phase):
+    """Real parts of a frame, and the same without their details."""
+    parts = np.stack([phase[300 + 32 * i : 332 + 32 * i, 300:332] for i in range(4)]).astype(np.float32)[..., None]
+    real = tf.constant((parts - parts.mean()) / parts.std())
+    return real, tf.image.resize(tf.nn.avg_pool2d(real, 4, 4, "VALID"), (32, 32))
+
+
+@pytest.mark.parametrize("form", ["non-saturating", "minimax"])
+def test_the_discriminator_learns_and_the_generators_loss_tells_it(form, images):
+    keras.utils.set_random_seed(0)
+    network = cascade.discriminator((4, 8))
+    adversary = Adversary(network, keras.optimizers.Adam(1e-2), GAN_FORMS[form], Replicas())
+    before, first = network.get_weights(), float(adversary.judge(*images))
+    assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True))  # only told
+    told = [float(adversary.learn(*images)) for _ in range(12)]
+    assert told[-1] < told[0]
+    assert float(adversary.judge(*images)) > first  # the fakes are found out
+    with tf.GradientTape() as tape:
+        fake = tf.Variable(images[1])
+        loss = adversary.judge(images[0], fake)
+    better = fake - 0.1 * tf.sign(tape.gradient(loss, fake))
+    assert float(adversary.judge(images[0], better)) < float(loss)
+
+
+def test_a_checkpoint_holds_the_discriminator_and_its_optimiser():
+    network, optimizer = cascade.discriminator((4, 8)), keras.optimizers.Adam()
+    adversary = Adversary(network, optimizer, GAN_FORMS["non-saturating"], Replicas())
+    assert adversary.state == {"discriminator": network, "discriminator_optimizer": optimizer}
+    assert optimizer.built
