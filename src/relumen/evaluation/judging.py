@@ -291,16 +291,10 @@ def _notes(config: DataConfig, seed: int, published: Paper, measured: Paper | No
 
 def _notes_on(name: str, entrant: Entrant, folder: Path) -> list[str]:
     run = entrant.config
-    if run is None or run.data.folder.resolve() != folder.resolve():
-        return [
-            f"{name} was trained on other data: that it has never seen these images can't be told here.",
-            *_state(name, entrant),
-        ]
+    if run is None:
+        return [f"{name} is a package: what it was trained on, and that it never saw these images, can't be told here."]
+    state = entrant.remarks if entrant.finished else (f"The training of {name} has not come to its end.",)
+    if run.data.folder.resolve() != folder.resolve():
+        return [f"{name} was trained on other data: that it has never seen these images can't be told here.", *state]
     besides = f", without {run.data.region.band}" if run.data.region else ""
-    return [f"{name} was trained on this folder's other images{besides}.", *_state(name, entrant)]
-
-
-def _state(name: str, entrant: Entrant) -> list[str]:
-    if entrant.config is not None and not entrant.finished:
-        return [f"The training of {name} has not come to its end."]
-    return list(entrant.remarks)
+    return [f"{name} was trained on this folder's other images{besides}.", *state]
