@@ -64,6 +64,17 @@ def test_every_engine_answers_like_keras(engine, network, weights, images):
         np.testing.assert_allclose(answer, expected, atol=1e-5 * expected.std())
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_runs_a_network_of_one_size(engine, fixed_package):
+    """Means over a whole tile, and a graph whose input has a fixed size."""
+    files = {"tensorflow_saved_model_bundle": "saved_model.zip", "onnx": "model.onnx"}
+    image, expected = (np.load(fixed_package / f"test_{which}.npy") for which in ("input", "output"))
+    image = (image - image.mean(dtype=np.float64)) / (image.std(dtype=np.float64) + 1e-6)
+    path = fixed_package / files[ENGINES[engine].weights_format]
+    [answer] = run_in_engine(engine, path, [image.astype(np.float32)], input_id="input", output_id="output")
+    np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-4 * expected.std())
+
+
 def test_a_saved_model_may_be_a_folder_and_its_input_any_memory_layout(network, weights, images):
     strided = images[0][:, ::-1, ::2]
     folder = weights["tensorflow_saved_model_bundle"].with_suffix("")

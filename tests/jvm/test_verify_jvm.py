@@ -7,7 +7,7 @@ from relumen.shipped import shipped_packages, shipped_path
 pytestmark = pytest.mark.jvm
 
 
-@pytest.mark.parametrize("package", ["small_package", "cascade_package", "fixed_package"])
+@pytest.mark.parametrize("package", ["small_package", "cascade_package"])
 def test_an_exported_package_passes_in_the_engines_of_fiji(package, request):
     check_passes(request.getfixturevalue(package))
 
