@@ -55,7 +55,7 @@ def test_several_averages_share_their_target(w2s):
         ("001_0.png", "0", "avg1"),
         ("001_1.png", "1", "avg4"),
     ]
-    assert data.training[0].high is data.training[1].high
+    assert np.shares_memory(data.training[0].high, data.training[1].high)
     assert data.describe().startswith("W2S (avg4, avg1 to sim): 6 images")
     with pytest.raises(UserError, match=r"has no avg2/.*--set data.averages=\[1, 4\]"):
         load_data(DataConfig(folder=w2s, averages=(1, 2)), 2)
