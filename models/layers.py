@@ -68,7 +68,8 @@ class DiffractionPatternFilters(keras.layers.Layer):
         """One convolution with A; each filter is a combination of its answer and the image."""
         first, combined = (ops.cast(kernel, image.dtype) for kernel in self.kernels)
         airy = ops.conv(image, first, padding="same")
-        return ops.conv(ops.concatenate([airy, image], axis=-1), combined, padding="same")
+        answer: Any = ops.conv(ops.concatenate([airy, image], axis=-1), combined, padding="same")
+        return answer
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's, with one channel for each filter."""

@@ -94,7 +94,8 @@ def _normalisation(layer: keras.layers.GroupNormalization) -> keras.Model:
             x = ops.mean(x, axis, keepdims=True)
         return x
 
-    features = keras.Input((None, None, layer.input.shape[-1]))
+    before: Any = layer.input
+    features = keras.Input((None, None, before.shape[-1]))
     centred: Any = features - mean(features)
     unit = centred * ops.rsqrt(mean(centred * centred) + layer.epsilon)
     last = layers.DepthwiseConv2D(1)
