@@ -30,7 +30,6 @@ ARMS = {
     "paper's filters": ("paper", ()),
     "physical filters": ("physical", ("optics.mode=physical",)),
     "physical filters, input only": ("physical-input", ("optics.mode=physical", "losses.filtered=false")),
-    "physical filters, loss only": ("physical-loss", ("optics.mode=physical", "generator.enrichment=none")),
 }
 PLAIN = "no enrichment"
 

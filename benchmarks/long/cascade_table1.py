@@ -14,7 +14,7 @@ from pathlib import Path
 from trials import RUNS, Trial, relumen
 
 IMAGES = RUNS / "images-phase"
-SAME = ("data.region={side: bottom, share: 0.3}", "data.offsets=4")
+SAME = ("data.region={side: bottom, share: 0.3}", "data.offsets=4", "steps=2000")
 TRIALS = (
     Trial("LapSRN", "table1-lapsrn", preset="lapsrn"),
     Trial("cascade", "table1-cascade"),

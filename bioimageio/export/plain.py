@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,36 +12,47 @@ from relumen.models.layers import BilinearUpsampling, DiffractionPatternFilters
 if TYPE_CHECKING:
     import keras
 
-Replacement = Callable[[Any], "keras.Model"]
-"""From a layer to a network that takes its place."""
+Replacement = Callable[[Any], "keras.Model | None"]
+"""From a layer to a network that takes its place; None: the layer stays."""
 
 
 def plain(model: keras.Model) -> keras.Model:
     """With Keras's layers in place of relumen's, so that a .keras file opens without relumen: the zoo tests it so."""
-    return _replaced(model, {BilinearUpsampling: _upsampling, DiffractionPatternFilters: _filters})
+
+    def of_keras(layer: Any) -> keras.Model | None:  # noqa: ANN401  a layer or a network
+        if isinstance(layer, BilinearUpsampling):
+            return _upsampling(layer)
+        return _filters(layer) if isinstance(layer, DiffractionPatternFilters) else None
+
+    return _replaced(model, of_keras)
 
 
 def steady(model: keras.Model) -> keras.Model:
-    """With means over a whole image taken over channels, then columns, then rows.
+    """With normalisation over a whole image by means over channels, then columns, then rows.
 
     ONNX Runtime adds up the millions of numbers of such a mean one after the other, which costs it three digits.
     """
     import keras
 
-    return _replaced(model, {keras.layers.GroupNormalization: _normalisation})
+    def by_axis(layer: Any) -> keras.Model | None:  # noqa: ANN401  a layer or a network
+        whole = isinstance(layer, keras.layers.GroupNormalization) and layer.groups == 1
+        return _normalisation(layer) if whole and layer.scale and layer.center else None
+
+    return _replaced(model, by_axis)
 
 
-def _replaced(model: keras.Model, replacements: Mapping[type, Replacement]) -> keras.Model:
+def _replaced(model: keras.Model, replacement: Replacement) -> keras.Model:
     """A copy of the network; the same object where there is nothing to replace."""
     import keras
 
-    if not any(type(layer) in replacements for layer in model.layers):
+    found = {layer.name: network for layer in model.layers if (network := replacement(layer)) is not None}
+    if not found:
         return model
     rest = []
 
     def layer_of(layer: Any) -> Any:  # noqa: ANN401  a layer or a network
-        if type(layer) in replacements:
-            return replacements[type(layer)](layer)
+        if layer.name in found:
+            return found[layer.name]
         rest.append((layer, layer.__class__.from_config(layer.get_config())))
         return rest[-1][1]
 
@@ -83,11 +94,6 @@ def _normalisation(layer: keras.layers.GroupNormalization) -> keras.Model:
     """Over all features of an image: one group, scale and offset, as the cascade has it."""
     import keras
     from keras import layers, ops
-
-    if layer.groups != 1 or not layer.scale or not layer.center:
-        raise ValueError(
-            f"{layer.name} normalises in {layer.groups} groups, scale {layer.scale}, center {layer.center}"
-        )
 
     def mean(x: Any) -> Any:  # noqa: ANN401  symbolic tensors
         for axis in (3, 2, 1):

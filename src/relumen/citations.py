@@ -187,7 +187,7 @@ LAI = Reference(
     title="Deep Laplacian Pyramid Networks for Fast and Accurate Super-Resolution",
     venue="CVPR",
     year=2017,
-    doi="10.1109/CVPR.2017.618",
+    doi="10.48550/arXiv.1704.03915",
 )
 RAZDAIBIEDINA = Reference(
     key="razdaibiedina-limited",

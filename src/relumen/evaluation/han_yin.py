@@ -36,9 +36,12 @@ PAPER = Paper(
 def published_row(config: CascadeConfig) -> Published | None:
     """The row whose training had these terms and this input, whatever its size; None where there is none.
 
+    All published figures are of 8x.
     The paper's filters are those of :class:`~relumen.models.optics.Optics` in mode "paper", and all its cascades but
     the one of a single image have them, before the generator and in the content loss.
     """
+    if config.scale != 8:
+        return None
     generator, losses = config.generator, config.losses
     if isinstance(generator, LapSRNConfig):
         return LAPSRN
