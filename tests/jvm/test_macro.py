@@ -1,5 +1,4 @@
-"""A package's macro in a real ImageJ. DeepImageJ itself is not on Maven Central: its command is answered here, with
-the options that its source reads and the file that it writes."""
+"""A package's macro in a real ImageJ, with a stand-in for DeepImageJ (see conftest)."""
 
 import os
 from pathlib import Path
@@ -40,47 +39,10 @@ def expected(image):
     return network(image) * deviation + mean
 
 
-@pytest.fixture(scope="module")
-def deepimagej(imagej):
-    """Answers the command as DeepImageJ 3.1's macro mode does; keeps the options of each call."""
-    import jpype
-
-    calls: list[dict[str, str]] = []
-    options = jpype.JClass("ij.Macro")
-
-    @jpype.JImplements(jpype.JClass("ij.CommandListener"))
-    class DeepImageJ:
-        silent = False
-
-        @jpype.JOverride
-        def commandExecuting(self, command):  # noqa: N802 (Java's name)
-            if str(command) != "DeepImageJ Run":
-                return command
-            text = options.getOptions()
-            keys = ("model_path", "input_path", "output_folder", "display_output")
-            call = {key: str(options.getValue(text, key, "")) for key in keys}
-            calls.append(call)
-            source = Path(call["input_path"])
-            if not self.silent:
-                image = read_image(source)
-                channels = [network(plane) for plane in np.atleast_3d(image.pixels.T).T]
-                answer = np.stack(channels) if image.channels > 1 else channels[0]
-                write_image(Path(call["output_folder"]) / f"{source.stem}_output.tif", Image(answer, image.axes))
-            return None  # handled: ImageJ looks no further
-
-    listener = DeepImageJ()
-    listener.calls = calls
-    executer = jpype.JClass("ij.Executer")
-    executer.addCommandListener(listener)
-    yield listener
-    executer.removeCommandListener(listener)
-
-
 @pytest.fixture
 def restore(imagej, deepimagej, tmp_path):
     """Runs the macro of a package on an image; gives the result."""
-    deepimagej.calls.clear()
-    deepimagej.silent = False
+    deepimagej.answers(network)
     package = tmp_path / "models" / "my cells"
     package.mkdir(parents=True)
 
@@ -184,7 +146,7 @@ def test_small_images_of_odd_size_are_told_of_deepimagejs_shift(imagej, restore,
 
 
 def test_a_run_without_result_is_told_and_cleaned_up(restore, deepimagej, cells):
-    deepimagej.silent = True
+    deepimagej.answers(None)
     with pytest.raises(CheckFailedError, match="DeepImageJ gave no result"):
         restore(Image(cells[:80, :80], "YX"))
     assert not os.path.exists(os.path.dirname(deepimagej.calls[0]["input_path"]))
