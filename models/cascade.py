@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -64,7 +64,7 @@ def generator(
     if levels < 1 or levels != int(levels):
         raise ValueError(f"The cascade magnifies by a power of two, such as 8. Received: {factor=}")
     counts = [max(1, round(multiplier * widths[min(i, len(widths) - 1)])) for i in range(int(levels) + 1)]
-    image = keras.Input((None, None, 1), name="input")
+    image: Any = keras.Input((None, None, 1), name="input")
     enlarged = image
     x = _enriched(image, enrichment, optics or Optics(), keep_image)
     for i in range(stem):
@@ -102,7 +102,7 @@ def discriminator(widths: Sequence[int] = (32, 64, 128, 256), patches: bool = Tr
     >>> discriminator((4, 4, 8, 8)).output_shape
     (None, None, None, 1)
     """
-    image = keras.Input((None, None, 1), name="image")
+    image: Any = keras.Input((None, None, 1), name="image")
     x = image
     for i, width in enumerate(widths, start=1):
         x = _refined(x, width, "paper", name=f"module_{i}")

@@ -67,7 +67,8 @@ def _upsampling(layer: BilinearUpsampling) -> keras.Model:
     import keras
     from keras import layers, ops
 
-    image = keras.Input((None, None, layer.input.shape[-1]))
+    of_layer: Any = layer.input
+    image = keras.Input((None, None, of_layer.shape[-1]))
     x: Any = ops.pad(image, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="symmetric")
     x = layers.UpSampling2D(2, interpolation="nearest")(x)
     for _ in range(2):

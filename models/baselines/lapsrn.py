@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import layers
@@ -35,7 +36,7 @@ def generator(factor: int = 8, *, width: int = 64, depth: int = 5) -> keras.Mode
     levels = math.log2(factor) if factor > 1 else -1
     if levels < 1 or levels != int(levels):
         raise ValueError(f"LapSRN magnifies by a power of two, such as 8. Received: {factor=}")
-    image = keras.Input((None, None, 1), name="input")
+    image: Any = keras.Input((None, None, 1), name="input")
     x = _leaky(layers.Conv2D(width, 3, padding="same", name="conv_first")(image))
     enlarged, images = image, []
     for level in range(1, int(levels) + 1):
@@ -51,9 +52,8 @@ def generator(factor: int = 8, *, width: int = 64, depth: int = 5) -> keras.Mode
 
 def _doubled(x: keras.KerasTensor, width: int, name: str, dtype: str | None = None) -> keras.KerasTensor:
     """A transposed convolution that begins as bilinear interpolation and is trained (Lai et al., Sec. 3.1)."""
-    return layers.Conv2DTranspose(
-        width, 4, 2, padding="same", kernel_initializer=BilinearKernel(), dtype=dtype, name=name
-    )(x)
+    kernel: Any = BilinearKernel()
+    return layers.Conv2DTranspose(width, 4, 2, padding="same", kernel_initializer=kernel, dtype=dtype, name=name)(x)
 
 
 def _leaky(x: keras.KerasTensor) -> keras.KerasTensor:

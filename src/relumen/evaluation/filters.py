@@ -6,7 +6,7 @@ How much the filters of a bank differ is told by singular values: see :class:`Ba
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -160,7 +160,7 @@ def _at_level(image: Image, scale: int, level: int, reduction: Reduction) -> NDA
     if low.max() == low.min():
         raise UserError(f"The image shows nothing: all pixels are {low.flat[0]:g}.")
     seen = reduced(plane, scale // level, reduction) if level < scale else plane
-    return (seen - float(low.mean())) / float(low.std())
+    return np.asarray((seen - float(low.mean())) / float(low.std()), np.float64)
 
 
 def _drawn(image: NDArray, optics: Optics, bank: Bank) -> Figure:
@@ -183,7 +183,8 @@ def _drawn(image: NDArray, optics: Optics, bank: Bank) -> Figure:
         "through it, and its correlation r with the part",
         fontsize=9,
     )
-    left, right = figure.subfigures(1, 2, width_ratios=(_LEFT, _CELL * _COLUMNS))
+    parts: Any = figure.subfigures(1, 2, width_ratios=(_LEFT, _CELL * _COLUMNS))
+    left, right = parts
     whole, enlarged = left.subplots(2, 1)
     _show(whole, image, *np.percentile(image, _PERCENTILES))
     whole.add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, edgecolor="red", linewidth=1.2))
