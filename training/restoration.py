@@ -128,7 +128,7 @@ class Restoration:
             return None
 
     def _restorer(self, halo: int) -> Restorer:
-        tile = (self._tile, self._tile) if self._tile else python_tile(halo)
+        tile = (self._tile, self._tile) if self._tile else python_tile(halo, self._scale)
         return Restorer("the network", self._run, self._scale, 1, tile, any_size=not self._tile, halo=halo)
 
     def _run(self, batch: Float32) -> Float32:

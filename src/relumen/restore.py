@@ -26,6 +26,8 @@ OutputType = Literal["float32", "input"]
 
 PYTHON_TILE = 256
 """Least tile of networks that take any size. Fiji's are smaller, and cost more halo for each pixel kept."""
+MOST_ANSWER = 1024
+"""Height and width of the answer to a tile, pixels: networks that work at its resolution take 1 GiB for one of 2048."""
 PIXEL_SIZE_TOLERANCE = 0.3
 _ROWS_AT_ONCE = 256
 
@@ -121,7 +123,7 @@ def open_model(
             run=runner("keras_v3", RunFolder(source).model_file, input_id="input", output_id="output"),
             scale=about.scale,
             channels=about.channels,
-            tile=(about.tile, about.tile) if about.tile else python_tile(about.halo),
+            tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, about.scale),
             any_size=about.tile is None,
             halo=about.halo,
             pixel_size_um=about.pixel_size_um,
@@ -142,7 +144,7 @@ def open_model(
             run=package_runner(package, weights),
             scale=package.scale,
             channels=package.input_channels,
-            tile=python_tile(package.halo) if own else package.tile,
+            tile=python_tile(package.halo, package.scale) if own else package.tile,
             any_size=own,
             halo=package.halo,
             normalises=package.normalises,
@@ -164,9 +166,9 @@ def _shipped(source: Path) -> Path:
     )
 
 
-def python_tile(halo: int) -> tuple[int, int]:
-    """The tile for a network that takes any size: no more than half of it is halo."""
-    side = max(PYTHON_TILE, 4 * halo)
+def python_tile(halo: int, scale: int) -> tuple[int, int]:
+    """The tile for a network that takes any size: no more than half of it is halo, and its answer fits into memory."""
+    side = max(min(PYTHON_TILE, MOST_ANSWER // scale), 4 * halo)
     return side, side
 
 
@@ -190,7 +192,7 @@ def _with_tiles(restorer: Restorer, tile: int | None, halo: int | None) -> Resto
                 "each other: seams will show between them."
             )
             restorer = replace(restorer, seams=seams)
-        restorer = replace(restorer, halo=halo, tile=python_tile(halo))
+        restorer = replace(restorer, halo=halo, tile=python_tile(halo, restorer.scale))
     return restorer if tile is None else replace(restorer, tile=(tile, tile))
 
 
