@@ -56,6 +56,7 @@ def interpolated(run: RunFolder, alpha: float, say: Callable[[str], None] = prin
     except UserError as error:
         say(f"The card will have no figures on held-out images, for these can't be read: {error}")
     else:
-        restorer = Restorer("the network", predict, about.scale, 1, python_tile(halo, about.scale), any_size=True, halo=halo)
+        tile = python_tile(halo, about.scale)
+        restorer = Restorer("the network", predict, about.scale, 1, tile, any_size=True, halo=halo)
         figures = held_out_figures(sources, restorer, config.seed)
     return network, about.model_copy(update={"alpha": alpha, "halo": halo, "figures": figures})

@@ -25,9 +25,9 @@ Float32 = NDArray[np.float32]
 OutputType = Literal["float32", "input"]
 
 PYTHON_TILE = 256
-"""Least tile of networks that take any size. Fiji's are smaller, and cost more halo for each pixel kept."""
+"""Tile of networks that take any size. Fiji's are smaller, and cost more halo for each pixel kept."""
 MOST_ANSWER = 1024
-"""Height and width of the answer to a tile, pixels: networks that work at its resolution take 1 GiB for one of 2048."""
+"""Most height and width of the answer to a tile, pixels: some networks hold many features of that size in memory."""
 PIXEL_SIZE_TOLERANCE = 0.3
 _ROWS_AT_ONCE = 256
 
