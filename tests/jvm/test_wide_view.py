@@ -19,13 +19,13 @@ from relumen.upsampling import bicubic
 
 pytestmark = pytest.mark.jvm
 ENGINE = "onnxruntime-java-1.13.1"
-BELOW = 720  # of the frames, the rows that were never trained on
+BELOW = 728  # of the frames, rows that were never trained on; DeepImageJ shifts small images of odd size
 
 
 @pytest.fixture
 def truth():
     """A frame and a region that no training saw, in 16 bit intensities."""
-    return np.asarray(read_image(image_path("phase_t98g/t37.tif")).pixels, np.float32)[BELOW : BELOW + 296, :1016]
+    return np.asarray(read_image(image_path("phase_t98g/t37.tif")).pixels, np.float32)[BELOW : BELOW + 288, :1016]
 
 
 def test_a_region_that_was_never_seen_has_no_seams_in_imagej(imagej, deepimagej, truth, tmp_path):
@@ -49,5 +49,7 @@ def test_a_region_that_was_never_seen_has_no_seams_in_imagej(imagej, deepimagej,
         whole = restore_plane(low[..., np.newaxis], model)[..., 0]
     inside = slice(8 * halo, -8 * halo)
     np.testing.assert_allclose(shown.pixels[inside, inside], whole[inside, inside], atol=1e-3 * whole.std())
-    assert jump_ratio(shown.pixels, TilePlan(low.shape, tile, halo, 8)) == pytest.approx(1, abs=0.15)
+    plan = TilePlan(low.shape, tile, halo, 8)
+    assert plan.grid[1] > 1
+    assert jump_ratio(shown.pixels, plan) == pytest.approx(jump_ratio(whole, plan), rel=0.01)
     assert psnr(truth, shown.pixels) > psnr(truth, bicubic(low, 8)) + 0.8
