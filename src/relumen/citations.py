@@ -51,9 +51,10 @@ class Reference:
 
     @property
     def short(self) -> str:
-        """One line with the first author: "Wang et al., ESRGAN: ..., ECCV workshops 2018"."""
-        first = self.authors[0][1] + " et al." * (len(self.authors) > 1) if self.authors else ""
-        return ", ".join(filter(None, (first, self.title, " ".join(self._published))))
+        """One line with two authors at most: "Wang et al., ESRGAN: ..., ECCV workshops 2018"."""
+        names = [family for _, family in self.authors]
+        authors = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        return ", ".join(filter(None, (authors, self.title, " ".join(self._published))))
 
     def as_text(self) -> str:
         """One line with all authors and the link."""

@@ -94,7 +94,7 @@ def test_the_card_says_what_the_cascade_is_for_and_where_it_fails(tiny_cascade_r
     assert content.summary == "8x super-resolution of phase contrast images (cascaded refinement GAN)."
     assert {"cascade", "phase-contrast-microscopy", "super-resolution"} <= set(content.all_tags)
     assert not {"esrgan", "denoising"} & set(content.all_tags)
-    assert content.cite[0].text.startswith("Han et al.") and content.cite[0].doi
+    assert content.cite[0].text.startswith("Han and Yin, A Cascaded") and content.cite[0].doi
     limits = " ".join(content.limitations)
     for words in ("not seen", "brightfield", "Images at the training's output resolution are not inputs", "8x binning"):
         assert words in limits
