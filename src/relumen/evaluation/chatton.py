@@ -28,6 +28,7 @@ PAPER = Paper(
     system="ESRGAN",
     source="Chatton, Microscopy Image Restoration using Deep Learning on W2S, Figs. 5-11",
     data="W2S",
+    scale=2,
     columns=CHANNELS,
     rows=(BICUBIC, PIXEL, PERCEPTUAL, FULL, TEXTURE, PIXEL_L2, FULL_L2),  # the final results, then the ablations
     elsewhere="These are figures on these images. The published rows are Chatton's on W2S and are not comparable.",

@@ -25,6 +25,7 @@ PAPER = Paper(
     system="The cascaded refinement GAN",
     source="Han and Yin, A Cascaded Refinement GAN for Phase Contrast Microscopy Image Super Resolution, Table 1",
     data="500 images of the paper's own, at 8x",
+    scale=8,
     columns=("PSNR",),
     rows=(BICUBIC, LAPSRN, OURS, CONTENT, ADVERSARIAL, SINGLE),
     elsewhere="These are figures on these images. The published PSNR is Han and Yin's, on 500 images of their own at "
@@ -36,12 +37,9 @@ PAPER = Paper(
 def published_row(config: CascadeConfig) -> Published | None:
     """The row whose training had these terms and this input, whatever its size; None where there is none.
 
-    All published figures are of 8x.
     The paper's filters are those of :class:`~relumen.models.optics.Optics` in mode "paper", and all its cascades but
     the one of a single image have them, before the generator and in the content loss.
     """
-    if config.scale != 8:
-        return None
     generator, losses = config.generator, config.losses
     if isinstance(generator, LapSRNConfig):
         return LAPSRN

@@ -133,12 +133,18 @@ def judge(
         check_usable(contents, config)
         sources, _ = read_held_out(contents, config, scale)
         paper = system.paper if system.paper.has(contents.layout) else None
+        comparable = scale == system.paper.scale
         inputs = _inputs(sources, seed, limits, scale, paper)
         contenders = [
-            Contender(Method("bicubic", system.paper.rows[0]), lambda each: bicubic(each.low, each.scale)),
+            Contender(
+                Method("bicubic", system.paper.rows[0] if comparable else None),
+                lambda each: bicubic(each.low, each.scale),
+            ),
             *before,
             *(
-                Contender(Method(name, entrant.published, learnt=True), _restoring(entrant.restorer))
+                Contender(
+                    Method(name, entrant.published if comparable else None, learnt=True), _restoring(entrant.restorer)
+                )
                 for name, entrant in zip(names, entrants, strict=True)
             ),
             *after,

@@ -28,6 +28,7 @@ class Paper:
         system: as headings call it.
         source: the paper, and where in it.
         data: what the figures are of, to be read after "published on".
+        scale: magnification that they are of.
         columns: names of the figures of a row; where our images are the paper's, of their channels too.
         rows: all of them, in the order in which they are shown; the first is bicubic interpolation.
         elsewhere: the note where our images are not the paper's.
@@ -40,6 +41,7 @@ class Paper:
     system: str
     source: str
     data: str
+    scale: int
     columns: tuple[str, ...]
     rows: tuple[Published, ...]
     elsewhere: str
