@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from relumen.data import image_path
-from relumen.degrade import clean
+from relumen.degrade import clean, reduced
 from relumen.errors import UserError
 from relumen.images import read_image
 from relumen.metrics import psnr
@@ -45,6 +45,15 @@ def test_widefield_restores_fields_and_stains_that_it_never_saw(name, weights):
     assert psnr(target, restored) > psnr(target, bicubic(low, 2)) + 4
 
 
-def test_the_package_is_one():
-    assert "esrgan-widefield" in shipped_packages()
-    assert "features-microscopy" not in shipped_packages()
+@pytest.mark.parametrize(("scale", "gain"), [(2, 2.0), (4, 2.0), (8, 1.0)])
+def test_phase_contrast_restores_cells_that_it_never_saw(scale, gain):
+    target = np.asarray(read_image(image_path("phase_t98g/t37.tif")).pixels, np.float32)[726:1014, :1016]
+    low = reduced(target, scale)
+    with open_model(Path(f"cascade-phase-{scale}x")) as model:
+        assert model.scale == scale and model.pixel_size_um == pytest.approx(0.867 * scale)
+        restored = restore_plane(low[..., np.newaxis], model)[..., 0]
+    assert psnr(target, restored) > psnr(target, bicubic(low, scale)) + gain
+
+
+def test_the_packages_are_packages():
+    assert {"esrgan-widefield", *(f"cascade-phase-{scale}x" for scale in (2, 4, 8))} == set(shipped_packages())

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,12 @@ def test_the_figures_are_those_of_the_training(evaluation, tiny_cascade_run):
     assert (plain.psnr, plain.ssim) == (figures.bicubic_psnr, figures.bicubic_ssim)
     assert network.psnr == pytest.approx(figures.psnr, abs=1e-3)
     assert network.ssim == pytest.approx(figures.ssim, abs=1e-4)
+
+
+def test_a_published_figure_stands_beside_no_other_magnification(tiny_cascade_run, monkeypatch):
+    monkeypatch.setattr(Cascade, "paper", replace(PAPER, scale=4))
+    found = evaluate([tiny_cascade_run], tiny_cascade_run.parent / "images", limits=Limits(crop=16))
+    assert [method.published for method in found.methods] == [None, None, None]
 
 
 def test_the_mark_is_the_truth_without_what_the_input_can_not_carry(evaluation, tiny_cascade_run):
