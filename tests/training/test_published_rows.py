@@ -1,4 +1,4 @@
-"""The guide's table of commands: each is one training whose losses are those of the published row it stands beside."""
+"""The guides' tables of commands: each is one training whose setting is that of the published row it stands beside."""
 
 import re
 import shlex
@@ -6,27 +6,48 @@ from pathlib import Path
 
 import pytest
 
-from relumen.evaluation.chatton import BICUBIC, PAPER, published_row
-from relumen.training.config import load_config
+from relumen.evaluation import chatton, han_yin
+from relumen.training.config import CascadeConfig, ESRGANConfig, load_config
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "esrgan.md").read_text(encoding="utf-8")
-COMMANDS = dict(re.findall(r"^\| ([^|]+) \| `(relumen train esrgan [^`]+)` \|$", GUIDE, re.MULTILINE))
-
-
-def test_every_trained_row_has_its_command():
-    assert set(COMMANDS) == {row.name for row in PAPER.rows if row is not BICUBIC}
+DOCS = Path(__file__).parents[2] / "docs"
+PAPERS = {"esrgan": chatton.PAPER, "cascade": han_yin.PAPER}
 
 
-@pytest.mark.parametrize("row", COMMANDS)
-def test_a_command_trains_its_row(row):
-    words = shlex.split(COMMANDS[row])
+def commands(system):
+    """The command of each row, and the figure beside it, by the row's name."""
+    guide = (DOCS / f"{system}.md").read_text(encoding="utf-8")
+    rows = re.findall(rf"^\| ([^|]+) \| (?:([0-9.]+) \| )?`(relumen train {system} [^`]+)` \|$", guide, re.MULTILINE)
+    return {name: (command, figure) for name, figure, command in rows}
+
+
+def config_of(system, row):
+    words = shlex.split(commands(system)[row][0])
     options = list(zip(words[3::2], words[4::2], strict=True))
     overrides = [value for name, value in options if name == "--set"]
     others = {name: value for name, value in options if name != "--set"}
-    assert others == {"--preset": "w2s", "--data": "W2S"}
-    config = load_config("esrgan", others["--preset"], overrides, **{"data.folder": others["--data"]})
+    return load_config(system, others["--preset"], overrides, **{"data.folder": others["--data"]})
+
+
+@pytest.mark.parametrize("system", PAPERS)
+def test_every_trained_row_has_its_command(system):
+    assert set(commands(system)) == {row.name for row in PAPERS[system].rows[1:]}  # the first is bicubic
+
+
+@pytest.mark.parametrize("row", commands("esrgan"))
+def test_a_command_of_esrgan_trains_its_row(row):
+    config = config_of("esrgan", row)
+    assert isinstance(config, ESRGANConfig)
     last = config.phase_2 or config.phase_1
-    found = published_row(last.losses)
+    found = chatton.published_row(last.losses)
     assert found is not None
     assert found.name == row
     assert config.phase_1.losses.distance == last.losses.distance
+
+
+@pytest.mark.parametrize("row", commands("cascade"))
+def test_a_command_of_the_cascade_trains_its_row(row):
+    config = config_of("cascade", row)
+    assert isinstance(config, CascadeConfig)
+    found = han_yin.published_row(config)
+    assert found is not None
+    assert (found.name, found.figures) == (row, (commands("cascade")[row][1],))
