@@ -1,6 +1,6 @@
 """Diffraction pattern filters: how a small phase-retarding particle looks in a positive phase contrast microscope.
 
-Source: Su, Yin, Huh, Kanade and Zhu, Cell segmentation in phase contrast microscopy images via semi-supervised
+Source: Su, Yin, Huh and Kanade, Cell segmentation in phase contrast microscopy images via semi-supervised
 classification over optics-related features, Medical Image Analysis 2013; Han and Yin, Sec. 3.2.
 """
 

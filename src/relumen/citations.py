@@ -182,6 +182,15 @@ HAN = Reference(
     year=2018,
     doi="10.1007/978-3-030-00934-2_39",
 )
+SU = Reference(
+    key="su-filters",
+    authors=(("Hang", "Su"), ("Zhaozheng", "Yin"), ("Seungil", "Huh"), ("Takeo", "Kanade")),
+    title="Cell segmentation in phase contrast microscopy images via semi-supervised classification over "
+    "optics-related features",
+    venue="Medical Image Analysis",
+    year=2013,
+    doi="10.1016/j.media.2013.04.004",
+)
 LAI = Reference(
     key="lai-lapsrn",
     authors=(("Wei-Sheng", "Lai"), ("Jia-Bin", "Huang"), ("Narendra", "Ahuja"), ("Ming-Hsuan", "Yang")),
@@ -204,7 +213,7 @@ GHEISARI = Reference(
 
 SYSTEMS: dict[str, tuple[Reference, ...]] = {
     "esrgan": (ESRGAN, CHATTON, W2S),
-    "cascade": (HAN,),
+    "cascade": (HAN, SU),
     "limited": (RAZDAIBIEDINA,),
     "rls": (GHEISARI,),
 }
