@@ -72,10 +72,16 @@ class Replicas:
         self, optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: tf.Tensor, network: keras.Model
     ) -> None:
         """One step of a network down the gradient of a loss that is a mean over a device's share of the batch."""
-        gradients: Any = tape.gradient(loss, network.trainable_variables)
+        weights = network.trainable_variables
+        gradients: Any = tape.gradient(loss, weights)
+        # Parts that a loss doesn't reach stay as they are, such as coarser images where nothing is asked of them.
+        gradients = [
+            tf.zeros(weight.shape, weight.dtype) if each is None else each
+            for weight, each in zip(weights, gradients, strict=True)
+        ]
         if self.count > 1:  # the optimiser sums the gradients of all devices
-            gradients = [None if each is None else each / self.count for each in gradients]
-        optimizer.apply(gradients, network.trainable_variables)
+            gradients = [each / self.count for each in gradients]
+        optimizer.apply(gradients, weights)
 
 
 def _several_workers() -> tf.distribute.Strategy | None:
