@@ -120,7 +120,10 @@ def check_usable(contents: Contents, config: DataConfig) -> None:
             "inputs are made, by --degrade, or such as --set data.degradation={blur: 1.0, photons: [20, 600]}."
         )
     if contents.paired and config.degradation is not None:
-        raise UserError(f"{config.folder} has real pairs ({contents.layout}): leave out data.degradation.")
+        raise UserError(
+            f"{config.folder} has real pairs ({contents.layout}), so its inputs are there: leave out --degrade, or add "
+            "--set data.degradation=null."
+        )
 
 
 class Batches:
