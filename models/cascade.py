@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from keras import layers
 
 from relumen.models.layers import BilinearUpsampling, DiffractionPatternFilters
 from relumen.models.optics import Optics
+from relumen.models.scales import doublings
 
 LEAK = 0.2  # slope of every LeakyReLU, both networks
 Norm = Literal["pixel", "paper"]
@@ -60,10 +60,10 @@ def generator(
     >>> len(generator(8, multiplier=1 / 64).outputs)
     3
     """
-    levels = math.log2(factor) if factor > 1 else -1
-    if levels < 1 or levels != int(levels):
+    levels = doublings(factor)
+    if not levels:
         raise ValueError(f"The cascade magnifies by a power of two, such as 8. Received: {factor=}")
-    counts = [max(1, round(multiplier * widths[min(i, len(widths) - 1)])) for i in range(int(levels) + 1)]
+    counts = [max(1, round(multiplier * widths[min(i, len(widths) - 1)])) for i in range(levels + 1)]
     image: Any = keras.Input((None, None, 1), name="input")
     enlarged = image
     x = _enriched(image, enrichment, optics or Optics(), keep_image)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 from keras import layers
+
+from relumen.models.scales import doublings
 
 LEAK = 0.2  # slope of every LeakyReLU, both networks
 RESIDUAL_SCALE = 0.2  # what a dense block, and an RRDB, adds to its input
@@ -34,8 +35,8 @@ def generator(blocks: int = 23, width: int = 64, growth: int = 32, scale: int = 
     >>> generator(blocks=1, width=8, growth=4).output_shape
     (None, None, None, 1)
     """
-    steps = math.log2(scale) if scale > 0 else -1
-    if steps < 0 or steps != int(steps):
+    steps = doublings(scale)
+    if steps is None:
         raise ValueError(f"The generator magnifies by a power of two. Received: {scale=}")
     image = keras.Input((None, None, channels), name="input")
     shallow = _conv(width, name="conv_first")(image)
@@ -43,7 +44,7 @@ def generator(blocks: int = 23, width: int = 64, growth: int = 32, scale: int = 
     for block in range(blocks):
         x = _rrdb(x, width, growth, name=f"rrdb_{block + 1}")
     x = layers.Add(name="long_skip")([shallow, _conv(width, name="conv_trunk")(x)])
-    for step in range(int(steps)):
+    for step in range(steps):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"upsample_{step + 1}")(x)
         x = _leaky(_conv(width, name=f"conv_up_{step + 1}")(x))
     return keras.Model(image, _conv(channels, name="conv_last", dtype="float32")(x), name="esrgan_generator")

@@ -261,18 +261,31 @@ def load_config(system: str, preset: str, overrides: Sequence[str] = (), **field
     Raises:
         UserError: no such preset, or a value that is not allowed.
     """
+    values = {"system": system, **preset_values(system, preset)}
+    for name, value in fields.items():
+        _set(values, name, value)
+    for override in overrides:
+        _set(values, *_parsed(override, "phase_1.steps=100"))
+    return parse_config(values)
+
+
+def preset_values(system: str, preset: str) -> dict[str, Any]:
+    """What a preset says, as plain values.
+
+    Args:
+        system: such as "esrgan".
+        preset: one of :func:`presets`, or the path of a YAML file.
+
+    Raises:
+        UserError: no such preset.
+    """
     if preset in presets(system):
         text = files("relumen.training.presets").joinpath(f"{system}-{preset}.yaml").read_text(encoding="utf-8")
     elif preset.endswith((".yaml", ".yml")) and Path(preset).is_file():
         text = Path(preset).read_text(encoding="utf-8")
     else:
         raise UserError(f"There is no preset {preset!r}. Choose one of {', '.join(presets(system))}, or a .yaml file.")
-    values = {"system": system, **yaml.safe_load(text)}
-    for name, value in fields.items():
-        _set(values, name, value)
-    for override in overrides:
-        _set(values, *_parsed(override, "phase_1.steps=100"))
-    return parse_config(values)
+    return yaml.safe_load(text)
 
 
 def parse_config(values: Mapping[str, Any]) -> Config:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 from keras import layers
 
 from relumen.models.layers import BilinearKernel
+from relumen.models.scales import doublings
 
 LEAK = 0.2
 
@@ -33,13 +33,13 @@ def generator(factor: int = 8, *, width: int = 64, depth: int = 5) -> keras.Mode
     >>> len(generator(8, width=4, depth=1).outputs)
     3
     """
-    levels = math.log2(factor) if factor > 1 else -1
-    if levels < 1 or levels != int(levels):
+    levels = doublings(factor)
+    if not levels:
         raise ValueError(f"LapSRN magnifies by a power of two, such as 8. Received: {factor=}")
     image: Any = keras.Input((None, None, 1), name="input")
     x = _leaky(layers.Conv2D(width, 3, padding="same", name="conv_first")(image))
     enlarged, images = image, []
-    for level in range(1, int(levels) + 1):
+    for level in range(1, levels + 1):
         for i in range(depth):
             x = _leaky(layers.Conv2D(width, 3, padding="same", name=f"level_{level}_{i + 1}")(x))
         x = _leaky(_doubled(x, width, name=f"upsample_{level}"))

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from scipy.ndimage import gaussian_filter
 
+from relumen.upsampling import bicubic_to
+
 Float32 = NDArray[np.float32]
 Reduction = Literal["area", "bicubic"]
 
@@ -142,10 +144,7 @@ def reduced(image: NDArray, factor: int, reduction: Reduction = "area") -> Float
     """
     height, width = (size // factor for size in image.shape)
     if reduction == "bicubic":
-        from PIL import Image
-
-        picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
-        return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), np.float32)
+        return bicubic_to(image, (height, width))
     return image.reshape(height, factor, width, factor).mean((1, 3)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Plain upsampling, against which every network is measured."""
+"""Cubic convolution: plain upsampling, against which every network is measured, and its way down."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ def bicubic(image: NDArray, scale: int) -> NDArray[np.float32]:
 
     Half-pixel centres, so it is the counterpart of binning.
     """
+    return bicubic_to(image, (image.shape[0] * scale, image.shape[1] * scale))
+
+
+def bicubic_to(image: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The same to any (height, width); where that is smaller, the kernel is widened against aliasing."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
-    size = (image.shape[1] * scale, image.shape[0] * scale)
-    return np.asarray(picture.resize(size, Image.Resampling.BICUBIC), np.float32)
+    height, width = shape
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), np.float32)

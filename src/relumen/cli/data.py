@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 _SHOWN = 40
-_COMPACT = {"patch": 32, "keep_empty": 0.2}
-"""Patches as ESRGAN's compact preset cuts them."""
 _SHEETS = (".png", ".jpg", ".pdf", ".svg")
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A data folder, or a .npz file of CSBDeep.")]
 Scale = Annotated[int, typer.Option(help="Magnification that is to be learnt: 2, 4, 8 or 16.")]
@@ -206,7 +204,7 @@ def _optics(overrides: list[str]) -> Optics:
 
 
 def _config(folder: Path, scale: int | None, overrides: list[str] | None) -> DataConfig:
-    """How a folder would be read by a training."""
-    from relumen.training.config import read_data_config
+    """How a folder would be read by a training, with patches as ESRGAN's compact preset cuts them."""
+    from relumen.training.config import preset_values, read_data_config
 
-    return read_data_config({"folder": folder, **_COMPACT}, overrides or [], scale)
+    return read_data_config({**preset_values("esrgan", "compact")["data"], "folder": folder}, overrides or [], scale)
