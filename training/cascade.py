@@ -6,16 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from relumen.images import Image
 from relumen.models import cascade
 from relumen.models.baselines import lapsrn
 from relumen.models.layers import DiffractionPatternFilters
 from relumen.models.optics import Optics
-from relumen.run import About
 from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.config import CascadeConfig, LapSRNConfig
@@ -25,7 +21,7 @@ from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
 
 
-class Cascade:
+class Cascade(Restoration):
     """The cascaded refinement GAN as the training loop sees it (Han and Yin, Sec. 4).
 
     One step of the discriminator, then one of the generator, on the same images. Content only, adversarial only, a
@@ -38,39 +34,35 @@ class Cascade:
         self._replicas = replicas
         optics = config.optics_at(data.pixel_size_um)
         with replicas.scope(), computing_in(config.precision):
-            self._generator = _generator(config, optics)
+            generator = _generator(config, optics)
             self._optimizer = _adam()
-            self._optimizer.build(self._generator.trainable_variables)
+            self._optimizer.build(generator.trainable_variables)
             self._adversary = None
             if config.losses.adversarial:
                 d = cascade.discriminator(config.discriminator.widths, config.discriminator.patches)
                 self._adversary = Adversary(d, _adam(), losses.GAN_FORMS[config.losses.form], replicas)
         self._content = Content(config, optics)
-        self._kept = _generator(config, optics)
+        copy = _generator(config, optics)
         pinned = not isinstance(config.generator, LapSRNConfig) and config.generator.norm == "paper"
-        self._restoration = Restoration(
+        super().__init__(
+            "cascade",
             config,
             config.scale,
             data,
-            cascade.last_level(self._kept),
+            generator=generator,
+            copy=copy,
+            kept=cascade.last_level(copy),
             devices=replicas.count,
             command=command,
             machine=machine,
             tile=config.data.patch if pinned else None,
         )
-        self._epoch = self._restoration.batches.steps_per_epoch
         self._step = replicas.step(self._train)
-
-    @property
-    def network(self) -> keras.Model:
-        """The generator as of now, in single precision, up to its last level."""
-        self._keep()
-        return self._restoration.kept
 
     @property
     def total_steps(self) -> int:
         """Steps of the training."""
-        return self._config.length(self._epoch)
+        return self._config.length(self.steps_per_epoch)
 
     @property
     def milestones(self) -> Mapping[int, str]:
@@ -83,35 +75,13 @@ class Cascade:
         adversary = self._adversary.state if self._adversary else {}
         return {"generator": self._generator, "optimizer": self._optimizer, **adversary}
 
-    @property
-    def sample(self) -> Image:
-        """The first held-out image."""
-        return self._restoration.sample
-
-    def batch(self, step: int) -> Batch:
-        """Inputs and targets of a step."""
-        return self._restoration.batches(step)
-
     def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
         """One step of the discriminator, then one of the generator."""
-        rate = self._config.rate(step, self._epoch)
+        rate = self._config.rate(step, self.steps_per_epoch)
         self._optimizer.learning_rate = rate
         if self._adversary is not None:
             self._adversary.optimizer.learning_rate = rate
         return self._step(*(tf.constant(part) for part in batch))
-
-    def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
-        """PSNR on the middle of some held-out images, and a picture of input, output and target."""
-        self._keep()
-        return self._restoration.validate()
-
-    def about(self, *, steps: int, seconds: float, finished: bool) -> About:
-        """What the run folder says; the figures on whole held-out images are made at the end."""
-        self._keep()
-        return self._restoration.about("cascade", steps=steps, seconds=seconds, finished=finished)
-
-    def _keep(self) -> None:
-        self._kept.set_weights(self._generator.get_weights())
 
     def _train(self, low: tf.Tensor, high: tf.Tensor) -> dict[str, tf.Tensor]:
         """Both losses are told as they are weighted, since alpha = 1 alone says nothing of what each one does."""

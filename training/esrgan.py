@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from relumen import features
-from relumen.images import Image
 from relumen.models import esrgan
-from relumen.run import PIXEL_ONLY, About
+from relumen.run import PIXEL_ONLY
 from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.config import ESRGANConfig, Phase
@@ -23,7 +20,7 @@ from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
 
 
-class ESRGAN:
+class ESRGAN(Restoration):
     """ESRGAN as the training loop sees it (Wang et al. 2018; Chatton, Sec. 2-3).
 
     Phase 1 trains the generator on the pixel loss. Phase 2 goes on from its weights with the perceptual, texture
@@ -33,24 +30,26 @@ class ESRGAN:
     def __init__(self, config: ESRGANConfig, data: DataSet, replicas: Replicas, *, command: str, machine: str) -> None:
         g = config.generator
         with replicas.scope(), computing_in(config.precision):
-            self.generator = esrgan.generator(g.blocks, g.width, g.growth, config.scale)
+            generator = esrgan.generator(g.blocks, g.width, g.growth, config.scale)
             self._phases = [
-                _Phase(config, phase, self.generator, replicas) for phase in (config.phase_1, config.phase_2) if phase
+                _Phase(config, phase, generator, replicas) for phase in (config.phase_1, config.phase_2) if phase
             ]
         kept = esrgan.generator(g.blocks, g.width, g.growth, config.scale)
-        self._restoration = Restoration(
-            config, config.scale, data, kept, devices=replicas.count, command=command, machine=machine
+        super().__init__(
+            "esrgan",
+            config,
+            config.scale,
+            data,
+            generator=generator,
+            copy=kept,
+            kept=kept,
+            devices=replicas.count,
+            command=command,
+            machine=machine,
         )
         weighted = any(phase.config.losses.wants_features for phase in self._phases)
-        self._features = features.describe(config.features, config.features_weights) if weighted else None
-        self._epoch = self._restoration.batches.steps_per_epoch
-        self._lengths = [phase.config.length(self._epoch) for phase in self._phases]
-
-    @property
-    def network(self) -> keras.Model:
-        """The generator as of now, in single precision."""
-        self._restoration.kept.set_weights(self.generator.get_weights())
-        return self._restoration.kept
+        self.features = features.describe(config.features, config.features_weights) if weighted else None
+        self._lengths = [phase.config.length(self.steps_per_epoch) for phase in self._phases]
 
     @property
     def total_steps(self) -> int:
@@ -68,35 +67,14 @@ class ESRGAN:
         parts = {
             f"phase_{i}_{name}": part for i, phase in enumerate(self._phases, 1) for name, part in phase.state.items()
         }
-        return {"generator": self.generator, **parts}
-
-    @property
-    def sample(self) -> Image:
-        """The first held-out image, at its middle noise where it was degraded."""
-        return self._restoration.sample
-
-    def batch(self, step: int) -> Batch:
-        """Inputs and targets of a step."""
-        return self._restoration.batches(step)
+        return {"generator": self._generator, **parts}
 
     def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
         """One step of the phase that the step belongs to."""
         number, within = (0, step) if step < self._lengths[0] else (1, step - self._lengths[0])
         phase = self._phases[number]
-        phase.set_rate(phase.config.rate(within, self._epoch))
+        phase.set_rate(phase.config.rate(within, self.steps_per_epoch))
         return phase.step(*(tf.constant(part) for part in batch))
-
-    def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
-        """PSNR on the middle of some held-out images, and a picture of input, output and target."""
-        self._restoration.kept.set_weights(self.generator.get_weights())
-        return self._restoration.validate()
-
-    def about(self, *, steps: int, seconds: float, finished: bool) -> About:
-        """What the run folder says; the figures on whole held-out images are made at the end."""
-        self._restoration.kept.set_weights(self.generator.get_weights())
-        return self._restoration.about(
-            "esrgan", steps=steps, seconds=seconds, finished=finished, features=self._features
-        )
 
 
 class _Phase:

@@ -16,9 +16,10 @@ from relumen.metrics import psnr
 from relumen.pictures import side_by_side
 from relumen.restore import Restorer, python_tile
 from relumen.run import About
+from relumen.tiling import Runner
 from relumen.training.data import Batches, DataSet
 from relumen.training.held_out import held_out, held_out_figures, units
-from relumen.training.loop import software
+from relumen.training.loop import Batch, software
 from relumen.training.settings import RestorationConfig
 
 Float32 = NDArray[np.float32]
@@ -27,13 +28,19 @@ _VALIDATION_IMAGES = 4  # at most, spread over all
 
 
 class Restoration:
-    """The data of a training and its network as it is kept; a system adds its losses and its step.
+    """A system as the training loop sees it, but for its losses, its length and its step.
+
+    Attributes:
+        features: the feature network of the losses, in words; None: none is used.
 
     Args:
+        name: of the system.
         config: of the training.
         scale: magnification.
         data: training and held-out images.
-        kept: the network that is kept, in single precision on one device, however the training computes.
+        generator: what is trained.
+        copy: of the generator, in single precision on one device, however the training computes.
+        kept: the part of the copy that is kept.
         devices: that share a batch.
         command: that trains, for the card.
         machine: in words, for the card.
@@ -43,13 +50,18 @@ class Restoration:
         UserError: the devices can't share a batch evenly.
     """
 
+    features: str | None = None
+
     def __init__(
         self,
+        name: str,
         config: RestorationConfig,
         scale: int,
         data: DataSet,
-        kept: keras.Model,
         *,
+        generator: keras.Model,
+        copy: keras.Model,
+        kept: keras.Model,
         devices: int,
         command: str,
         machine: str,
@@ -57,18 +69,36 @@ class Restoration:
     ) -> None:
         if config.batch % devices:
             raise UserError(f"A batch of {config.batch} can't be shared evenly by {devices} devices: set batch.")
-        self._config = config
+        self._name = name
+        self._settings = config
         self._scale = scale
         self._data = data
         self._command = command
         self._machine = machine
         self._tile = tile
-        self.kept = kept
-        self.batches = Batches(
+        self._generator = generator
+        self._copy = copy
+        self._kept = kept
+        self._batches = Batches(
             data.training, config.data, scale=scale, batch=config.batch, augment=config.augment, seed=config.seed
         )
         self._predict = tf.function(lambda x: kept(x, training=False), autograph=False, reduce_retracing=True)
         self._held_out = list(held_out(data.validation, config.seed))
+
+    @property
+    def network(self) -> keras.Model:
+        """The network as of now, in single precision."""
+        self._keep()
+        return self._kept
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one pass over all patches."""
+        return self._batches.steps_per_epoch
+
+    def batch(self, step: int) -> Batch:
+        """Inputs and targets of a step."""
+        return self._batches(step)
 
     @property
     def sample(self) -> Image:
@@ -80,7 +110,7 @@ class Restoration:
 
     def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
         """PSNR on the middle of some held-out images, and a picture of input, output and target."""
-        s, side = self._scale, self._tile or _VALIDATION_PATCH
+        run, s, side = self._runner(), self._scale, self._tile or _VALIDATION_PATCH
         values, rows = [], []
         for source, _, low, high in self._held_out[:: -(-len(self._held_out) // _VALIDATION_IMAGES)]:
             y, x = (max(0, (n - side) // 2) for n in low.shape)
@@ -89,18 +119,19 @@ class Restoration:
             target = high[s * y : s * (y + height), s * x : s * (x + width)]
             mean, deviation = units(source, low)
             inputs = ((part - mean) / (deviation + 1e-6))[np.newaxis, ..., np.newaxis].astype(np.float32)
-            output = self._run(inputs)[0, ..., 0] * deviation + mean
+            output = run(inputs)[0, ..., 0] * deviation + mean
             values.append(psnr(target, output))
             rows.append((np.kron(part, np.ones((s, s))), output, target))
         return {"psnr": float(np.mean(values))}, side_by_side(rows)
 
-    def about(self, system: str, *, steps: int, seconds: float, finished: bool, features: str | None = None) -> About:
+    def about(self, *, steps: int, seconds: float, finished: bool) -> About:
         """What the run folder says; the figures on whole held-out images are made at the end."""
-        halo = 0 if self._tile else self._halo()
-        degradation = self._config.data.degradation
-        restorer = None if halo is None or not finished else self._restorer(halo)
+        run = self._runner()
+        halo = 0 if self._tile else self._halo(run)
+        degradation = self._settings.data.degradation
+        restorer = None if halo is None or not finished else self._restorer(run, halo)
         return About(
-            system=system,
+            system=self._name,
             scale=self._scale,
             channels=1,
             halo=halo,
@@ -114,22 +145,27 @@ class Restoration:
             seconds=seconds,
             steps=steps,
             finished=finished,
-            features=features,
-            figures=() if restorer is None else held_out_figures(self._data.validation, restorer, self._config.seed),
+            features=self.features,
+            figures=() if restorer is None else held_out_figures(self._data.validation, restorer, self._settings.seed),
         )
 
-    def _halo(self) -> int | None:
+    def _halo(self, run: Runner) -> int | None:
         source, _, low, _ = self._held_out[0]
         mean, deviation = units(source, low)
         sample = ((low - mean) / (deviation + 1e-6))[..., np.newaxis]
         try:
-            return measure_halo(self._run, sample, scale=self._scale)
+            return measure_halo(run, sample, scale=self._scale)
         except CheckFailedError:  # early in a training a network may be anything
             return None
 
-    def _restorer(self, halo: int) -> Restorer:
+    def _restorer(self, run: Runner, halo: int) -> Restorer:
         tile = (self._tile, self._tile) if self._tile else python_tile(halo, self._scale)
-        return Restorer("the network", self._run, self._scale, 1, tile, any_size=not self._tile, halo=halo)
+        return Restorer("the network", run, self._scale, 1, tile, any_size=not self._tile, halo=halo)
 
-    def _run(self, batch: Float32) -> Float32:
-        return self._predict(batch).numpy()
+    def _runner(self) -> Runner:
+        """The network as of now, as a function of arrays."""
+        self._keep()
+        return lambda batch: self._predict(batch).numpy()
+
+    def _keep(self) -> None:
+        self._copy.set_weights(self._generator.get_weights())
