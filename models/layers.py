@@ -1,7 +1,8 @@
-"""Layers and initialisers that Keras lacks. Whoever loads a .keras file imports this module, which registers them."""
+"""Layers, initialisers and constraints that Keras lacks; whoever loads a .keras file imports them here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -79,6 +80,60 @@ class DiffractionPatternFilters(keras.layers.Layer):
         """What makes the layer again."""
         mine = {"optics": vars(self.optics), "level": self.level, "keep_image": self.keep_image}
         return super().get_config() | mine
+
+
+@keras.saving.register_keras_serializable("relumen")
+class ConditionalAffine(keras.layers.Layer):
+    """Scale and shift of every channel, learned separately for each condition: gamma_i x + beta_i.
+
+    [(batch, y, x, channels), one-hot (batch, conditions)] -> (batch, y, x, channels). After a normalisation it is
+    conditional instance normalisation (Dumoulin et al., A Learned Representation for Artistic Style, ICLR 2017,
+    Eq. 5; Razdaibiedina et al., Method).
+
+    >>> ConditionalAffine()([np.ones((2, 4, 4, 3), np.float32), np.eye(2, dtype=np.float32)]).shape
+    TensorShape([2, 4, 4, 3])
+    """
+
+    def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
+        """Scale 1 and shift 0 at first, for every condition."""
+        shape = (input_shape[1][-1], input_shape[0][-1])
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+
+    def call(self, inputs: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
+        """The features with scale and shift of their image's condition."""
+        x, condition = inputs
+        condition = ops.cast(condition, x.dtype)
+        gamma, beta = (
+            ops.expand_dims(ops.matmul(condition, ops.cast(each, x.dtype)), (1, 2)) for each in (self.gamma, self.beta)
+        )
+        answer: Any = x * gamma + beta
+        return answer
+
+    def compute_output_shape(self, input_shape: Sequence[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        """That of the features."""
+        return tuple(input_shape[0])
+
+
+@keras.saving.register_keras_serializable("relumen")
+class Clipped(keras.constraints.Constraint):
+    """Weights between -limit and limit, as a Wasserstein critic's may be kept (Arjovsky et al. 2017, Algorithm 1).
+
+    Args:
+        limit: greatest absolute value.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+    def __call__(self, w: keras.KerasTensor) -> keras.KerasTensor:
+        """The weights, clipped."""
+        answer: Any = ops.clip(w, -self.limit, self.limit)
+        return answer
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes it again."""
+        return {"limit": self.limit}
 
 
 @keras.saving.register_keras_serializable("relumen")

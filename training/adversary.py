@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from relumen.training.losses import GANForm
+from relumen.training.losses import GANForm, gradient_penalty
 from relumen.training.replicas import Replicas
 
 
@@ -20,32 +20,50 @@ class Adversary:
         optimizer: of its weights.
         form: of the loss.
         replicas: the devices that share a batch.
+        penalty: weight of the gradient penalty.
     """
 
     def __init__(
-        self, discriminator: keras.Model, optimizer: keras.optimizers.Optimizer, form: GANForm, replicas: Replicas
+        self,
+        discriminator: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        form: GANForm,
+        replicas: Replicas,
+        *,
+        penalty: float = 0.0,
     ) -> None:
         self._discriminator = discriminator
         self.optimizer = optimizer
         optimizer.build(discriminator.trainable_variables)
         self._form = form
         self._replicas = replicas
+        self._penalty = penalty
 
     @property
     def state(self) -> Mapping[str, Any]:
         """What a checkpoint must hold."""
         return {"discriminator": self._discriminator, "discriminator_optimizer": self.optimizer}
 
-    def judge(self, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-        """The generator's adversarial loss on its images, beside the real ones."""
-        judged_fake = self._discriminator(fake, training=True)
-        return self._form.generator(self._discriminator(real, training=True), judged_fake)
+    def judge(self, real: tf.Tensor, fake: tf.Tensor, beside: tf.Tensor | None = None) -> tf.Tensor:
+        """The generator's adversarial loss on its images, beside the real ones.
 
-    def learn(self, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
-        """One step of the discriminator; gives its loss before."""
+        Args:
+            real: images.
+            fake: the generator's.
+            beside: more channels that a conditional discriminator sees, whichever image it judges.
+        """
+        judged_fake = self._logits(fake, beside)
+        return self._form.generator(self._logits(real, beside), judged_fake)
+
+    def learn(self, real: tf.Tensor, fake: tf.Tensor, beside: tf.Tensor | None = None) -> tf.Tensor:
+        """One step of the discriminator; gives its loss before. Arguments as of :meth:`judge`."""
+        fake = tf.stop_gradient(fake)
         with tf.GradientTape() as tape:
-            judged_real = self._discriminator(real, training=True)
-            judged_fake = self._discriminator(tf.stop_gradient(fake), training=True)
-            loss = self._form.discriminator(judged_real, judged_fake)
+            loss = self._form.discriminator(self._logits(real, beside), self._logits(fake, beside))
+            if self._penalty:
+                loss += self._penalty * gradient_penalty(lambda image: self._logits(image, beside), real, fake)
         self._replicas.descend(self.optimizer, tape, loss, self._discriminator)
         return loss
+
+    def _logits(self, image: tf.Tensor, beside: tf.Tensor | None) -> tf.Tensor:
+        return self._discriminator(image if beside is None else tf.concat([image, beside], -1), training=True)

@@ -7,6 +7,7 @@ Which files a folder holds is told by :mod:`relumen.training.folders`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -142,7 +143,9 @@ class Batches:
         batch: int,
         augment: float,
         seed: int,
+        turns: bool = True,
     ) -> None:
+        self._turns = turns
         self._sources = sources
         self._scale = scale
         self._patch = config.patch
@@ -211,7 +214,7 @@ class Batches:
             vertical, horizontal, turned = rng.random(3) < 0.5
             pair = [part[::-1] if vertical else part for part in pair]
             pair = [part[:, ::-1] if horizontal else part for part in pair]
-            pair = [np.rot90(part) if turned else part for part in pair]
+            pair = [np.rot90(part) if turned and self._turns else part for part in pair]
         return pair[0], pair[1]
 
     def _lay_out(self, config: DataConfig) -> list[tuple[int, int, int]]:
@@ -233,6 +236,35 @@ class Batches:
                     if not empty or rng.random() < config.keep_empty:
                         places.append((index, y, x))
         return places
+
+
+class Mixed:
+    """Batches whose patches come from several groups of sources, each with its chance.
+
+    Args:
+        groups: of one patch a batch, with their weights; those without weight are never shown.
+        batch: patches of a batch.
+        seed: of the choice.
+    """
+
+    def __init__(self, groups: Sequence[tuple[Batches, float]], *, batch: int, seed: int) -> None:
+        self._groups = [group for group, weight in groups if weight > 0]
+        weights = np.array([weight for _, weight in groups if weight > 0])
+        self._chances = weights / weights.sum()
+        self._batch = batch
+        self._seed = seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that show as many patches as there are."""
+        return math.ceil(sum(map(len, self._groups)) / self._batch)
+
+    def __call__(self, step: int) -> tuple[Float32, Float32]:
+        """The batch of a step: inputs and targets, each (batch, y, x, 1)."""
+        chosen = np.random.default_rng((self._seed, 5, step)).choice(len(self._groups), self._batch, p=self._chances)
+        pairs = [self._groups[group](step * self._batch + i) for i, group in enumerate(chosen)]
+        low, high = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        return low, high
 
 
 def _degraded(

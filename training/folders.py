@@ -79,6 +79,17 @@ def find_contents(config: DataConfig) -> Contents:
     return _contents("high-quality images alone", _images_alone, training, held_out, share)
 
 
+def is_data_folder(config: DataConfig) -> bool:
+    """Whether a place is itself a data folder, or file: what lies in it is of a known layout, or images."""
+    place = config.folder
+    if place.is_file() or config.source is not None or _w2s(config) is not None:
+        return True
+    training, _ = _parts(place)
+    return _subfolders(training, config) is not None or any(
+        path.suffix.lower() in SUFFIXES and not path.name.startswith(".") for path in training.iterdir()
+    )
+
+
 _Finder = Callable[[Path], tuple[list[Item], list[str]]]
 """Gives the items of a folder, and what is wrong with their names."""
 _Split = tuple[tuple[Item, ...], tuple[Item, ...]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -87,6 +87,69 @@ def minimax(fake: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(tf.nn.softplus(fake))
 
 
+def earth_mover(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """The critic's loss: E f(fake) - E f(real), minus the Wasserstein distance where f has slope 1 at most.
+
+    Source: Arjovsky et al., Wasserstein GAN, 2017, Eq. 3; Razdaibiedina et al., Method.
+
+    Args:
+        real: what the critic says of real images, any shape.
+        fake: the same of the generator's.
+    """
+    return tf.reduce_mean(fake) - tf.reduce_mean(real)
+
+
+def gradient_penalty(critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """How far the critic's slope is from 1 between real and generated images: E (|grad f| - 1)^2.
+
+    Source: Gulrajani et al., Improved Training of Wasserstein GANs, 2017, Eq. 3 and Algorithm 1. The places between
+    two images are drawn; a critic that gives a map counts as its mean.
+
+    Args:
+        critic: images (batch, y, x, 1) -> any shape (batch, ...).
+        real: images.
+        fake: as many images.
+    """
+    share = tf.random.uniform((tf.shape(real)[0], 1, 1, 1))
+    between = real + share * (fake - real)
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        judged = critic(between)
+        means = tf.reduce_sum(tf.reduce_mean(judged, list(range(1, len(judged.shape)))))  # images don't see each other
+    slope = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(means, between)), (1, 2, 3)) + 1e-12)
+    return tf.reduce_mean(tf.square(slope - 1))
+
+
+def content(features: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> tf.Tensor:
+    """L_content: sum over layers of the squared difference of features, over the number of units of the layer.
+
+    Source: Razdaibiedina et al., Method. Units are places times channels; the mean over the batch.
+
+    Args:
+        features: of one image at each layer, (batch, y, x, channels).
+        others: of the other.
+    """
+    return tf.add_n([l2(a, b) for a, b in zip(features, others, strict=True)])
+
+
+def style(features: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> tf.Tensor:
+    """L_style: sum over layers of the squared Frobenius norm of the Gram matrices' difference, over the units.
+
+    Source: Razdaibiedina et al., Method. The paper does not say how a Gram matrix grows with the image: ours is the
+    mean over places (:func:`gram`), so its units are the channels.
+
+    Args:
+        features: of one image at each layer, (batch, y, x, channels).
+        others: of the other, perhaps of another size.
+    """
+    return tf.add_n(
+        [
+            tf.reduce_mean(tf.reduce_sum(tf.square(gram(a) - gram(b)), (1, 2))) / a.shape[-1]
+            for a, b in zip(features, others, strict=True)
+        ]
+    )
+
+
 class GANForm(NamedTuple):
     """Both sides of an adversarial loss, as functions of the logits of real and of fake images."""
 
@@ -98,5 +161,6 @@ GAN_FORMS = {
     "relativistic-average": GANForm(lambda real, fake: relativistic_average(fake, real), relativistic_average),
     "non-saturating": GANForm(lambda real, fake: non_saturating(fake), real_or_fake),
     "minimax": GANForm(lambda real, fake: minimax(fake), real_or_fake),
+    "wasserstein": GANForm(lambda real, fake: -tf.reduce_mean(fake), earth_mover),
 }
 """By the names that a configuration uses."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
@@ -17,10 +17,11 @@ from relumen.pictures import side_by_side
 from relumen.restore import Restorer, python_tile
 from relumen.run import About
 from relumen.tiling import Runner
-from relumen.training.data import Batches, DataSet
+from relumen.training.data import Batches, DataSet, Mixed
 from relumen.training.held_out import held_out, held_out_figures, units
 from relumen.training.loop import Batch, software
 from relumen.training.settings import RestorationConfig
+from relumen.training.sources import Source
 
 Float32 = NDArray[np.float32]
 _VALIDATION_PATCH = 192  # of an image, input pixels, while training; the final figures are over whole images
@@ -32,6 +33,7 @@ class Restoration:
 
     Attributes:
         features: the feature network of the losses, in words; None: none is used.
+        by_condition: whether validation tells each condition of the inputs by itself, too.
 
     Args:
         name: of the system.
@@ -45,12 +47,15 @@ class Restoration:
         command: that trains, for the card.
         machine: in words, for the card.
         tile: height and width of the only input that the network takes; None: it takes any.
+        multiple: of which the height and width of an input must be.
+        batches: of patches; None: of all training images alike.
 
     Raises:
         UserError: the devices can't share a batch evenly.
     """
 
     features: str | None = None
+    by_condition: bool = False
 
     def __init__(
         self,
@@ -66,6 +71,8 @@ class Restoration:
         command: str,
         machine: str,
         tile: int | None = None,
+        multiple: int = 1,
+        batches: Batches | Mixed | None = None,
     ) -> None:
         if config.batch % devices:
             raise UserError(f"A batch of {config.batch} can't be shared evenly by {devices} devices: set batch.")
@@ -76,11 +83,18 @@ class Restoration:
         self._command = command
         self._machine = machine
         self._tile = tile
+        self._multiple = multiple
         self._generator = generator
         self._copy = copy
         self._kept = kept
-        self._batches = Batches(
-            data.training, config.data, scale=scale, batch=config.batch, augment=config.augment, seed=config.seed
+        self._batches = batches or Batches(
+            data.training,
+            config.data,
+            scale=scale,
+            batch=config.batch,
+            augment=config.augment,
+            turns=config.turns,
+            seed=config.seed,
         )
         self._predict = tf.function(lambda x: kept(x, training=False), autograph=False, reduce_retracing=True)
         self._held_out = list(held_out(data.validation, config.seed))
@@ -111,18 +125,30 @@ class Restoration:
     def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
         """PSNR on the middle of some held-out images, and a picture of input, output and target."""
         run, s, side = self._runner(), self._scale, self._tile or _VALIDATION_PATCH
-        values, rows = [], []
-        for source, _, low, high in self._held_out[:: -(-len(self._held_out) // _VALIDATION_IMAGES)]:
+        values: dict[str, list[float]] = {}
+        rows = []
+        for source, condition, low, high in self._validated():
             y, x = (max(0, (n - side) // 2) for n in low.shape)
             part = low[y : y + side, x : x + side]
-            height, width = part.shape
+            height, width = (n // self._multiple * self._multiple for n in part.shape)
+            part = part[:height, :width]
             target = high[s * y : s * (y + height), s * x : s * (x + width)]
             mean, deviation = units(source, low)
             inputs = ((part - mean) / (deviation + 1e-6))[np.newaxis, ..., np.newaxis].astype(np.float32)
             output = run(inputs)[0, ..., 0] * deviation + mean
-            values.append(psnr(target, output))
+            values.setdefault(condition, []).append(psnr(target, output))
             rows.append((np.kron(part, np.ones((s, s))), output, target))
-        return {"psnr": float(np.mean(values))}, side_by_side(rows)
+        figures = {"psnr": float(np.mean([value for each in values.values() for value in each]))}
+        if self.by_condition and len(values) > 1:
+            figures |= {f"psnr, {condition}": float(np.mean(each)) for condition, each in values.items()}
+        return figures, side_by_side(rows)
+
+    def _validated(self) -> Iterator[tuple[Source, str, Float32, Float32]]:
+        """Held-out inputs that are looked at while training, spread over all, or over all of each condition."""
+        conditions = dict.fromkeys(condition for _, condition, _, _ in self._held_out) if self.by_condition else [None]
+        for name in conditions:
+            group = [each for each in self._held_out if name in (None, each[1])]
+            yield from group[:: -(-len(group) // _VALIDATION_IMAGES)]
 
     def about(self, *, steps: int, seconds: float, finished: bool) -> About:
         """What the run folder says; the figures on whole held-out images are made at the end."""
@@ -136,6 +162,7 @@ class Restoration:
             channels=1,
             halo=halo,
             tile=self._tile,
+            multiple=self._multiple,
             pixel_size_um=self._data.pixel_size_um,
             data=self._data.describe(),
             degradation=degradation.describe() if degradation else None,
@@ -160,7 +187,9 @@ class Restoration:
 
     def _restorer(self, run: Runner, halo: int) -> Restorer:
         tile = (self._tile, self._tile) if self._tile else python_tile(halo, self._scale)
-        return Restorer("the network", run, self._scale, 1, tile, any_size=not self._tile, halo=halo)
+        return Restorer(
+            "the network", run, self._scale, 1, tile, any_size=not self._tile, halo=halo, multiple=self._multiple
+        )
 
     def _runner(self) -> Runner:
         """The network as of now, as a function of arrays."""

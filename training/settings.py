@@ -181,6 +181,7 @@ class RestorationConfig(LoopConfig):
     augment: float = Field(
         default=0.5, ge=0, le=1, description="Chance that a patch is changed by flips and quarter turns."
     )
+    turns: bool = Field(default=True, description="Whether patches are turned by quarters, beside flips.")
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from relumen.errors import UserError
 from relumen.run import RunFolder
-from relumen.training.config import CascadeConfig, Config, FeaturesConfig, load_config, parse_config
+from relumen.training.config import (
+    CascadeConfig,
+    CGANConfig,
+    CINGANConfig,
+    Config,
+    FeaturesConfig,
+    load_config,
+    parse_config,
+)
 
 if TYPE_CHECKING:
     from relumen.training.loop import System
@@ -51,12 +59,7 @@ def prepare(
     if pixel_size is not None:
         fields["data.pixel_size_um"] = pixel_size
     config = load_config(system, preset, overrides, **fields)
-    if not isinstance(config, FeaturesConfig):
-        from relumen.training.data import load_data
-
-        known = load_data(config.data, config.scale)  # faults in the images show before anything is made
-        if isinstance(config, CascadeConfig):
-            config.optics_at(known.pixel_size_um)
+    _check_images(config)
     run.write_config(config.model_dump(mode="json"))
     return run
 
@@ -94,6 +97,28 @@ def go(
     )
 
 
+def _check_images(config: Config) -> None:
+    """Reads the images, so that their faults show before anything is made.
+
+    Raises:
+        UserError: they have faults.
+    """
+    if isinstance(config, CGANConfig):
+        from relumen.training.cgan import RestorerData
+
+        RestorerData(config).batches(config)
+    elif isinstance(config, CINGANConfig):
+        from relumen.training.cin_gan import UnpairedData
+
+        UnpairedData(config)
+    elif not isinstance(config, FeaturesConfig):
+        from relumen.training.data import load_data
+
+        known = load_data(config.data, config.scale)
+        if isinstance(config, CascadeConfig):
+            config.optics_at(known.pixel_size_um)
+
+
 def _system(config: Config, command: str, machine: str, say: Callable[[str], None]) -> System:
     """What a configuration trains, with its data; imports only what that one needs."""
     from relumen.training.replicas import Replicas
@@ -106,6 +131,18 @@ def _system(config: Config, command: str, machine: str, say: Callable[[str], Non
         bank = load_bank(config)
         say(f"Data: {bank.describe()}")
         return Features(config, bank, replicas, command=command, machine=machine)
+    if isinstance(config, CGANConfig):
+        from relumen.training.cgan import CGAN, RestorerData
+
+        pairs = RestorerData(config)
+        say(f"Data: {pairs.describe()}")
+        return CGAN(config, pairs, replicas, command=command, machine=machine)
+    if isinstance(config, CINGANConfig):
+        from relumen.training.cin_gan import CINGAN, UnpairedData
+
+        images = UnpairedData(config)
+        say(f"Data: {images.describe()}")
+        return CINGAN(config, images, replicas, command=command, machine=machine)
     from relumen.training.data import load_data
 
     data = load_data(config.data, config.scale)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from relumen.upsampling import bicubic_to
 
@@ -131,6 +131,38 @@ def clean(image: NDArray, blur: float, factor: int, reduction: Reduction = "area
     signal = blurred(np.maximum(image.astype(np.float32) - dark, 0) / span, blur)
     # Cubic convolution undershoots, and there are no photons below none.
     return Clean(np.maximum(reduced(signal, factor, reduction), 0), float(dark), span)
+
+
+def without_planes(image: NDArray, step: int, sigma: float) -> Float32:
+    """An image (y, x) as a stack looks from its side whose planes are far apart: y stands for z.
+
+    It is blurred along y as by a long point spread function, every ``step``-th row is kept, and the rows between are
+    interpolated linearly (Weigert et al. 2018, isotropic reconstruction).
+
+    Args:
+        image: intensities.
+        step: rows from one that is kept to the next.
+        sigma: standard deviation of the blur along y, pixels.
+    """
+    rows = np.arange(image.shape[0])
+    kept = rows[step // 2 :: step]
+    slices = gaussian_filter1d(image.astype(np.float32), sigma, axis=0)[kept]
+    below = np.clip(np.searchsorted(kept, rows, side="right") - 1, 0, len(kept) - 1)
+    above = np.minimum(below + 1, len(kept) - 1)
+    share = np.clip((rows - kept[below]) / np.maximum(kept[above] - kept[below], 1), 0, 1).astype(np.float32)
+    return slices[below] * (1 - share[:, np.newaxis]) + slices[above] * share[:, np.newaxis]
+
+
+def unresolved(image: NDArray, factor: int, sigma: float) -> Float32:
+    """An image (y, x) as a microscope of less resolution gives it, enlarged to the same size by cubic convolution.
+
+    Args:
+        image: intensities, y and x multiples of the factor.
+        factor: pixels that became one, on each axis.
+        sigma: standard deviation of the blur before, pixels.
+    """
+    height, width = image.shape
+    return bicubic_to(reduced(blurred(image.astype(np.float32), sigma), factor), (height, width))
 
 
 def reduced(image: NDArray, factor: int, reduction: Reduction = "area") -> Float32:

@@ -44,6 +44,7 @@ class Restorer:
         tile: (height, width) of a tile in input pixels, halo included.
         any_size: whether the network takes other tiles than that.
         halo: context of a tile on each side, input pixels.
+        multiple: of which the height and width of a tile must be.
         normalises: whether it works in units of the input's mean and standard deviation.
         channels_together: one mean and standard deviation for all channels, instead of one for each.
         eps: what is added to the standard deviation.
@@ -58,6 +59,7 @@ class Restorer:
     tile: tuple[int, int]
     any_size: bool
     halo: int
+    multiple: int = 1
     normalises: bool = True
     channels_together: bool = False
     eps: float = 1e-6
@@ -68,7 +70,8 @@ class Restorer:
         """The tiles for an image; where the network takes any size, no larger than the image needs."""
         tile = self.tile
         if self.any_size:
-            tile = (min(tile[0], height + 2 * self.halo), min(tile[1], width + 2 * self.halo))
+            needed = (-(-(size + 2 * self.halo) // self.multiple) * self.multiple for size in (height, width))
+            tile = tuple(min(pair) for pair in zip(tile, needed, strict=True))
         return TilePlan((height, width), tile, self.halo, self.scale)
 
     def pixel_size_warning(self, pixel_size: PixelSize | None) -> str | None:
@@ -116,6 +119,11 @@ def open_model(
         if weights is not None:
             raise UserError(f"{source} is a run, which has Keras weights alone. Export it to choose among weights.")
         about = RunFolder.open(source).about()
+        if about.defects:
+            raise UserError(
+                f"{source} makes defects ({', '.join(about.defects)}) of clean images, and does not restore any. Make "
+                f"pairs with it by `relumen data synthesise {source}`, or export a defect and restore with that."
+            )
         if about.halo is None:
             raise UserError(f"No halo makes tiles of the network in {source} fit each other. Train it further.")
         restorer = Restorer(
@@ -126,6 +134,7 @@ def open_model(
             tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, about.scale),
             any_size=about.tile is None,
             halo=about.halo,
+            multiple=about.multiple,
             pixel_size_um=about.pixel_size_um,
             seams=None if about.tile is None else _plain_tiles(source.name, about.tile),
         )

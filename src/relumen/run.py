@@ -63,6 +63,10 @@ class About(BaseModel):
     tile: int | None = Field(
         default=None, description="Height and width of the only input that the network takes; None: it takes any."
     )
+    multiple: int = Field(default=1, ge=1, description="Of which the height and width of an input must be.")
+    defects: tuple[str, ...] = Field(
+        default=(), description="What the network makes of clean images, in the order of its second input; or nothing."
+    )
     pixel_size_um: float | None = Field(default=None, description="Training pixel size at the input, micrometres.")
     data: str = Field(description="The training images, in words.")
     features: str | None = Field(default=None, description="The feature network of the losses; None: none was used.")

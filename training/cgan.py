@@ -1,0 +1,194 @@
+"""cGAN: one restorer for all defects; its losses, and the step of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from relumen import features
+from relumen.models import limited
+from relumen.training import losses
+from relumen.training.adversary import Adversary
+from relumen.training.data import Batches, Mixed
+from relumen.training.defects import load_defects, pairs_of
+from relumen.training.limited_config import AdversarialForm, CGANConfig, PatchDiscriminatorConfig, ResNetConfig
+from relumen.training.loop import Batch, computing_in
+from relumen.training.replicas import Replicas
+from relumen.training.restoration import Restoration
+from relumen.training.sources import Source
+
+
+class CGAN(Restoration):
+    """cGAN as the training loop sees it (Razdaibiedina et al., Method, 2).
+
+    Some steps of the discriminator, which sees the defective image beside the candidate, then one of the generator.
+    """
+
+    by_condition = True
+
+    def __init__(
+        self, config: CGANConfig, data: RestorerData, replicas: Replicas, *, command: str, machine: str
+    ) -> None:
+        self._config = config
+        self._weights = config.losses
+        self._replicas = replicas
+        self._adversary = None
+        with replicas.scope(), computing_in(config.precision):
+            generator = resnet(config.generator)
+            self._optimizer = adam(config.betas)
+            self._optimizer.build(generator.trainable_variables)
+            if config.losses.adversarial:
+                self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, beside=1)
+            if config.losses.content:
+                network = features.perceptual(config.features, config.features_weights)
+                self._content = features.at_layers(network, config.content_layers)
+                self.features = features.describe(config.features, config.features_weights, config.content_layers)
+        kept = resnet(config.generator)
+        super().__init__(
+            "cgan",
+            config,
+            1,
+            data.pairs,
+            generator=generator,
+            copy=kept,
+            kept=kept,
+            devices=replicas.count,
+            command=command,
+            machine=machine,
+            tile=config.data.patch if config.generator.pinned else None,
+            multiple=2**config.generator.downsampling,
+            batches=data.batches(config),
+        )
+        self._step = replicas.step(self._train)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the training."""
+        return self._config.length(self.steps_per_epoch)
+
+    @property
+    def milestones(self) -> Mapping[int, str]:
+        """None: there is one phase."""
+        return {}
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Both networks and their optimisers."""
+        adversary = self._adversary.state if self._adversary else {}
+        return {"generator": self._generator, "optimizer": self._optimizer, **adversary}
+
+    def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
+        """Steps of the discriminator, then one of the generator."""
+        rate = self._config.rate(step, self.steps_per_epoch)
+        self._optimizer.learning_rate = rate
+        if self._adversary is not None:
+            self._adversary.optimizer.learning_rate = rate
+        return self._step(*(tf.constant(part) for part in batch))
+
+    def _train(self, low: tf.Tensor, high: tf.Tensor) -> dict[str, tf.Tensor]:
+        terms = {}
+        beside = low if self._config.discriminator.conditional else None
+        with tf.GradientTape() as tape:
+            image = self._generator(low, training=True)
+            if self._adversary is not None:
+                for _ in range(self._weights.critic_steps):
+                    terms["discriminator"] = self._adversary.learn(high, image, beside)
+                terms["adversarial"] = self._weights.adversarial * self._adversary.judge(high, image, beside)
+            if self._weights.content:
+                truth = tf.nest.flatten(self._content(high))
+                terms["content"] = self._weights.content * losses.content(truth, tf.nest.flatten(self._content(image)))
+            if self._weights.pixel:
+                terms["pixel"] = self._weights.pixel * losses.l1(high, image)
+            loss = tf.add_n([value for name, value in terms.items() if name != "discriminator"])
+        self._replicas.descend(self._optimizer, tape, loss, self._generator)
+        return terms
+
+
+class RestorerData:
+    """The pairs of a training: some real ones of each defect, and made ones.
+
+    Args:
+        config: of the training.
+
+    Raises:
+        UserError: a folder that can't be used, or too few pairs.
+    """
+
+    def __init__(self, config: CGANConfig) -> None:
+        defects = load_defects(config.data, config.defects)
+        self.pairs = pairs_of(defects, config.pairs, config.seed)
+        self._made: tuple[Source, ...] = ()
+        if config.synthetic is not None:
+            folder = config.synthetic.folder
+            made = load_defects(config.data.model_copy(update={"folder": folder}), config.defects)
+            together = pairs_of(made, None, config.seed)
+            self._made = together.training + together.validation  # held out is what is real
+            layout = f"{self.pairs.layout}, and {len(self._made)} whose defects CIN-GAN made"
+            self.pairs = replace(self.pairs, layout=layout)
+
+    def describe(self) -> str:
+        """The data in words, for the card."""
+        return self.pairs.describe()
+
+    def batches(self, config: CGANConfig) -> Mixed:
+        """Batches in which each defect is shown equally often, and made pairs as often as they shall be."""
+        share = config.synthetic.share if config.synthetic else 0.0
+        groups = [
+            (_group(config, group), weight / len(split))
+            for sources, weight in ((self.pairs.training, 1 - share), (self._made, share))
+            for split in [_by_condition(sources)]
+            for group in split
+            if weight
+        ]
+        return Mixed(groups, batch=config.batch, seed=config.seed)
+
+
+def _by_condition(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
+    names = dict.fromkeys(source.condition for source in sources)
+    return [tuple(source for source in sources if source.condition == name) for name in names]
+
+
+def _group(config: CGANConfig, sources: tuple[Source, ...]) -> Batches:
+    return Batches(sources, config.data, scale=1, batch=1, augment=config.augment, turns=config.turns, seed=config.seed)
+
+
+def resnet(config: ResNetConfig, defects: int | None = None) -> keras.Model:
+    """The generator of a configuration."""
+    return limited.generator(defects=defects, **resnet_settings(config))
+
+
+def resnet_settings(config: ResNetConfig) -> dict[str, Any]:
+    """Arguments of :func:`~relumen.models.limited.generator`, but for the defects."""
+    return config.model_dump(exclude={"network"})
+
+
+def adversary(
+    size: PatchDiscriminatorConfig,
+    form: AdversarialForm,
+    betas: tuple[float, float],
+    replicas: Replicas,
+    *,
+    beside: int,
+) -> Adversary:
+    """The discriminator, or critic, in training.
+
+    Args:
+        size: of its network.
+        form: of the loss.
+        betas: of its optimiser.
+        replicas: the devices that share a batch.
+        beside: channels that a conditional one sees beside the image.
+    """
+    network = limited.discriminator(
+        size.widths, channels=1 + beside * size.conditional, norm=form.form != "wasserstein", clip=form.clip
+    )
+    return Adversary(network, adam(betas), losses.GAN_FORMS[form.form], replicas, penalty=form.penalty)
+
+
+def adam(betas: tuple[float, float]) -> keras.optimizers.Adam:
+    """Adam; its rate is set at each step."""
+    return keras.optimizers.Adam(1e-4, beta_1=betas[0], beta_2=betas[1])

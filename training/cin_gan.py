@@ -1,0 +1,336 @@
+"""CIN-GAN: one generator that makes several defects of clean images, from unpaired examples of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from relumen import features
+from relumen.errors import CheckFailedError, UserError
+from relumen.halo import measure_halo
+from relumen.images import Image, PixelSize
+from relumen.metrics import psnr
+from relumen.pictures import side_by_side
+from relumen.run import About
+from relumen.training import losses
+from relumen.training.cgan import adam, adversary, resnet
+from relumen.training.data import EMPTY
+from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, target
+from relumen.training.limited_config import CINGANConfig
+from relumen.training.loop import Batch, computing_in, software
+from relumen.training.replicas import Replicas
+
+Float32 = NDArray[np.float32]
+_TRIES = 8  # to find a patch with structure
+_VALIDATION_PATCH = 192  # of an image, pixels
+_VALIDATION_IMAGES = 8  # of each defect, at most
+_SHOWN = 2  # of them in a picture
+
+
+class CINGAN:
+    """CIN-GAN as the training loop sees it (Razdaibiedina et al., Method, 1).
+
+    The network sees a clean image in units of its own mean and standard deviation, as in Fiji. What it makes is
+    compared with real defective images in units of all clean ones, so that a defect that darkens stays one.
+    """
+
+    def __init__(
+        self, config: CINGANConfig, data: UnpairedData, replicas: Replicas, *, command: str, machine: str
+    ) -> None:
+        if config.batch % replicas.count:
+            raise UserError(f"A batch of {config.batch} can't be shared evenly by {replicas.count} devices: set batch.")
+        self._config = config
+        self._weights = config.losses
+        self._data = data
+        self._replicas = replicas
+        self._command = command
+        self._machine = machine
+        count = len(data.defects)
+        with replicas.scope(), computing_in(config.precision):
+            self._generator = resnet(config.generator, defects=count)
+            self._optimizer = adam(config.betas)
+            self._optimizer.build(self._generator.trainable_variables)
+            self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, beside=count)
+            network = features.perceptual(config.features, config.features_weights)
+            layers = (*config.content_layers, *config.style_layers)
+            self._features = features.at_layers(network, layers)
+        self._kept = resnet(config.generator, defects=count)
+        self._predict = tf.function(
+            lambda x, i: self._kept([x, i], training=False), autograph=False, reduce_retracing=True
+        )
+        self._step = replicas.step(self._train)
+        self._words = features.describe(config.features, config.features_weights, layers)
+
+    @property
+    def network(self) -> Any:  # noqa: ANN401
+        """The generator as of now, in single precision: an image and a defect -> the image with it."""
+        self._kept.set_weights(self._generator.get_weights())
+        return self._kept
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the training."""
+        return self._config.length(self._data.steps_per_epoch)
+
+    @property
+    def milestones(self) -> Mapping[int, str]:
+        """None: there is one phase."""
+        return {}
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Both networks and their optimisers."""
+        return {"generator": self._generator, "optimizer": self._optimizer, **self._adversary.state}
+
+    @property
+    def sample(self) -> Image:
+        """A clean image."""
+        size = self._data.pixel_size_um
+        return Image(self._data.held_out[0].clean, "YX", None if size is None else PixelSize(size, size))
+
+    def batch(self, step: int) -> Batch:
+        """Clean patches, their defects and units, and real defective patches: for each step of the critic and more."""
+        return self._data.batch(step)
+
+    def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
+        """Several steps of the critic, each on other images, then one of the generator."""
+        rate = self._config.rate(step, self._data.steps_per_epoch)
+        self._optimizer.learning_rate = self._adversary.optimizer.learning_rate = rate
+        return self._step(*(tf.constant(part) for part in batch))
+
+    def _train(self, clean: tf.Tensor, defect: tf.Tensor, units: tf.Tensor, real: tf.Tensor) -> dict[str, tf.Tensor]:
+        """All have a second axis: which step of the critic they are for, the last one being the generator's."""
+        terms: dict[str, tf.Tensor] = {}
+        steps = self._weights.critic_steps
+        for i in range(steps):
+            made = in_units(self._generator([clean[:, i], defect[:, i]], training=True), units[:, i])
+            planes = self._beside(defect[:, i], real[:, i])
+            terms["critic"] = self._adversary.learn(real[:, i], made, planes)
+        x, index, unit, example = clean[:, steps], defect[:, steps], units[:, steps], real[:, steps]
+        deep = len(self._config.content_layers)
+        truth = tf.nest.flatten(self._features(in_units(x, unit)))[:deep]
+        wanted = tf.nest.flatten(self._features(example))[deep:]
+        with tf.GradientTape() as tape:
+            made = in_units(self._generator([x, index], training=True), unit)
+            seen = tf.nest.flatten(self._features(made))
+            judged = self._adversary.judge(example, made, self._beside(index, made))
+            terms["adversarial"] = self._weights.adversarial * judged
+            terms["content"] = self._weights.content * losses.content(truth, seen[:deep])
+            terms["style"] = self._weights.style * losses.style(wanted, seen[deep:])
+            loss = tf.add_n([terms[name] for name in ("adversarial", "content", "style")])
+        self._replicas.descend(self._optimizer, tape, loss, self._generator)
+        return terms
+
+    def _beside(self, defect: tf.Tensor, image: tf.Tensor) -> tf.Tensor | None:
+        """The defect as planes of 0 and 1, as large as the image."""
+        if not self._config.discriminator.conditional:
+            return None
+        return tf.ones_like(image) * defect[:, tf.newaxis, tf.newaxis, :]
+
+    def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
+        """PSNR between clean images and the defects made of them (Fig. 7), and a picture of clean, made and real."""
+        self._kept.set_weights(self._generator.get_weights())
+        figures: dict[str, list[float]] = {}
+        rows = []
+        for index, name in enumerate(self._data.defects):
+            images = [each for each in self._data.held_out if name in (each.defect, None)]
+            for number, each in enumerate(images[:: -(-len(images) // _VALIDATION_IMAGES)]):
+                made = self._made(each.clean, index)
+                figures.setdefault(f"divergence, {name}", []).append(psnr(each.clean, made))
+                if number < _SHOWN:
+                    rows.append((each.clean, made, each.real))
+        return {name: float(np.mean(values)) for name, values in figures.items()}, side_by_side(rows)
+
+    def about(self, *, steps: int, seconds: float, finished: bool) -> About:
+        """What the run folder says; the divergence of real defects is what Fig. 7 shows dashed."""
+        self._kept.set_weights(self._generator.get_weights())
+        config = self._config
+        pinned = config.generator.pinned
+        return About(
+            system="cin-gan",
+            scale=1,
+            channels=1,
+            halo=0 if pinned else self._halo(),
+            tile=config.data.patch if pinned else None,
+            multiple=2**config.generator.downsampling,
+            defects=self._data.defects,
+            pixel_size_um=self._data.pixel_size_um,
+            data=self._data.describe(),
+            command=self._command,
+            machine=self._machine,
+            software=software(),
+            seconds=seconds,
+            steps=steps,
+            finished=finished,
+            features=self._words,
+            measures=self._data.divergences(),
+        )
+
+    def _halo(self) -> int | None:
+        """The largest of all defects; None: no halo is enough."""
+        clean = self._data.held_out[0].clean
+        sample = ((clean - clean.mean()) / (clean.std() + 1e-6))[..., np.newaxis]
+        try:
+            return max(
+                measure_halo(lambda batch, i=i: self._run(batch, i), sample, scale=1)
+                for i in range(len(self._data.defects))
+            )
+        except CheckFailedError:
+            return None
+
+    def _made(self, clean: Float32, index: int) -> Float32:
+        mean, deviation = float(clean.mean()), float(clean.std()) + 1e-6
+        image = ((clean - mean) / deviation).astype(np.float32)[np.newaxis, ..., np.newaxis]
+        return self._run(image, index)[0, ..., 0] * deviation + mean
+
+    def _run(self, batch: Float32, index: int) -> Float32:
+        one_hot = np.zeros((len(batch), len(self._data.defects)), np.float32)
+        one_hot[:, index] = 1
+        return self._predict(tf.constant(batch), tf.constant(one_hot)).numpy()
+
+
+def in_units(image: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
+    """Images in other units: gain and offset (batch, 2) of each."""
+    return image * units[:, :1, tf.newaxis, tf.newaxis] + units[:, 1:, tf.newaxis, tf.newaxis]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A clean image, and a real one with a defect: its partner where there are pairs.
+
+    Attributes:
+        defect: name of the real image's.
+        clean: intensities (y, x).
+        real: likewise.
+        paired: whether they show the same.
+    """
+
+    defect: str
+    clean: Float32
+    real: Float32
+    paired: bool
+
+
+class UnpairedData:
+    """Clean images, and images of each defect that need show nothing of these.
+
+    Args:
+        config: of the training.
+
+    Raises:
+        UserError: a folder that can't be used, or no clean images.
+    """
+
+    def __init__(self, config: CINGANConfig) -> None:
+        self._config = config
+        loaded = load_defects(config.data, config.defects)
+        self.defects = tuple(defect.name for defect in loaded)
+        self._real = [[defective(source) for source in defect.chosen(config.images, config.seed)] for defect in loaded]
+        folder = config.clean or config.data.folder / CLEAN
+        apart: list[Float32] = []
+        if config.clean is not None or folder.is_dir():
+            apart = [target(source) for source in load_clean(config.data, folder)]
+        elif alone := [defect.name for defect in loaded if not defect.paired]:
+            raise UserError(
+                f"{', '.join(alone)} has no clean partners, so clean images are needed: put some into {folder}, or "
+                "name their folder with --clean."
+            )
+        # The clean images of a defect are its own, where it has some: specimens differ from data set to data set.
+        self._clean = [apart or [target(source) for source in defect.training] for defect in loaded]
+        self.held_out = tuple(_held_out(loaded, apart))
+        sizes = set().union(*(defect.pixel_sizes for defect in loaded))
+        self.pixel_size_um = sizes.pop() if len(sizes) == 1 else None
+        self._units = [_moments(images) for images in self._clean]
+        smallest = min(min(image.shape) for images in (*self._real, *self._clean) for image in images)
+        if smallest < config.data.patch:
+            raise UserError(
+                f"An image measures {smallest} pixels on one side, and patches measure {config.data.patch}. Make them "
+                f"smaller with --set data.patch={max(8, smallest // 8 * 8)}."
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that show the generator as many patches as fit into the clean images."""
+        area = sum(image.size for image in self._clean[0])
+        return max(1, round(area / self._config.data.patch**2 / self._config.batch))
+
+    def describe(self) -> str:
+        """The data in words, for the card."""
+        real = ", ".join(f"{len(images)} of {name}" for name, images in zip(self.defects, self._real, strict=True))
+        clean = len({id(image) for images in self._clean for image in images})
+        return f"{clean} clean images, and defective ones that need be no partners of them: {real}"
+
+    def divergences(self) -> dict[str, float]:
+        """Mean PSNR between clean images and their real defective partners, by defect; nothing without pairs."""
+        found: dict[str, list[float]] = {}
+        for each in self.held_out:
+            if each.paired:
+                found.setdefault(f"divergence, real {each.defect}", []).append(psnr(each.clean, each.real))
+        return {name: float(np.mean(values)) for name, values in found.items()}
+
+    def batch(self, step: int) -> Batch:
+        """A pure function of the step.
+
+        Returns:
+            Clean patches (batch, critic steps + 1, y, x, 1) in units of their image; their defects, one-hot; gain and
+            offset that bring them to the units of all clean images; real defective patches in these units.
+        """
+        config = self._config
+        rng = np.random.default_rng((config.seed, 6, step))
+        count = config.losses.critic_steps + 1
+        indices = rng.integers(len(self.defects), size=(config.batch, count))
+        clean, units, real = [], [], []
+        for index in indices.ravel():
+            middle, spread = self._units[index]
+            image, (mean, deviation) = self._patch(self._clean[index], rng)
+            clean.append((image - mean) / deviation)
+            units.append((deviation / spread, (mean - middle) / spread))
+            real.append((self._patch(self._real[index], rng)[0] - middle) / spread)
+        shape = (config.batch, count, config.data.patch, config.data.patch, 1)
+        return (
+            np.array(clean, np.float32).reshape(shape),
+            np.eye(len(self.defects), dtype=np.float32)[indices],
+            np.array(units, np.float32).reshape(*shape[:2], 2),
+            np.array(real, np.float32).reshape(shape),
+        )
+
+    def _patch(self, images: Sequence[Float32], rng: np.random.Generator) -> tuple[Float32, tuple[float, float]]:
+        """A part of an image, with structure if that can be had, and the whole image's mean and deviation."""
+        side = self._config.data.patch
+        for _ in range(_TRIES):
+            image = images[rng.integers(len(images))]
+            y, x = (rng.integers(size - side + 1) for size in image.shape)
+            part = image[y : y + side, x : x + side]
+            deviation = float(image.std())
+            if part.std() >= EMPTY * deviation > 0 or rng.random() < self._config.data.keep_empty:
+                break
+        if rng.random() < self._config.augment:
+            vertical, horizontal, turned = rng.random(3) < 0.5
+            part = part[::-1] if vertical else part
+            part = part[:, ::-1] if horizontal else part
+            part = np.rot90(part) if turned and self._config.turns else part
+        return part, (float(image.mean()), deviation + 1e-6)
+
+
+def _moments(images: Sequence[Float32]) -> tuple[float, float]:
+    """Mean and standard deviation of an image of these, in the mean."""
+    return float(np.mean([image.mean() for image in images])), float(np.mean([image.std() for image in images])) + 1e-6
+
+
+def _held_out(defects: Sequence[Defect], apart: Sequence[Float32]) -> Iterator[HeldOut]:
+    """The middle of each held-out image with a defect, beside its clean partner, or any clean image."""
+    for defect in defects:
+        for number, source in enumerate(defect.validation):
+            clean = target(source) if defect.paired else apart[number % len(apart)]
+            yield HeldOut(defect.name, _middle(clean), _middle(defective(source)), defect.paired)
+
+
+def _middle(image: Float32) -> Float32:
+    side = min(_VALIDATION_PATCH, *(size // 16 * 16 for size in image.shape))
+    y, x = ((size - side) // 2 for size in image.shape)
+    return image[y : y + side, x : x + side]

@@ -1,0 +1,172 @@
+"""Data of several defects: a subfolder for each, which holds pairs, or defective images alone.
+
+| subfolder | what it holds |
+|---|---|
+| NAME/ | one defect: pairs in any layout of :mod:`relumen.training.folders`, or defective images without partners |
+| clean/ | clean images that belong to no pair; for CIN-GAN |
+
+A folder that is itself such a set of pairs, or a .npz file, is one defect by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.degrade import Degradation
+from relumen.errors import UserError
+from relumen.training.data import DataSet, part_of
+from relumen.training.folders import find_contents, is_data_folder
+from relumen.training.settings import DataConfig
+from relumen.training.sources import Degradable, Pair, Source, read_sources
+
+Float32 = NDArray[np.float32]
+
+CLEAN = "clean"
+"""The subfolder of clean images."""
+_AS_IT_IS = Degradation(factor=1, blur=(0.0,), photons=None)
+_PURPOSE = 4  # sets the choice of pairs apart from what else is drawn
+
+
+@dataclass(frozen=True)
+class Defect:
+    """The images of one defect.
+
+    Attributes:
+        name: of its folder.
+        layout: of the folder, in words.
+        training: pairs, or defective images alone.
+        validation: the held-out ones.
+        pixel_sizes: of the images in micrometres, where they are known.
+    """
+
+    name: str
+    layout: str
+    training: tuple[Source, ...]
+    validation: tuple[Source, ...]
+    pixel_sizes: frozenset[float] = frozenset()
+
+    @property
+    def paired(self) -> bool:
+        """Whether the clean partners are there."""
+        return isinstance(self.training[0], Pair)
+
+    def chosen(self, count: int | None, seed: int) -> tuple[Source, ...]:
+        """So many of the training images, spread over all; more of them hold those that fewer hold.
+
+        Args:
+            count: of planes; None: all.
+            seed: of the choice.
+
+        Raises:
+            UserError: there are fewer.
+        """
+        if count is None:
+            return self.training
+        if count > len(self.training):
+            raise UserError(
+                f"{self.name} has {len(self.training)} images to train on, fewer than the {count} asked for."
+            )
+        order = np.random.default_rng((seed, _PURPOSE)).permutation(len(self.training))
+        return tuple(self.training[i] for i in sorted(order[:count]))
+
+
+def load_defects(config: DataConfig, names: Sequence[str] | None = None) -> tuple[Defect, ...]:
+    """Reads the images of each defect of a data folder; inputs and targets have one size.
+
+    Args:
+        config: how each subfolder is read.
+        names: of the subfolders that are used; None: all but ``clean``.
+
+    Raises:
+        UserError: a folder or an image that can't be used, said with its name.
+    """
+    return tuple(_load(name, config, folder) for name, folder in defect_folders(config, names).items())
+
+
+def defect_folders(config: DataConfig, names: Sequence[str] | None = None) -> dict[str, Path]:
+    """The folder, or file, of each defect by its name; arguments as of :func:`load_defects`.
+
+    Raises:
+        UserError: there is none, or none of a name.
+    """
+    place = config.folder
+    if not place.exists():
+        raise UserError(f"There is no data folder at {place}.")
+    if is_data_folder(config):
+        found = {place.stem if place.is_file() else place.resolve().name: place}
+    else:
+        inside = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+        found = {path.name: path for path in inside if path.name != CLEAN}
+        found |= {path.stem: path for path in sorted(place.glob("*.npz"))}
+    if not found:
+        raise UserError(
+            f"{place} holds no defect. It has pairs in low/ and high/, or a subfolder of them for each defect."
+        )
+    if unknown := sorted(set(names or ()) - set(found)):
+        raise UserError(f"{place} has no defect {', '.join(unknown)}. It has {', '.join(found)}.")
+    return {name: found[name] for name in names or found}
+
+
+def load_clean(config: DataConfig, folder: Path) -> tuple[Source, ...]:
+    """Reads a folder of clean images, those that would be held out too.
+
+    Raises:
+        UserError: it holds something else, or an image can't be read.
+    """
+    clean = _load(folder.name, config, folder)
+    return clean.training + clean.validation
+
+
+def target(source: Source) -> Float32:
+    """The clean image (y, x) of a pair, or an image that has no partner."""
+    return source.high
+
+
+def defective(source: Source) -> Float32:
+    """The defective image (y, x) of a pair, or an image that has no partner."""
+    return source.high if isinstance(source, Degradable) else source.low
+
+
+def pairs_of(defects: Sequence[Defect], count: int | None, seed: int) -> DataSet:
+    """So many pairs of each defect as one data set; the condition of each is its defect.
+
+    Raises:
+        UserError: a defect without clean partners, or with fewer pairs.
+    """
+    if alone := [defect.name for defect in defects if not defect.paired]:
+        raise UserError(
+            f"A restorer learns from pairs, and {', '.join(alone)} has defective images alone. Put them in low/ and "
+            "their clean partners in high/, or make pairs by CIN-GAN: relumen train cin-gan, relumen data synthesise."
+        )
+    chosen = [defect.chosen(count, seed) for defect in defects]
+    numbers = " + ".join(f"{len(sources)} of {defect.name}" for defect, sources in zip(defects, chosen, strict=True))
+    sizes = set().union(*(defect.pixel_sizes for defect in defects))
+    return DataSet(
+        f"{numbers} ({'; '.join(dict.fromkeys(defect.layout for defect in defects))})",
+        tuple(_named(each, defect) for defect, sources in zip(defects, chosen, strict=True) for each in sources),
+        tuple(_named(each, defect) for defect in defects for each in defect.validation),
+        sizes.pop() if len(sizes) == 1 else None,
+    )
+
+
+def _named(source: Source, defect: Defect) -> Source:
+    return replace(source, name=f"{defect.name}/{source.name}", condition=defect.name)
+
+
+def _load(name: str, config: DataConfig, folder: Path) -> Defect:
+    config = config.model_copy(update={"folder": folder})
+    contents = find_contents(config)
+    if contents.faults:
+        raise UserError("\n".join(contents.faults))
+    degradation = None if contents.paired else _AS_IT_IS
+    training, sizes = read_sources(contents.training, 1, degradation, part_of(config, held_out=False))
+    validation, more = read_sources(contents.held_out, 1, degradation, part_of(config, held_out=True))
+    known = frozenset(round(size, 6) for size in [*sizes, *more] if size is not None)
+    if config.pixel_size_um is not None:
+        known = frozenset([config.pixel_size_um])
+    return Defect(name, contents.layout, training, validation, known)

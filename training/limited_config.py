@@ -1,0 +1,181 @@
+"""The configurations of CIN-GAN and cGAN: defects made, and restored, under limited data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from relumen.training.settings import Frozen, RestorationConfig, Schedule
+
+
+class ResNetConfig(Frozen):
+    """Size of the residual network that CIN-GAN and cGAN are."""
+
+    network: Literal["resnet"] = "resnet"
+    width: int = Field(default=64, ge=1, description="Feature maps of the first convolution; a halving doubles them.")
+    blocks: int = Field(default=9, ge=1, description="Residual blocks; 12 in CIN-GAN.")
+    downsampling: int = Field(
+        default=2,
+        ge=0,
+        le=4,
+        description="Halvings before the blocks. Where there is one, the answer to a tile depends on where it begins.",
+    )
+    dilations: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(1,),
+        min_length=1,
+        description="Of the blocks' convolutions, one block after the other, again and again.",
+    )
+    norm: Literal["instance", "frozen", "pixel", "none"] = Field(
+        default="instance",
+        description="Normalisation: 'instance', over each feature of an image, as in the paper, so that every input "
+        "must have the size of the patches; 'frozen', over the training's batches; 'pixel', over a pixel's features.",
+    )
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="Share of features that a block drops in training.")
+    activation: Literal["tanh", "linear"] = Field(default="tanh", description="Of the output, before (x + y) / 2.")
+    span: float = Field(
+        default=1.0, gt=0, description="What the network counts as 1, in standard deviations of the input."
+    )
+
+    @property
+    def pinned(self) -> bool:
+        """Whether an answer depends on the size of the input."""
+        return self.norm == "instance"
+
+
+class PatchDiscriminatorConfig(Frozen):
+    """Size of the discriminator of CIN-GAN and cGAN."""
+
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(64, 128, 256, 512),
+        min_length=2,
+        description="Feature maps of each convolution but the last; all but the last of these halve the image.",
+    )
+    conditional: bool = Field(
+        default=True,
+        description="Whether it sees what the image was made of: the defective image, or the defect's name.",
+    )
+
+
+class AdversarialForm(Frozen):
+    """How the adversarial loss of a system is made, where that is a choice."""
+
+    form: Literal["non-saturating", "wasserstein"] = Field(
+        default="non-saturating", description="Binary cross-entropy, or the Wasserstein distance."
+    )
+    penalty: float = Field(default=0.0, ge=0, description="Weight of the gradient penalty.")
+    clip: float | None = Field(
+        default=None, gt=0, description="Greatest absolute value of a critic's weight; None: any."
+    )
+    critic_steps: int = Field(default=1, ge=1, description="Steps of the critic before each of the generator.")
+
+
+class Defects(RestorationConfig, Schedule):
+    """What CIN-GAN and cGAN say alike: the defects' images, and how the losses are made."""
+
+    defects: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Names of the data's subfolders, one for each defect; None: all, or the folder is one defect.",
+    )
+    turns: bool = Field(
+        default=False, description="Whether patches are turned by quarters too: not where a defect has a direction."
+    )
+    discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig()
+    features: Literal["microscopy", "vgg16", "vgg19"] = Field(
+        default="microscopy",
+        description="Network of the content and style losses: 'microscopy' comes with relumen, VGG needs weights.",
+    )
+    features_weights: str | None = Field(
+        default=None, description="A file with the feature network's weights; see there for None."
+    )
+    content_layers: tuple[str, ...] = Field(
+        default=("block3_conv3",), min_length=1, description="Layers of the content loss: high-level features."
+    )
+
+
+class CINGANLosses(AdversarialForm):
+    """The generator's loss (Razdaibiedina et al., Method), adversarial by the Wasserstein distance."""
+
+    form: Literal["wasserstein"] = "wasserstein"
+    penalty: float = Field(default=10.0, ge=0, description="Weight of the critic's gradient penalty.")
+    critic_steps: int = Field(default=5, ge=1, description="Steps of the critic before each of the generator.")
+    adversarial: float = Field(default=0.1, ge=0, description="Weight of L_adv.")
+    content: float = Field(default=1.0, ge=0, description="Weight of L_content, against the clean image.")
+    style: float = Field(default=1.0, ge=0, description="Weight of L_style, against a real image with the defect.")
+
+
+class CINGANConfig(Defects):
+    """A whole training of CIN-GAN, which makes defects of clean images."""
+
+    system: Literal["cin-gan"] = "cin-gan"
+    images: int | None = Field(
+        default=None, ge=1, description="Defective images of each defect that are used; None: all."
+    )
+    clean: Path | None = Field(
+        default=None,
+        description="Folder of clean images. None: the data's subfolder clean/, or the targets of its pairs.",
+    )
+    generator: ResNetConfig = ResNetConfig(blocks=12)
+    losses: CINGANLosses = CINGANLosses()
+    style_layers: tuple[str, ...] = Field(
+        default=("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"),
+        min_length=1,
+        description="Layers of the style loss: low-level features.",
+    )
+    betas: tuple[float, float] = Field(default=(0.5, 0.9), description="Adam's decay of both moments.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_patch(self.data.patch, self.generator.downsampling, self.discriminator.widths)
+        return self
+
+
+class CGANLosses(AdversarialForm):
+    """The restorer's loss: L_adv + lambda L_content, each with its weight (Razdaibiedina et al., Method)."""
+
+    adversarial: float = Field(default=0.1, ge=0, description="Weight of L_adv; 0 leaves the discriminator out.")
+    content: float = Field(default=1.0, ge=0, description="Weight of L_content, of features.")
+    pixel: float = Field(default=0.0, ge=0, description="Weight of the mean absolute difference; none in the paper.")
+
+
+class SyntheticConfig(Frozen):
+    """Pairs whose defects CIN-GAN made."""
+
+    folder: Path = Field(description="What relumen data synthesise wrote.")
+    share: float = Field(default=0.5, gt=0, le=1, description="Their share of every batch, in the mean.")
+
+
+class CGANConfig(Defects):
+    """A whole training of cGAN, one restorer for all defects, or of a baseline in its place."""
+
+    system: Literal["cgan"] = "cgan"
+    scale: Literal[1] = 1
+    pairs: int | None = Field(default=None, ge=0, description="Real pairs of each defect that are used; None: all.")
+    synthetic: SyntheticConfig | None = Field(default=None, description="Made pairs beside the real ones.")
+    generator: ResNetConfig = ResNetConfig()
+    losses: CGANLosses = CGANLosses()
+    betas: tuple[float, float] = Field(default=(0.9, 0.999), description="Adam's decay of both moments.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_patch(
+            self.data.patch,
+            self.generator.downsampling,
+            self.discriminator.widths if self.losses.adversarial else (),
+        )
+        if not (self.losses.adversarial or self.losses.content or self.losses.pixel):
+            raise ValueError("nothing is learnt with all weights of losses 0")
+        if self.pairs == 0 and self.synthetic is None:
+            raise ValueError("without real pairs, synthetic.folder must name made ones")
+        if self.synthetic is not None and self.synthetic.share == 1 and self.pairs != 0:
+            raise ValueError("synthetic.share=1 leaves no place for real pairs: set pairs=0 too, or a smaller share")
+        return self
+
+
+def _check_patch(patch: int, downsampling: int, widths: Sequence[int]) -> None:
+    halved = 2 ** max(downsampling, len(widths) - 1)
+    if patch % halved:
+        raise ValueError(f"data.patch must be a multiple of {halved}, received {patch}: the networks halve it")
