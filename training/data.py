@@ -7,6 +7,7 @@ Which files a folder holds is told by :mod:`relumen.training.folders`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -25,6 +26,7 @@ Float32 = NDArray[np.float32]
 
 EMPTY = 0.3
 """A patch whose standard deviation is below this share of its image's counts as one without structure."""
+_PLANE = re.compile(r" ([TZC]\d+-?)+$")  # what a source's name has beside that of its file
 
 
 @dataclass(frozen=True)
@@ -280,5 +282,6 @@ def _degraded(
 
 def _names(sources: tuple[Source, ...]) -> str:
     names = list(dict.fromkeys(source.name for source in sources))
-    shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+    files = list(dict.fromkeys(_PLANE.sub("", name) for name in names))
+    shown = ", ".join(files[:40]) + (", ..." if len(files) > 40 else "")
     return f"{len(names)} image{'s' if len(names) != 1 else ''} ({shown})"

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,9 @@ class Defect:
             raise UserError(
                 f"{self.name} has {len(self.training)} images to train on, fewer than the {count} asked for."
             )
-        order = np.random.default_rng((seed, _PURPOSE)).permutation(len(self.training))
+        # By its name, so that a defect has the same images whichever others are trained with it.
+        rng = np.random.default_rng((seed, _PURPOSE, crc32(self.name.encode())))
+        order = rng.permutation(len(self.training))
         return tuple(self.training[i] for i in sorted(order[:count]))
 
 

@@ -30,6 +30,7 @@ def prepare(
     data: Path | None = None,
     degrade: bool = False,
     pixel_size: float | None = None,
+    fields: Mapping[str, object] | None = None,
     overrides: Sequence[str] = (),
 ) -> RunFolder:
     """Makes a run folder with its resolved configuration; nothing is trained yet.
@@ -41,7 +42,8 @@ def prepare(
         data: the folder of images, for systems that take one.
         degrade: whether inputs are made from high-quality images.
         pixel_size: of the inputs, micrometres, where the files don't tell it.
-        overrides: changes to the preset, "name=value".
+        fields: changes to the preset, as dotted names to values.
+        overrides: likewise, "name=value".
 
     Raises:
         UserError: the folder holds a run already, or the configuration has faults.
@@ -51,14 +53,14 @@ def prepare(
         raise UserError(
             f"{folder} holds a run already. Go on with it by --resume {folder}, or name another folder with -o."
         )
-    fields: dict[str, object] = {}
+    changes = dict(fields or {})
     if data is not None:
-        fields["data.folder"] = str(data.resolve())
+        changes["data.folder"] = str(data.resolve())
     if degrade:
-        fields["data.degradation"] = {}
+        changes["data.degradation"] = {}
     if pixel_size is not None:
-        fields["data.pixel_size_um"] = pixel_size
-    config = load_config(system, preset, overrides, **fields)
+        changes["data.pixel_size_um"] = pixel_size
+    config = load_config(system, preset, overrides, **changes)
     _check_images(config)
     run.write_config(config.model_dump(mode="json"))
     return run

@@ -149,6 +149,61 @@ def copy(
     say(f"Next: relumen train {system} --data {output}{'' if phase_contrast else ' --degrade'}")
 
 
+@app.command("stand-ins")
+def stand_ins(
+    output: Annotated[Path, typer.Argument(help="The data folder to make.")],
+    pairs: Annotated[int | None, typer.Option(min=1, help="Of each defect. [default: as many as there are]")] = None,
+    size: Annotated[int, typer.Option(help="Height and width of a pair, pixels.")] = 80,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise, and of the choice.")] = 0,
+) -> None:
+    """Makes pairs of three defects from the images that come along: noise, missing planes, low resolution.
+
+    Stand-ins for real data: their defects are stated degradations, which
+    manifest.json beside them tells. Held out is what no shipped model has seen.
+
+    Example: relumen data stand-ins stand-ins/ --pairs 1000
+    """
+    from relumen.training.stand_ins import DEFECTS, make_stand_ins
+
+    with progress_bar("image") as bar:
+        task = bar.add_task("making", total=None)
+        made = make_stand_ins(
+            output,
+            count=pairs,
+            side=size,
+            seed=seed,
+            on_image=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for defect, (train, test) in made.items():
+        say(f"{defect}: {train} pairs to train on, {test} held out: {DEFECTS[defect][0]}")
+    say(f"Next: relumen train cgan --data {output} --pairs 10")
+
+
+@app.command()
+def synthesise(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs of CIN-GAN; one, or one for each defect.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The data folder to make.")],
+    clean: Annotated[Path, typer.Option(help="Clean images: a folder of them, or of pairs, or of several defects.")],
+) -> None:
+    """Makes the defects that a CIN-GAN learned of clean images: a data folder of pairs to train a restorer on.
+
+    Beside it stands a picture of each defect next to real ones, and the curves of
+    the divergence over the training (Figs. 6 and 7 of the paper).
+
+    Example: relumen data synthesise runs/defects --clean good-images/ -o made/
+    """
+    from relumen.evaluation.synthesis import synthesise as make
+
+    with progress_bar("image") as bar:
+        task = bar.add_task("making", total=None)
+        made = make(
+            runs, clean, output, on_image=lambda done, total: bar.update(task, completed=done, total=total), say=say
+        )
+    for defect, count in made.items():
+        say(f"{defect}: {count} pairs")
+    say(f"Written: {output}. Next: relumen train cgan --data PAIRS --synthetic {output}")
+
+
 @app.command()
 def filters(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A high-resolution phase contrast image.")],

@@ -107,6 +107,106 @@ def cascade(
     say(f"Trained: {run.path}. Next: relumen export {run.path}")
 
 
+@app.command("cin-gan")
+def cin_gan(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with a subfolder of defective images, or pairs, for each defect, and perhaps clean/."
+        ),
+    ] = None,
+    clean: Annotated[
+        Path | None, typer.Option(help="Folder of clean images. [default: DATA/clean, or the targets of the pairs]")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Defective images of each defect that are used. [default: all]")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="'compact' for laptops, 'author' for the paper's training, or a .yaml file.")
+    ] = "compact",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cin-gan-PRESET]")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a value, such as --set losses.style=10.")
+    ] = None,
+    resume: Resume = None,
+) -> None:
+    """Trains CIN-GAN, which makes defects of clean images, from unpaired examples of each.
+
+    Example: relumen train cin-gan --data my-defects/ --clean good-images/ -o runs/defects
+    """
+    if resume is None and data is None:
+        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
+    fields = {"images": images, "clean": None if clean is None else str(clean.resolve())}
+    run = _train(
+        "cin-gan",
+        output or Path("runs") / f"cin-gan-{Path(preset).stem}",
+        resume=resume,
+        preset=preset,
+        data=data,
+        fields={name: value for name, value in fields.items() if value is not None},
+        overrides=overrides or [],
+    )
+    say(f"Trained: {run.path}. Next: relumen data synthesise {run.path} --clean GOOD-IMAGES -o made")
+
+
+@app.command()
+def cgan(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of pairs in low/ and high/, or with a subfolder of pairs for each defect."),
+    ] = None,
+    pairs: Annotated[
+        int | None, typer.Option(min=0, help="Real pairs of each defect that are used. [default: all]")
+    ] = None,
+    synthetic: Annotated[
+        Path | None, typer.Option(help="Folder of pairs whose defects CIN-GAN made, by relumen data synthesise.")
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of such pairs in a batch. [default: 0.5; 1 with --pairs 0]"),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="'compact' for laptops, 'author' for the paper's training, or a .yaml file.")
+    ] = "compact",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cgan-PRESET]")
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(help="Pixel size of the images in micrometres, where the files don't tell it."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a value, such as --set losses.adversarial=0.1.")
+    ] = None,
+    resume: Resume = None,
+) -> None:
+    """Trains cGAN, one restorer for one or several defects, on few pairs, made pairs, or both.
+
+    Example: relumen train cgan --data my-pairs/ -o runs/restorer
+    """
+    if resume is None and data is None:
+        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
+    fields: dict[str, object] = {} if pairs is None else {"pairs": pairs}
+    if synthetic is not None:
+        made = share if share is not None else 1.0 if pairs == 0 else 0.5
+        fields["synthetic"] = {"folder": str(synthetic.resolve()), "share": made}
+    elif share is not None:
+        raise UserError("--share is that of made pairs: name their folder with --synthetic.")
+    run = _train(
+        "cgan",
+        output or Path("runs") / f"cgan-{Path(preset).stem}",
+        resume=resume,
+        preset=preset,
+        data=data,
+        pixel_size=pixel_size,
+        fields=fields,
+        overrides=overrides or [],
+    )
+    say(f"Trained: {run.path}. Next: relumen export {run.path}")
+
+
 @app.command()
 def features(
     preset: Annotated[
