@@ -36,6 +36,17 @@ TINY_CASCADE = (
 )
 """Changes to the cascade's compact preset that train in seconds."""
 
+TINY_LIMITED = (
+    "generator={network: resnet, width: 8, blocks: 1, downsampling: 0, norm: none, dropout: 0, activation: linear}",
+    "discriminator.widths=[4, 4, 4]",
+    "data.patch=32",
+    "batch=2",
+    "steps=4",
+    "log_every=1",
+    "check_every=2",
+)
+"""Changes to the compact presets of CIN-GAN and cGAN that train in seconds."""
+
 
 @pytest.fixture(scope="session")
 def cells() -> np.ndarray:
@@ -96,6 +107,26 @@ def tiny_cascade_run(tmp_path_factory: pytest.TempPathFactory, phase: np.ndarray
 
 
 @pytest.fixture(scope="session")
+def defects_folder(tmp_path_factory: pytest.TempPathFactory, cells: np.ndarray) -> Path:
+    """Pairs of three defects, each in a subfolder with two images to train on and one held out; to be read only."""
+    return write_defects(tmp_path_factory.mktemp("defects"), cells)
+
+
+@pytest.fixture(scope="session")
+def tiny_cgan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder: Path) -> Path:
+    """A restorer of three defects without normalisation, trained adversarially for a few steps; to be read only."""
+    folder = tmp_path_factory.mktemp("cgan") / "tiny"
+    return train_limited("cgan", folder, defects_folder, "losses.adversarial=0.1")
+
+
+@pytest.fixture(scope="session")
+def tiny_cin_gan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder: Path) -> Path:
+    """A generator of three defects with instance normalisation and one halving, trained for a few steps; read only."""
+    changes = ("generator.norm=instance", "generator.downsampling=1", "generator.width=4", "losses.critic_steps=1")
+    return train_limited("cin-gan", tmp_path_factory.mktemp("cin-gan") / "tiny", defects_folder, *changes)
+
+
+@pytest.fixture(scope="session")
 def small_package(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     """The package of the tiny run; to be read only."""
     return export(tiny_run, tmp_path_factory.mktemp("packages") / "tiny")
@@ -135,6 +166,17 @@ def untrained_cascade(run: Path, folder: Path, norm: Literal["pixel", "paper"], 
     return copy.path
 
 
+def train_limited(system: Literal["cgan", "cin-gan"], folder: Path, data: Path, *changes: str) -> Path:
+    """A run of CIN-GAN or cGAN that was trained for a few steps."""
+    from relumen.training import start
+
+    run = start.prepare(
+        folder, system=system, preset="compact", data=data, pixel_size=0.2, overrides=[*TINY_LIMITED, *changes]
+    )
+    start.go(run, command=f"relumen train {system}", machine="the tests' machine", say=lambda text: None)
+    return run.path
+
+
 def export(run: Path, folder: Path) -> Path:
     """The package of a run, with all that the zoo wants to know."""
     from relumen.export.from_run import Credits, export_run
@@ -151,4 +193,28 @@ def write_images(folder: Path, cells: np.ndarray) -> Path:
     tifffile.imwrite(folder / "a.tif", cells[300:460, 300:460])
     tifffile.imwrite(folder / "b.tif", cells[500:660, 300:460])
     tifffile.imwrite(folder / "validation" / "c.tif", cells[300:460, 560:720])
+    return folder
+
+
+def write_defects(folder: Path, cells: np.ndarray) -> Path:
+    """Pairs of 16 bits, of noise, missing planes and low resolution: images of 96 x 96 pixels."""
+    import tifffile
+
+    from relumen.degrade import Clean, unresolved, without_planes
+
+    noise = np.random.default_rng(0)
+    defects = {
+        "noise": lambda image: Clean(image).with_noise(image, 60, 2, noise),
+        "missing-planes": lambda image: without_planes(image, 8, 2),
+        "low-resolution": lambda image: unresolved(image, 8, 3),
+    }
+    places = {"a.tif": (300, 300), "b.tif": (500, 300), "validation/c.tif": (300, 560)}
+    for defect, make in defects.items():
+        for name, (y, x) in places.items():
+            image = cells[y : y + 96, x : x + 96] / np.float32(np.percentile(cells[y : y + 96, x : x + 96], 99.9))
+            for kind, pixels in (("low", make(image)), ("high", image)):
+                path = folder / defect / name
+                path = path.parent / kind / path.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                tifffile.imwrite(path, np.clip(np.rint(pixels * 10000 + 500), 0, 65535).astype(np.uint16))
     return folder
