@@ -41,10 +41,10 @@ def draw(sample: Sample) -> Figure:
     drawing.suptitle(name(sample), fontsize=9)
     whole, zoomed = drawing.subplots(2, len(images), squeeze=False, height_ratios=[height / width, 1])
     for i, (image, title) in enumerate(zip(images, titles, strict=True)):
-        _show(whole[i], image, target)
+        show(whole[i], image, target)
         whole[i].set_title(f"({chr(ord('a') + i)}) {title}", fontsize=9)
         whole[i].add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, edgecolor="red", linewidth=1.2))
-        _show(zoomed[i], image[part], target[part])
+        show(zoomed[i], image[part], target[part])
     return drawing
 
 
@@ -65,10 +65,10 @@ def draw_beside(samples: Sequence[Sample], methods: Sequence[Method]) -> Figure:
         part = slice(y, y + size), slice(x, x + size)
         outputs = dict(zip((score.method for score in sample.scores), sample.images, strict=True))
         figures = {score.method: score.raw for score in sample.scores}
-        _show(row[0], sample.target[part], sample.target[part])
+        show(row[0], sample.target[part], sample.target[part])
         row[0].text(0.5, -0.03, name(sample), transform=row[0].transAxes, ha="center", va="top", fontsize=8)
         for cell, method in zip(row[1:], methods, strict=True):
-            _show(cell, outputs[method.name][part], sample.target[part])
+            show(cell, outputs[method.name][part], sample.target[part])
             cell.text(0.5, -0.03, figures[method.name], transform=cell.transAxes, ha="center", va="top", fontsize=8)
     drawing.supxlabel("PSNR (dB) / SSIM of the whole image stand under its parts.", fontsize=8)
     for number, (cell, heading) in enumerate(zip(grid[0], columns, strict=True)):
@@ -106,7 +106,8 @@ def _words(sample: Sample) -> str:
     return re.sub(r"[^\w.]+", "-", f"{score.channel} {score.condition}").strip("-")
 
 
-def _show(axes: Axes, image: NDArray, target: NDArray) -> None:
+def show(axes: Axes, image: NDArray, target: NDArray) -> None:
+    """An image without axes, with the contrast of its target."""
     low, high = np.percentile(target, _PERCENTILES)
     axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="antialiased")
     axes.set_axis_off()
