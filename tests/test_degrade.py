@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from relumen.degrade import Degradation, clean, crop_to_multiple, reduced
+from relumen.degrade import Degradation, clean, crop_to_multiple, reduced, unresolved, without_planes
 
 
 def test_noise_has_the_stated_variance(cells):
@@ -78,3 +78,30 @@ def test_a_bicubic_reduction_with_noise_knows_no_less_than_no_photons(cells):
     (made,) = degradation.cleans(crop_to_multiple(cells, 2))
     assert made.signal.min() == 0
     assert np.isfinite(made.noisy(50, 2, np.random.default_rng(0))).all()
+
+
+def test_planes_that_are_left_are_kept_and_lines_lie_between(cells):
+    image = cells[300:348, 300:340].astype(np.float32)
+    stack = without_planes(image, 6, 0)
+    assert stack.shape == image.shape
+    np.testing.assert_array_equal(stack[3::6], image[3::6])
+    np.testing.assert_allclose(stack[5], image[3] + (image[9] - image[3]) * 2 / 6, rtol=1e-5)
+    np.testing.assert_array_equal(stack[0], image[3])  # before the first plane there is no other
+    np.testing.assert_array_equal(stack[-1], image[45])
+
+
+def test_missing_planes_blur_along_y_alone(cells):
+    image = cells[300:400, 300:400].astype(np.float32)
+    stack = without_planes(image, 4, 2.0)
+    along = [np.square(np.diff(each, axis=axis)).mean() for each in (image, stack) for axis in (0, 1)]
+    assert along[2] < 0.2 * along[0]
+    assert along[3] > 0.5 * along[1]
+
+
+def test_an_unresolved_image_has_its_size_and_no_fine_detail(cells):
+    image = cells[300:364, 300:364].astype(np.float32)
+    coarse = unresolved(image, 8, 0)
+    assert coarse.shape == image.shape
+    np.testing.assert_allclose(coarse.mean(), image.mean(), rtol=0.01)
+    spectra = [np.abs(np.fft.fft2(each - each.mean()))[16:48, 16:48].mean() for each in (image, coarse)]
+    assert spectra[1] < 0.05 * spectra[0]

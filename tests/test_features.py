@@ -23,6 +23,25 @@ def test_vgg19_gives_block_3_before_its_activation_from_a_local_file(tmp_path):
     assert "vgg.weights.h5, SHA-256 " in features.describe("vgg19", str(tmp_path / "vgg.weights.h5"))
 
 
+def test_layers_of_vgg16_are_those_of_keras_after_their_activation(tmp_path):
+    keras.utils.set_random_seed(0)
+    whole = keras.applications.VGG16(include_top=False, weights=None, input_shape=(None, None, 3))
+    whole.save_weights(tmp_path / "vgg.weights.h5")
+    x = np.random.default_rng(0).normal(size=(1, 16, 24, 1)).astype(np.float32)
+    names = ("block1_conv2", "block2_conv1", "block3_conv3")
+    network = features.at_layers(features.perceptual("vgg16", str(tmp_path / "vgg.weights.h5")), names)
+    official = keras.applications.vgg16.preprocess_input(np.repeat((x + 2) * 255 / 8, 3, -1))
+    expected = keras.Model(whole.input, [whole.get_layer(name).output for name in names])(official)
+    for ours, theirs in zip(network(x), expected, strict=True):
+        theirs = np.asarray(theirs)
+        kept = np.asarray(ours) if (np.asarray(ours) >= 0).all() else np.maximum(ours, 0)
+        np.testing.assert_allclose(kept, theirs, rtol=1e-4, atol=1e-4 * theirs.max())
+    words = features.describe("vgg16", str(tmp_path / "vgg.weights.h5"), names)
+    assert words.startswith("VGG-16, block1_conv2, block2_conv1, block3_conv3; weights vgg.weights.h5")
+    with pytest.raises(UserError, match="no layer block9.*It has block1_conv1, "):
+        features.at_layers(network, ["block9"])
+
+
 @pytest.fixture
 def own(tmp_path):
     """The file of a feature network that was not trained."""
@@ -53,7 +72,7 @@ def test_a_network_is_described_by_layer_and_weights(own):
     assert f"own.keras, SHA-256 {digest}" in words
 
 
-@pytest.mark.parametrize("name", ["vgg19", "microscopy"])
+@pytest.mark.parametrize("name", ["vgg19", "vgg16", "microscopy"])
 @pytest.mark.parametrize("weights", ["gone.h5", "broken.weights.h5"])
 def test_weights_that_cannot_be_had_name_the_offline_choice(name, weights, tmp_path):
     (tmp_path / "broken.weights.h5").write_text("no weights")
@@ -67,5 +86,5 @@ def test_a_network_that_restores_is_no_feature_network(tiny_run):
 
 
 def test_an_unknown_network_names_the_known_ones():
-    with pytest.raises(UserError, match="vgg19 or microscopy"):
+    with pytest.raises(UserError, match="vgg19 or vgg16 or microscopy"):
         features.describe("resnet")

@@ -280,8 +280,13 @@ def _degraded(
     return low, blurred.statistics(photons, degradation.read_noise)
 
 
+def file_of(name: str) -> str:
+    """The image that a source is a plane or a channel of, from the source's name."""
+    return _PLANE.sub("", name)
+
+
 def _names(sources: tuple[Source, ...]) -> str:
     names = list(dict.fromkeys(source.name for source in sources))
-    files = list(dict.fromkeys(_PLANE.sub("", name) for name in names))
+    files = list(dict.fromkeys(map(file_of, names)))
     shown = ", ".join(files[:40]) + (", ..." if len(files) > 40 else "")
     return f"{len(names)} image{'s' if len(names) != 1 else ''} ({shown})"

@@ -116,13 +116,16 @@ def defect_folders(config: DataConfig, names: Sequence[str] | None = None) -> di
 
 
 def load_clean(config: DataConfig, folder: Path) -> tuple[Source, ...]:
-    """Reads a folder of clean images, those that would be held out too.
+    """Reads a folder of clean images, or of pairs whose targets are clean, without those that are held out.
+
+    Of images alone none is held out, unless they stand in a subfolder for it.
 
     Raises:
         UserError: it holds something else, or an image can't be read.
     """
     clean = _load(folder.name, config, folder)
-    return clean.training + clean.validation
+    apart = clean.paired or any((folder / name).is_dir() for name in ("validation", "test"))
+    return clean.training if apart else clean.training + clean.validation
 
 
 def target(source: Source) -> Float32:

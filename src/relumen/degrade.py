@@ -146,7 +146,8 @@ def without_planes(image: NDArray, step: int, sigma: float) -> Float32:
     """
     rows = np.arange(image.shape[0])
     kept = rows[step // 2 :: step]
-    slices = gaussian_filter1d(image.astype(np.float32), sigma, axis=0)[kept]
+    slices = image.astype(np.float32)
+    slices = (gaussian_filter1d(slices, sigma, axis=0) if sigma else slices)[kept]
     below = np.clip(np.searchsorted(kept, rows, side="right") - 1, 0, len(kept) - 1)
     above = np.minimum(below + 1, len(kept) - 1)
     share = np.clip((rows - kept[below]) / np.maximum(kept[above] - kept[below], 1), 0, 1).astype(np.float32)

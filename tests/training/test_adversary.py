@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from relumen.models import cascade
+from relumen.models import cascade, limited
 from relumen.training.adversary import Adversary
 from relumen.training.losses import GAN_FORMS
 from relumen.training.replicas import Replicas
@@ -41,3 +41,35 @@ def test_a_checkpoint_holds_the_discriminator_and_its_optimiser():
     adversary = Adversary(network, optimizer, GAN_FORMS["non-saturating"], Replicas())
     assert adversary.state == {"discriminator": network, "discriminator_optimizer": optimizer}
     assert optimizer.built
+
+
+def test_a_critic_under_the_penalty_tells_images_apart_with_a_slope_near_one(images):
+    real, fake = images
+    keras.utils.set_random_seed(0)
+    network = limited.discriminator((4, 8), norm=False)
+    critic = Adversary(network, keras.optimizers.Adam(1e-2), GAN_FORMS["wasserstein"], Replicas(), penalty=10.0)
+    told = [float(critic.learn(real, fake)) for _ in range(40)]
+    assert told[-1] < min(told[0], 0)
+    with tf.GradientTape() as tape:
+        tape.watch(fake)
+        judged = tf.reduce_sum(tf.reduce_mean(network(fake), (1, 2, 3)))
+    slope = np.sqrt(np.square(tape.gradient(judged, fake)).sum((1, 2, 3)))
+    assert np.all(slope < 3)
+    free = Adversary(network, keras.optimizers.Adam(1e-2), GAN_FORMS["wasserstein"], Replicas())
+    for _ in range(40):
+        free.learn(real, fake)
+    with tf.GradientTape() as tape:
+        tape.watch(fake)
+        judged = tf.reduce_sum(tf.reduce_mean(network(fake), (1, 2, 3)))
+    assert np.all(np.sqrt(np.square(tape.gradient(judged, fake)).sum((1, 2, 3))) > 2 * slope)  # nothing holds it
+
+
+def test_a_conditional_discriminator_finds_the_wrong_partner(images):
+    real, poor = images
+    keras.utils.set_random_seed(0)
+    network = limited.discriminator((8, 16), channels=2, norm=False)
+    adversary = Adversary(network, keras.optimizers.Adam(1e-2), GAN_FORMS["non-saturating"], Replicas())
+    swapped = tf.roll(real, 1, 0)  # as good as real, but beside the wrong inputs
+    for _ in range(60):
+        adversary.learn(real, swapped, poor)
+    assert float(adversary.judge(real, swapped, poor)) > 2 * float(adversary.judge(swapped, real, poor))

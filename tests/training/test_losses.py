@@ -87,3 +87,52 @@ def test_gan_losses_stay_finite_where_the_sigmoid_is_saturated(name):
     real, fake = tf.constant([[-500.0]]), tf.constant([[500.0]])
     assert float(losses.GAN_FORMS[name].discriminator(real, fake)) == pytest.approx(1000)
     assert abs(float(losses.GAN_FORMS[name].generator(fake, real))) in (pytest.approx(500), pytest.approx(0, abs=1e-6))
+
+
+def test_the_wasserstein_losses_by_hand():
+    real, fake = tf.constant([[1.0], [3.0]]), tf.constant([[0.5], [-1.5]])
+    form = losses.GAN_FORMS["wasserstein"]
+    assert float(form.discriminator(real, fake)) == pytest.approx(-0.5 - 2.0)
+    assert float(form.generator(real, fake)) == pytest.approx(0.5)
+
+
+def test_the_gradient_penalty_of_a_linear_critic_by_hand():
+    weights = np.random.default_rng(0).normal(size=(3, 4, 1)).astype(np.float32)
+    real, fake = (np.random.default_rng(i).normal(size=(2, 3, 4, 1)).astype(np.float32) for i in (1, 2))
+
+    def critic(image):
+        return tf.reduce_sum(image * weights, (1, 2, 3), keepdims=True)
+
+    expected = (np.sqrt(np.square(weights).sum()) - 1) ** 2  # its slope is the same everywhere
+    assert float(losses.gradient_penalty(critic, tf.constant(real), tf.constant(fake))) == pytest.approx(expected, 1e-4)
+
+
+def test_the_gradient_penalty_is_taken_between_the_images():
+    real, fake = tf.fill((64, 1, 1, 1), 1.0), tf.fill((64, 1, 1, 1), 3.0)
+    tf.random.set_seed(0)
+    # The slope of x^2 is 2 x, with x drawn from 1 to 3: (2 x - 1)^2 has the mean 31 / 3.
+    penalty = float(losses.gradient_penalty(lambda x: tf.square(x), real, fake))
+    assert penalty == pytest.approx(31 / 3, rel=0.25)
+    assert 1 < penalty < 25
+
+
+def test_content_loss_by_hand():
+    rng = np.random.default_rng(0)
+    a = [rng.normal(size=shape) for shape in ((2, 4, 4, 3), (2, 2, 2, 6))]
+    b = [rng.normal(size=each.shape) for each in a]
+    expected = sum(np.square(x - y).sum((1, 2, 3)) / x[0].size for x, y in zip(a, b, strict=True)).mean()
+    assert float(losses.content([tf.constant(x) for x in a], [tf.constant(y) for y in b])) == pytest.approx(expected)
+
+
+def test_style_loss_by_hand_and_between_images_of_two_sizes():
+    rng = np.random.default_rng(0)
+    a = [rng.normal(size=(2, 4, 4, 3)), rng.normal(size=(2, 2, 2, 6))]
+    b = [rng.normal(size=(2, 8, 6, 3)), rng.normal(size=(2, 4, 3, 6))]
+    expected = 0.0
+    for x, y in zip(a, b, strict=True):
+        grams = []
+        for each in (x, y):
+            rows = each.reshape(2, -1, each.shape[-1])
+            grams.append(np.einsum("npc,npd->ncd", rows, rows) / rows.shape[1])
+        expected += (np.square(grams[0] - grams[1]).sum((1, 2)) / x.shape[-1]).mean()
+    assert float(losses.style([tf.constant(x) for x in a], [tf.constant(y) for y in b])) == pytest.approx(expected)

@@ -1,0 +1,172 @@
+"""A data set of made defects: what CIN-GAN learned, applied to clean images, as pairs for a restorer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.errors import UserError
+from relumen.image_writing import write_image
+from relumen.images import Image
+from relumen.models import limited
+from relumen.restore import Restorer, python_tile, restore_plane
+from relumen.run import RunFolder
+from relumen.training.cgan import resnet_settings
+from relumen.training.config import parse_config
+from relumen.training.data import file_of
+from relumen.training.defects import defect_folders, load_clean
+from relumen.training.folders import is_data_folder
+from relumen.training.limited_config import CINGANConfig
+from relumen.training.settings import DataConfig
+from relumen.training.sources import Source
+
+Float32 = NDArray[np.float32]
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What makes one defect.
+
+    Attributes:
+        defect: its name.
+        run: that learned it.
+        network: clean image -> image with the defect.
+        only: height and width of the only input that the network takes; None: it takes any.
+    """
+
+    defect: str
+    run: Path
+    network: Restorer
+    only: int | None
+
+    def pieces(self, image: Float32) -> Iterator[Float32]:
+        """The parts of an image (y, x) that the network can take: all of it, or squares that cover it."""
+        if self.only is None:
+            yield image
+            return
+        for y in _starts(image.shape[0], self.only):
+            for x in _starts(image.shape[1], self.only):
+                yield image[y : y + self.only, x : x + self.only]
+
+    def made(self, image: Float32) -> Float32:
+        """A clean image (y, x), or one of its pieces, with the defect, in the image's intensities."""
+        return restore_plane(image[..., np.newaxis], self.network)[..., 0]
+
+
+def makers(runs: Sequence[Path]) -> dict[str, Maker]:
+    """What makes each defect that some runs of CIN-GAN learned; of several runs of one defect the last counts.
+
+    Raises:
+        UserError: no such run, or one of another system, or one without a network.
+    """
+    found = {}
+    for path in runs:
+        run = RunFolder.open(path)
+        config = parse_config(run.config())
+        if not isinstance(config, CINGANConfig):
+            raise UserError(f"{path} is a run of {config.system}. Defects are made by runs of cin-gan.")
+        about, network = run.about(), run.network()
+        if about.halo is None:
+            raise UserError(f"No halo makes tiles of the network in {path} fit each other. Train it further.")
+        for index, defect in enumerate(about.defects):
+            single = limited.with_defect(network, index, **resnet_settings(config.generator))
+            restorer = Restorer(
+                name=f"{path.name}, {defect}",
+                run=lambda batch, single=single: np.asarray(single(batch, training=False)),
+                scale=1,
+                channels=1,
+                tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, 1),
+                any_size=about.tile is None,
+                halo=about.halo,
+                multiple=about.multiple,
+            )
+            found[defect] = Maker(defect, path, restorer, about.tile)
+    return found
+
+
+def synthesise(
+    runs: Sequence[Path],
+    clean: Path,
+    folder: Path,
+    *,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, int]:
+    """Writes a data folder with a subfolder of pairs for each defect, and pictures of the defects.
+
+    Made defects stand in low/, the clean images in high/. What a data folder holds out is not used: the restorer is
+    judged on it.
+
+    Args:
+        runs: of CIN-GAN: one that learned several defects, or several.
+        clean: a folder of clean images, or of pairs, whose targets are clean; or a subfolder of either for each defect,
+            of which each defect takes its own.
+        folder: to make.
+        on_image: told (images done, images in all).
+        say: told what the user should know.
+
+    Returns:
+        Pairs of each defect.
+
+    Raises:
+        UserError: a run or a folder that can't be used, or a folder that holds something.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds something already. Name another folder, or remove it.")
+    known = makers(runs)
+    images = {defect: _clean_images(clean, defect) for defect in known}
+    total, done = sum(map(len, images.values())), 0
+    counts = dict.fromkeys(known, 0)
+    for defect, maker in known.items():
+        for name, together in groupby(images[defect], key=lambda source: (file_of(source.name), source.high.shape)):
+            low, high = [], []
+            for source in together:
+                pieces = list(maker.pieces(source.high))
+                high += pieces
+                low += [maker.made(piece) for piece in pieces]
+                done += 1
+                on_image(done, total)
+            counts[defect] += len(low)
+            stem = f"{Path(name[0]).stem}-{name[1][0]}x{name[1][1]}"
+            _write(folder / defect / "low" / f"{stem}.tif", low)
+            _write(folder / defect / "high" / f"{stem}.tif", high)
+    about = {
+        "note": "Made by relumen data synthesise: the defects in low/ are CIN-GAN's, no microscope's.",
+        "runs": [str(run) for run in runs],
+        "defects": {defect: {"run": str(maker.run), "pairs": counts[defect]} for defect, maker in known.items()},
+        "clean": str(clean),
+    }
+    (folder / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    return counts
+
+
+def _clean_images(folder: Path, defect: str) -> list[Source]:
+    config = DataConfig(folder=folder)
+    if not folder.exists():
+        raise UserError(f"There is no folder of clean images at {folder}.")
+    if is_data_folder(config):
+        return list(load_clean(config, folder))
+    own = defect_folders(config)
+    if defect not in own:
+        raise UserError(f"{folder} has no clean images for {defect}: it has {', '.join(own)}.")
+    return list(load_clean(config, own[defect]))
+
+
+def _starts(size: int, side: int) -> list[int]:
+    """Where squares begin that cover a length with as little overlap as can be."""
+    if size < side:
+        raise UserError(f"An image measures {size} pixels on one side, and the network takes {side} x {side} only.")
+    return sorted({round(start) for start in np.linspace(0, size - side, -(-size // side))})
+
+
+def _write(path: Path, planes: Sequence[Float32]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, Image(np.stack(planes).astype(np.float32), "TYX"))
