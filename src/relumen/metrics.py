@@ -1,6 +1,7 @@
 """Image quality against a reference: PSNR and SSIM as scikit-image computes them, raw or after an affine fit.
 
-Both refer to the same range, that of the reference (:func:`data_range`), whatever the image's own range is.
+Both refer to the same range, that of the reference (:func:`data_range`), whatever the image's own range is. The one
+exception is :func:`rescaled`, a fault of published figures that is kept so that they can be compared with.
 """
 
 from __future__ import annotations
@@ -20,22 +21,28 @@ def data_range(reference: NDArray) -> float:
     return float(high - low)
 
 
-def psnr(reference: NDArray, image: NDArray) -> float:
-    """Peak signal-to-noise ratio in dB, over :func:`data_range`."""
+def psnr(reference: NDArray, image: NDArray, span: float | None = None) -> float:
+    """Peak signal-to-noise ratio in dB.
+
+    Args:
+        reference: (y, x) intensities.
+        image: (y, x) of the same shape.
+        span: the range that it refers to; None: :func:`data_range`.
+    """
     from skimage.metrics import peak_signal_noise_ratio
 
     a, b = reference.astype(np.float64), image.astype(np.float64)
-    return float(peak_signal_noise_ratio(a, b, data_range=data_range(reference)))
+    return float(peak_signal_noise_ratio(a, b, data_range=span or data_range(reference)))
 
 
-def ssim(reference: NDArray, image: NDArray) -> float:
-    """Structural similarity (Gaussian window, sigma 1.5; Wang et al. 2004), over :func:`data_range`."""
+def ssim(reference: NDArray, image: NDArray, span: float | None = None) -> float:
+    """Structural similarity (Gaussian window, sigma 1.5; Wang et al. 2004); arguments as of :func:`psnr`."""
     from skimage.metrics import structural_similarity
 
     value: Any = structural_similarity(  # a tuple only where a map or a gradient is asked for
         reference.astype(np.float64),
         image.astype(np.float64),
-        data_range=data_range(reference),
+        data_range=span or data_range(reference),
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,
@@ -65,3 +72,18 @@ def affine_fitted(reference: NDArray, image: NDArray) -> NDArray[np.float64]:
     variance = float(np.mean(deviation**2))
     slope = float(np.mean((a - a.mean()) * deviation)) / variance if variance > 0 else 0.0
     return slope * deviation + a.mean()
+
+
+def rescaled(image: NDArray) -> NDArray[np.float64]:
+    """The image from its own smallest value, which becomes 0, to its own largest, which becomes 1.
+
+    A fault, kept for comparison: CIN-GAN's published scripts rescale every image so, restored and true ones, before
+    they compute PSNR and SSIM over a range of 1. One hot pixel then darkens a whole image, and gain and offset are
+    undone by the two pixels that tell least of them: the figures are others than those of what the network gave. A
+    constant image becomes 0.
+
+    Args:
+        image: (y, x) intensities.
+    """
+    low, high = float(image.min()), float(image.max())
+    return (image.astype(np.float64) - low) / (high - low or 1.0)

@@ -1,4 +1,4 @@
-"""relumen evaluate: one command for each system."""
+"""relumen evaluate: one command for each paper."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import typer
 from relumen.cli.progress import console, progress_bar, say
 
 if TYPE_CHECKING:
-    from relumen.evaluation.scores import Evaluation
-    from relumen.evaluation.system import C, System
+    from relumen.evaluation.report import Report
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -56,19 +55,22 @@ def esrgan(
     """
     from relumen.evaluation.esrgan import ESRGAN, evaluate
     from relumen.evaluation.judging import Limits
+    from relumen.evaluation.report import report_of
 
     _report(
-        ESRGAN(),
-        lambda on_image: evaluate(
-            models,
-            data,
-            degrade=degrade,
-            classical=classical,
-            limits=Limits(max_images, crop),
-            seed=seed,
-            tile=tile,
-            overrides=[*(overrides or []), *([f"data.averages={averages}"] if averages else [])],
-            on_image=on_image,
+        lambda on_image: report_of(
+            evaluate(
+                models,
+                data,
+                degrade=degrade,
+                classical=classical,
+                limits=Limits(max_images, crop),
+                seed=seed,
+                tile=tile,
+                overrides=[*(overrides or []), *([f"data.averages={averages}"] if averages else [])],
+                on_image=on_image,
+            ),
+            ESRGAN(),
         ),
         output,
         overwrite=overwrite,
@@ -100,38 +102,80 @@ def cascade(
     """
     from relumen.evaluation.cascade import Cascade, evaluate
     from relumen.evaluation.judging import Limits
+    from relumen.evaluation.report import report_of
 
     _report(
-        Cascade(),
-        lambda on_image: evaluate(
-            models,
-            data,
-            limits=Limits(max_images, crop),
-            tile=tile,
-            overrides=overrides or [],
-            on_image=on_image,
+        lambda on_image: report_of(
+            evaluate(
+                models,
+                data,
+                limits=Limits(max_images, crop),
+                tile=tile,
+                overrides=overrides or [],
+                on_image=on_image,
+            ),
+            Cascade(),
         ),
         output,
         overwrite=overwrite,
     )
 
 
-def _report(
-    system: System[C], evaluate: Callable[[Callable[[int, int], None]], Evaluation], output: Path, *, overwrite: bool
+@app.command()
+def limited(
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL...", help="Run folders of cgan, cyclegan and cin-gan, or packages."),
+    ],
+    data: Annotated[Path, typer.Option(help="Data folder: a subfolder of pairs for each defect; its held-out part.")],
+    output: Output = Path("evaluation"),
+    max_images: Annotated[int | None, typer.Option(min=1, help="Images of each defect. [default: all]")] = None,
+    crop: Crop = None,
+    tile: Tile = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes how the data is read, such as --set data.source=wf.")
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
+    """Restorers of several defects at each number of real pairs: Table 2 and Figs. 3 to 7 of the paper.
+
+    Runs that differ in their defects or their seed alone are one row. A run of
+    cin-gan adds what its defects look like, and whether they are told apart.
+
+    Example: relumen evaluate limited runs/care-10 runs/ours-10 runs/defects --data pairs/ -o evaluation/limited
+    """
+    from relumen.evaluation.judging import Limits
+    from relumen.evaluation.limited import evaluate, report_on
+
+    _report(
+        lambda on_image: report_on(
+            evaluate(
+                models,
+                data,
+                limits=Limits(max_images, crop),
+                tile=tile,
+                overrides=overrides or [],
+                on_image=on_image,
+            )
+        ),
+        output,
+        overwrite=overwrite,
+    )
+
+
+def _report(evaluate: Callable[[Callable[[int, int], None]], Report], output: Path, *, overwrite: bool) -> None:
     """Evaluates with a progress bar, prints the tables, and leaves them with the figures in a folder."""
     from relumen.device import describe_device
     from relumen.evaluation.report import check_free, write_report
-    from relumen.evaluation.tables import for_terminal
 
     say(describe_device())
     check_free(output, overwrite=overwrite)
     with progress_bar("image") as bar:
         task = bar.add_task("evaluating", total=None)
-        evaluation = evaluate(lambda done, total: bar.update(task, completed=done, total=total))
-    for note in evaluation.notes:
+        report = evaluate(lambda done, total: bar.update(task, completed=done, total=total))
+    for note in report.notes:
         say(note)
-    for table in for_terminal(evaluation):
+    for table in report.tables:
         console.print(table)
-    for path in write_report(evaluation, system.figures(evaluation), output):
+    for path in write_report(report, output):
         say(f"Written: {path}")

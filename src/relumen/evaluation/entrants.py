@@ -10,7 +10,7 @@ from pathlib import Path
 
 from relumen.errors import UserError
 from relumen.evaluation.published import Published
-from relumen.evaluation.system import C, System
+from relumen.evaluation.system import C, Runs
 from relumen.restore import Restorer, open_model
 from relumen.run import RunFolder
 from relumen.runners import runner
@@ -40,7 +40,7 @@ class Entrant:
 
 
 @contextmanager
-def open_entrant(path: Path, system: System[C], tile: int | None = None) -> Iterator[Entrant]:
+def open_entrant(path: Path, system: Runs[C], tile: int | None = None) -> Iterator[Entrant]:
     """Loads a run folder, a package, or the network that a run keeps of the system's milestone.
 
     Raises:
@@ -75,11 +75,11 @@ def open_entrant(path: Path, system: System[C], tile: int | None = None) -> Iter
         yield Entrant(path, restorer, config, True, system.published(config, milestone), tuple(remarks))
 
 
-def _config(run: RunFolder, system: System[C]) -> C:
+def _config(run: RunFolder, system: Runs[C]) -> C:
     config = parse_config(run.config())
     if not isinstance(config, system.config):
         raise UserError(
-            f"{run.path} is a run of {config.system}. `relumen evaluate {system.name}` takes runs of {system.name}."
+            f"{run.path} is a run of {config.system}. `relumen evaluate {system.name}` takes runs of {system.systems}."
         )
     return config
 

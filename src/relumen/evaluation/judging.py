@@ -20,14 +20,14 @@ from relumen.evaluation.entrants import Entrant, common_scale, open_entrant, uni
 from relumen.evaluation.published import Paper
 from relumen.evaluation.scores import Evaluation, Method, Sample, Score
 from relumen.evaluation.system import C, System
-from relumen.metrics import affine_fitted, psnr, ssim
+from relumen.metrics import affine_fitted, psnr, rescaled, ssim
 from relumen.restore import Restorer
 from relumen.training.config import read_data_config
 from relumen.training.data import check_usable, read_held_out
 from relumen.training.folders import find_contents
 from relumen.training.held_out import held_out, restored
 from relumen.training.settings import DataConfig, Region, RestorationConfig
-from relumen.training.sources import Degradable, Source
+from relumen.training.sources import Source
 from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]
@@ -61,10 +61,16 @@ class Contender:
     Attributes:
         method: as tables call it.
         restore: gives the image (scale * y, scale * x).
+        conditions: of inputs on which it is judged; None: all.
     """
 
     method: Method
     restore: Callable[[Input], Float32]
+    conditions: frozenset[str] | None = None
+
+    def takes(self, each: Input) -> bool:
+        """Whether it is judged on an input."""
+        return self.conditions is None or each.condition in self.conditions
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ def judge(
         sources, _ = read_held_out(contents, config, scale)
         paper = system.paper if system.paper.has(contents.layout) else None
         comparable = scale == system.paper.scale
-        inputs = _inputs(sources, seed, limits, scale, paper)
+        inputs = find_inputs(sources, limits, seed=seed, scale=scale, paper=paper)
         contenders = [
             Contender(
                 Method("bicubic", system.paper.rows[0] if comparable else None),
@@ -143,37 +149,65 @@ def judge(
             *before,
             *(
                 Contender(
-                    Method(name, entrant.published if comparable else None, learnt=True), _restoring(entrant.restorer)
+                    Method(name, entrant.published if comparable else None, learnt=True), restoring(entrant.restorer)
                 )
                 for name, entrant in zip(names, entrants, strict=True)
             ),
             *after,
         ]
-        shown = _examples(inputs, system.examples)
-        scores: list[Score] = []
-        samples: list[Sample] = []
-        for number, each in enumerate(inputs):
-            outputs, row = [], []
-            for contender in contenders:
-                outputs.append(contender.restore(each))
-                row.append(_score(each, contender.method.name, outputs[-1]))
-                on_image(len(scores) + len(row), len(inputs) * len(contenders))
-            scores += row
-            if number in shown:
-                target = paper.target if paper else "truth" if isinstance(each.source, Degradable) else "target"
-                samples.append(Sample(tuple(row), tuple(outputs), each.high, target))
+        target = paper.target if paper else "target" if contents.paired else "truth"
+        scores, samples = compete(inputs, contenders, target=target, examples=system.examples, on_image=on_image)
         told = [f"Data: {folder}, {contents.layout}. {_amount(inputs, limits, config.region)}"]
         told += [*_notes(config, seed, system.paper, paper), *notes]
         for name, entrant in zip(names, entrants, strict=True):
             told += _notes_on(name, entrant, folder)
         methods = tuple(contender.method for contender in contenders)
-        return Evaluation(system.paper, methods, tuple(scores), tuple(samples), tuple(told), paper is not None)
+        return Evaluation(system.paper, methods, scores, samples, tuple(told), paper is not None)
+
+
+def compete(
+    inputs: Sequence[Input],
+    contenders: Sequence[Contender],
+    *,
+    target: str,
+    examples: int = 1,
+    also_rescaled: bool = False,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[tuple[Score, ...], tuple[Sample, ...]]:
+    """Lets every contender restore every input that it takes, and judges the results.
+
+    Args:
+        inputs: in their order.
+        contenders: likewise.
+        target: what the figures call the truth.
+        examples: samples of each condition and channel.
+        also_rescaled: whether figures of rescaled images are wanted too.
+        on_image: told (images done, images in all) after each; an image counts once for each method.
+
+    Returns:
+        Figures of each input and contender, and samples with those contenders that take their input.
+    """
+    shown = _examples(inputs, examples)
+    total = sum(contender.takes(each) for each in inputs for contender in contenders)
+    scores: list[Score] = []
+    samples: list[Sample] = []
+    for number, each in enumerate(inputs):
+        outputs, row = [], []
+        for contender in contenders:
+            if contender.takes(each):
+                outputs.append(contender.restore(each))
+                row.append(_score(each, contender.method.name, outputs[-1], also_rescaled=also_rescaled))
+                on_image(len(scores) + len(row), total)
+        scores += row
+        if number in shown:
+            samples.append(Sample(tuple(row), tuple(outputs), each.high, target))
+    return tuple(scores), tuple(samples)
 
 
 def data_config(
     folder: Path,
     runs: Sequence[RestorationConfig],
-    scale: int,
+    scale: int | None,
     *,
     degrade: Degradation | None = None,
     overrides: Sequence[str] = (),
@@ -183,7 +217,7 @@ def data_config(
     Args:
         folder: the data.
         runs: the configurations of the runs.
-        scale: magnification.
+        scale: magnification, by which made inputs are smaller; None: none are made.
         degrade: by what inputs are made where no run was trained on a degradation, else by the first of theirs; None:
             they are in the folder.
         overrides: changes, "data.name=value".
@@ -215,8 +249,18 @@ def _common_region(regions: Sequence[Region]) -> Region | None:
     return min(regions, key=lambda region: region.share, default=None)
 
 
-def _inputs(sources: Sequence[Source], seed: int, limits: Limits, scale: int, paper: Paper | None) -> list[Input]:
-    """The inputs within the limits; an image has the same noise whatever the limits are."""
+def find_inputs(
+    sources: Sequence[Source], limits: Limits, *, seed: int = 0, scale: int = 1, paper: Paper | None = None
+) -> list[Input]:
+    """The inputs within the limits; an image has the same noise whatever the limits are.
+
+    Args:
+        sources: the held-out images.
+        limits: how much of them is looked at.
+        seed: of the noise, where inputs are made.
+        scale: magnification.
+        paper: whose images they are; None: nobody's.
+    """
     chosen, count = [], Counter[tuple[str, str]]()
     for source, condition, low, high in held_out(sources, seed):
         channel = paper.columns[int(source.channel)] if paper else source.channel
@@ -239,7 +283,9 @@ def _examples(inputs: Sequence[Input], count: int) -> set[int]:
     return {number for group in groups.values() for number in group[:: -(-len(group) // count)]}
 
 
-def _restoring(restorer: Restorer) -> Callable[[Input], Float32]:
+def restoring(restorer: Restorer) -> Callable[[Input], Float32]:
+    """What a network makes of an input."""
+
     def restore(each: Input) -> Float32:
         try:
             return restored(each.source, each.low, restorer)
@@ -252,8 +298,9 @@ def _restoring(restorer: Restorer) -> Callable[[Input], Float32]:
     return restore
 
 
-def _score(each: Input, method: str, output: Float32) -> Score:
+def _score(each: Input, method: str, output: Float32, *, also_rescaled: bool) -> Score:
     fitted = affine_fitted(each.high, output)
+    both = (rescaled(each.high), rescaled(output)) if also_rescaled else None
     return Score(
         condition=each.condition,
         channel=each.channel,
@@ -263,6 +310,8 @@ def _score(each: Input, method: str, output: Float32) -> Score:
         ssim=ssim(each.high, output),
         psnr_fitted=psnr(each.high, fitted),
         ssim_fitted=ssim(each.high, fitted),
+        psnr_rescaled=psnr(*both, span=1.0) if both else None,
+        ssim_rescaled=ssim(*both, span=1.0) if both else None,
     )
 
 

@@ -30,7 +30,7 @@ class Paper:
         data: what the figures are of, to be read after "published on".
         scale: magnification that they are of.
         columns: names of the figures of a row; where our images are the paper's, of their channels too.
-        rows: all of them, in the order in which they are shown; the first is bicubic interpolation.
+        rows: all of them, in the order in which they are shown; the first is what no network did.
         elsewhere: the note where our images are not the paper's.
         here: the note where they are.
         layout: how the layout of a folder begins that holds the paper's images; None where no folder can.

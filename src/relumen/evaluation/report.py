@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relumen.errors import UserError
 from relumen.evaluation.scores import Evaluation
-from relumen.evaluation.tables import as_markdown, images_csv, table_csv
+from relumen.evaluation.system import C, System
+from relumen.evaluation.tables import as_markdown, for_terminal, images_csv, table_csv
 from relumen.run import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.table import Table
 
 _DPI = 130
+_TEXTS = ("table.md", "table.csv", "images.csv")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found, for people and machines.
+
+    Attributes:
+        notes: what a reader must know, in sentences.
+        tables: for the terminal.
+        texts: by the names of their files: table.md, table.csv, images.csv.
+        figures: each with the name of its file, which begins with "figure-".
+    """
+
+    notes: tuple[str, ...]
+    tables: tuple[Table, ...]
+    texts: Mapping[str, str]
+    figures: Iterable[tuple[str, Figure]]
+
+
+def report_of(evaluation: Evaluation, system: System[C]) -> Report:
+    """The report on networks of a system."""
+    return Report(
+        evaluation.notes,
+        tuple(for_terminal(evaluation)),
+        dict(zip(_TEXTS, (as_markdown(evaluation), table_csv(evaluation), images_csv(evaluation)), strict=True)),
+        system.figures(evaluation),
+    )
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:
@@ -31,27 +62,21 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
         raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another with -o.") from error
 
 
-def write_report(evaluation: Evaluation, figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
+def write_report(report: Report, folder: Path) -> list[Path]:
     """Writes everything, in place of an evaluation that is there.
-
-    Args:
-        evaluation: what was found.
-        figures: each with the name of its file.
-        folder: where to.
 
     Returns:
         The files.
     """
     for old in _files(folder):
         old.unlink()
-    texts = {"table.md": as_markdown, "table.csv": table_csv, "images.csv": images_csv}
-    for name, text in texts.items():
-        write_text(folder / name, text(evaluation))
-    for name, figure in figures:
+    for name, text in report.texts.items():
+        write_text(folder / name, text)
+    for name, figure in report.figures:
         figure.savefig(folder / name, dpi=_DPI)
     return _files(folder)
 
 
 def _files(folder: Path) -> list[Path]:
-    found = [folder / name for name in ("table.md", "table.csv", "images.csv")]
+    found = [folder / name for name in _TEXTS]
     return [path for path in found if path.is_file()] + sorted(folder.glob("figure-*.png"))

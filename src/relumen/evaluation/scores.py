@@ -13,11 +13,12 @@ from relumen.evaluation.published import Paper, Published
 Float32 = NDArray[np.float32]
 MEAN = "mean"
 """What stands in the place of a channel for the mean over all channels."""
+_FIGURES = ("psnr", "ssim", "psnr_fitted", "ssim_fitted", "psnr_rescaled", "ssim_rescaled")
 
 
 @dataclass(frozen=True)
 class Method:
-    """What is evaluated: bicubic interpolation, or a network.
+    """What is evaluated: bicubic interpolation, the input as it is, or a network.
 
     Attributes:
         name: in tables and figures.
@@ -43,6 +44,8 @@ class Score:
         ssim: up to 1.
         psnr_fitted: after the affine fit to the target.
         ssim_fitted: after the affine fit to the target.
+        psnr_rescaled: where it is wanted, of target and image as :func:`~relumen.metrics.rescaled` makes them.
+        ssim_rescaled: likewise.
     """
 
     condition: str
@@ -53,6 +56,8 @@ class Score:
     ssim: float
     psnr_fitted: float
     ssim_fitted: float
+    psnr_rescaled: float | None = None
+    ssim_rescaled: float | None = None
 
     @property
     def raw(self) -> str:
@@ -88,7 +93,7 @@ class Evaluation:
 
     Attributes:
         paper: what was published for the system.
-        methods: bicubic first, then the networks as they were named, with what else stands beside them.
+        methods: what no network did first, then the networks as they were named, with what else stands beside them.
         scores: of each image and method.
         samples: some images of each condition and channel.
         notes: what a reader must know, in sentences.
@@ -115,19 +120,21 @@ class Evaluation:
     def means(self, condition: str, method: str) -> list[Score]:
         """The mean of each channel, then, where there are several, the mean of these."""
         channels = [
-            _mean([s for s in self.scores if (s.condition, s.channel, s.method) == (condition, channel, method)])
+            mean([s for s in self.scores if (s.condition, s.channel, s.method) == (condition, channel, method)])
             for channel in self.channels
         ]
         found = [score for score in channels if score is not None]
-        whole = _mean(found)
+        whole = mean(found)
         if whole is None or len(found) < 2:
             return found
         return [*found, replace(whole, channel=MEAN, image=str(sum(int(score.image) for score in found)))]
 
 
-def _mean(scores: Sequence[Score]) -> Score | None:
+def mean(scores: Sequence[Score]) -> Score | None:
+    """Mean figures of several images, whose number is its image; None of none."""
     if not scores:
         return None
-    figures = np.mean([(s.psnr, s.ssim, s.psnr_fitted, s.ssim_fitted) for s in scores], axis=0)
     first = scores[0]
-    return Score(first.condition, first.channel, str(len(scores)), first.method, *map(float, figures))
+    names = [name for name in _FIGURES if getattr(first, name) is not None]
+    figures = np.mean([[getattr(score, name) for name in names] for score in scores], axis=0)
+    return replace(first, image=str(len(scores)), **dict(zip(names, map(float, figures), strict=True)))

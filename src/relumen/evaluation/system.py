@@ -34,13 +34,13 @@ class Milestone:
     kept: str
 
 
-class System(ABC, Generic[C]):
-    """A system as its evaluation sees it.
+class Runs(ABC, Generic[C]):
+    """The runs that an evaluation takes.
 
     Attributes:
-        name: in commands.
+        name: of the evaluation, in commands.
         config: of its runs.
-        paper: what was published for it.
+        paper: what was published for them.
         milestone: a network of a run that is evaluated by its own name.
         examples: images of each condition and channel that are kept for the figures.
     """
@@ -51,9 +51,10 @@ class System(ABC, Generic[C]):
     milestone: Milestone | None = None
     examples: int = 1
 
-    @abstractmethod
-    def degradation(self, scale: int) -> Degradation:
-        """How inputs are made for a magnification where no run tells."""
+    @property
+    def systems(self) -> str:
+        """Of whose training they are, in words."""
+        return self.name
 
     @abstractmethod
     def published(self, config: C, milestone: str | None) -> Published | None:
@@ -67,6 +68,14 @@ class System(ABC, Generic[C]):
     def remarks(self, name: str, config: C, milestone: str | None) -> list[str]:
         """What else a reader must know of a run that came to its end, in sentences; arguments as of published."""
         return []
+
+
+class System(Runs[C]):
+    """A system as its evaluation sees it: its networks magnify, and their inputs may be made."""
+
+    @abstractmethod
+    def degradation(self, scale: int) -> Degradation:
+        """How inputs are made for a magnification where no run tells."""
 
     @abstractmethod
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from relumen.evaluation.scores import MEAN, Evaluation
+from relumen.evaluation.scores import MEAN, Evaluation, Score
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,13 +62,14 @@ def as_markdown(evaluation: Evaluation) -> str:
     parts = [f"# {paper.system} on held-out images", "\n".join(f"- {note}" for note in evaluation.notes)]
     for condition in evaluation.conditions:
         parts.append(f"## Input: {condition}")
-        parts.append(_markdown(heading(evaluation), [row for block in lines(evaluation, condition) for row in block]))
+        parts.append(markdown(heading(evaluation), [row for block in lines(evaluation, condition) for row in block]))
     parts.append(f"## Published on {paper.data}, for reference ({paper.source})")
-    parts.append(_markdown(["published", "beside", *paper.columns, "where"], published_lines(evaluation)))
+    parts.append(markdown(["published", "beside", *paper.columns, "where"], published_lines(evaluation)))
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown(columns: list[str], rows: Cells) -> str:
+def markdown(columns: list[str], rows: Cells) -> str:
+    """A table."""
     table = [columns, ["---"] * len(columns), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in table)
 
@@ -78,13 +79,14 @@ def for_terminal(evaluation: Evaluation) -> Iterator[Table]:
     paper = evaluation.paper
     columns = heading(evaluation)
     for condition in evaluation.conditions:
-        yield _terminal(f"Input: {condition}", columns, lines(evaluation, condition))
+        yield terminal(f"Input: {condition}", columns, lines(evaluation, condition))
     if not evaluation.papers_data and not paper.beside:
         beside = [row[:-1] for row in published_lines(evaluation) if row[1]]
-        yield _terminal(f"Published on {paper.data}, for reference", ["published", "beside", *paper.columns], [beside])
+        yield terminal(f"Published on {paper.data}, for reference", ["published", "beside", *paper.columns], [beside])
 
 
-def _terminal(title: str, columns: list[str], blocks: Iterable[Cells]) -> Table:
+def terminal(title: str, columns: list[str], blocks: Iterable[Cells]) -> Table:
+    """A table for the terminal, with a line between blocks of rows."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -108,18 +110,24 @@ def table_csv(evaluation: Evaluation) -> str:
                 **{f"published {column}": figure for column, figure in zip(columns, figures, strict=True)},
             }
             for score in evaluation.means(condition, method.name):
-                row = asdict(score)
+                row = told_of(score)
                 row["images"] = row.pop("image")
                 rows.append({**row, **told})
-    return _csv(rows)
+    return as_csv(rows)
 
 
 def images_csv(evaluation: Evaluation) -> str:
     """One line for each image and method."""
-    return _csv(asdict(score) for score in evaluation.scores)
+    return as_csv(map(told_of, evaluation.scores))
 
 
-def _csv(rows: Iterable[Mapping[str, str | float]]) -> str:
+def told_of(score: Score) -> dict[str, str | float]:
+    """A score by the names of its columns, without figures that are not wanted."""
+    return {name: value for name, value in asdict(score).items() if value is not None}
+
+
+def as_csv(rows: Iterable[Mapping[str, str | float]]) -> str:
+    """Lines that all have the columns of the first."""
     rows, text = list(rows), StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
