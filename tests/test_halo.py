@@ -50,3 +50,10 @@ def test_larger_tiles_are_tried_where_a_small_one_is_all_halo(sample):
     with pytest.raises(CheckFailedError, match="equal the whole image"):
         measure_halo(run, sample, scale=1, tiles=(24,))
     assert measure_halo(run, sample, scale=1, tiles=(24, 64)) == 12
+
+
+def test_a_network_that_halves_its_input_has_a_halo_of_a_multiple(sample):
+    stack = [layers.Conv2D(4, 3, padding="same", strides=2) for _ in range(3)]
+    run = network(*stack, layers.UpSampling2D(8), layers.Conv2D(1, 3, padding="same"))
+    halo = measure_halo(run, sample, scale=1, tiles=(64,), multiple=8)
+    assert halo % 8 == 0 and 8 <= halo <= 24

@@ -4,7 +4,7 @@ import pytest
 from relumen.degrade import reduced
 from relumen.errors import UserError
 from relumen.restore import open_model, restore_plane
-from relumen.seams import jump_ratio, tile_difference
+from relumen.seams import jump_ratio, phase_difference, tile_difference
 from relumen.tiling import TilePlan
 
 
@@ -52,3 +52,17 @@ def test_tiles_that_fit_do_not_differ_and_others_do(phase):
 
     assert tile_difference(image, double, tile=16, scale=2) == 0
     assert tile_difference(image, centred, tile=16, scale=2) > 0.1
+
+
+def test_where_tiles_begin_matters_to_a_network_that_halves_its_input(phase):
+    image = (phase[300:366, 300:373, np.newaxis] / 1000).astype(np.float32)
+
+    def halved(batch):
+        return batch[:, ::4, ::4].repeat(4, axis=1).repeat(4, axis=2)
+
+    options = {"tile": 32, "halo": 4, "scale": 1, "multiple": 4}
+    assert phase_difference(image, lambda batch: batch, **options) == 0
+    whole = np.pad(image, ((0, 2), (0, 3), (0, 0)), mode="symmetric")[np.newaxis]
+    shifted = [halved(whole[:, d : d + 64, d : d + 64])[0, 4:60, 4:60] for d in range(4)]
+    expected = max(np.abs(shifted[0][d:, d:] - shifted[d][: 56 - d, : 56 - d]).max() for d in range(1, 4))
+    assert phase_difference(image, halved, **options) >= expected / image.std() * 0.9 > 0.1

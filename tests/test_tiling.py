@@ -64,3 +64,28 @@ def test_mirror_is_numpys_symmetric_padding():
 def test_plans_that_cannot_be(arguments, words):
     with pytest.raises(UserError, match=words):
         TilePlan(**arguments)
+
+
+def halved_and_doubled(batch):
+    """Two means of 2 x 2 pixels and back: each pixel sees its block of 4 x 4, from the input's first pixel on."""
+    count, height, width, channels = batch.shape
+    blocks = batch.reshape(count, height // 4, 4, width // 4, 4, channels).mean((2, 4))
+    return blocks.repeat(4, axis=1).repeat(4, axis=2)
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (13, 40), (36, 24), (63, 65), (100, 18)])
+@pytest.mark.parametrize("tile", [16, 24])
+def test_tiles_of_a_network_that_halves_its_input_begin_where_the_whole_image_does(cells, shape, tile):
+    image = cells[400 : 400 + shape[0], 400 : 400 + shape[1], np.newaxis].astype(np.float32)
+    padded = np.pad(image, ((0, -shape[0] % 4), (0, -shape[1] % 4), (0, 0)), mode="symmetric")
+    whole = halved_and_doubled(padded[np.newaxis])[0][: shape[0], : shape[1]]
+    for halo in (0, 4):
+        plan = TilePlan(shape, (tile, tile), halo, multiple=4)
+        np.testing.assert_allclose(predict_tiled(image, halved_and_doubled, plan), whole, atol=1e-4)
+        plain = TilePlan(shape, (tile, tile), halo)
+        assert all(tile.target[0].stop <= shape[0] for tile in (*plan.tiles(), *plain.tiles()))
+
+
+def test_a_tile_that_cannot_be_halved_is_refused():
+    with pytest.raises(UserError, match=r"multiples of 4.*tile 16 x 18, halo 0"):
+        TilePlan((30, 30), (16, 18), 0, multiple=4)

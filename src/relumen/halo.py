@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,11 @@ class HaloCurve:
     Attributes:
         errors: at index d, the largest difference at d or more input pixels from the edge, in standard
             deviations of the output; over all places that were tried.
+        multiple: of which a halo must be.
     """
 
     errors: tuple[float, ...]
+    multiple: int = 1
 
     def halo(self, tolerance: float = TOLERANCE) -> int:
         """The smallest halo (a multiple of 4 input pixels) that keeps a tile well within the tolerance.
@@ -41,7 +44,7 @@ class HaloCurve:
         Raises:
             CheckFailedError: no halo that leaves a core does.
         """
-        for halo in range(0, len(self.errors), _STEP):
+        for halo in range(0, len(self.errors), lcm(_STEP, self.multiple)):
             if self.errors[halo] <= tolerance / _SAFETY:
                 return halo
         raise CheckFailedError(
@@ -51,7 +54,7 @@ class HaloCurve:
         )
 
 
-def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int) -> HaloCurve:
+def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int, multiple: int = 1) -> HaloCurve:
     """Compares tiles with the image around them at five places of a real image.
 
     Args:
@@ -59,8 +62,9 @@ def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int) -> HaloCu
         sample: (y, x, channels) in the network's units; mirrored where it is too small.
         scale: the network's magnification.
         tile: height and width of the tile, input pixels.
+        multiple: of which the tile must be, and at which it begins.
     """
-    reach = max(1, tile // 2 - _STEP)
+    reach = max(1, (tile // 2 - _STEP) // multiple) * multiple
     size = tile + 2 * reach
     errors = np.zeros(reach + 1)
     for y, x in _places(sample.shape[0], sample.shape[1], size):
@@ -76,11 +80,17 @@ def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int) -> HaloCu
         for d in range(reach + 1):
             kept = slice(scale * d, scale * (tile - d))
             errors[d] = max(errors[d], float(difference[kept, kept].max()))
-    return HaloCurve(tuple(errors.tolist()))
+    return HaloCurve(tuple(errors.tolist()), multiple)
 
 
 def measure_halo(
-    run: Runner, sample: Float32, *, scale: int, tiles: Sequence[int] | None = None, tolerance: float = TOLERANCE
+    run: Runner,
+    sample: Float32,
+    *,
+    scale: int,
+    tiles: Sequence[int] | None = None,
+    multiple: int = 1,
+    tolerance: float = TOLERANCE,
 ) -> int:
     """The halo of a network in input pixels; see :func:`halo_curve`.
 
@@ -90,6 +100,7 @@ def measure_halo(
         scale: the network's magnification.
         tiles: sizes to try, the smallest first: the work grows with their square. None: such as give 256, 512 and
             1024 pixels in the end.
+        multiple: of which a tile must be.
         tolerance: largest difference, standard deviations of the output.
 
     Raises:
@@ -98,8 +109,8 @@ def measure_halo(
     *smaller, largest = tiles or [side // scale for side in _SIDES]
     for tile in smaller:
         with suppress(CheckFailedError):
-            return halo_curve(run, sample, scale=scale, tile=tile).halo(tolerance)
-    return halo_curve(run, sample, scale=scale, tile=largest).halo(tolerance)
+            return halo_curve(run, sample, scale=scale, tile=tile, multiple=multiple).halo(tolerance)
+    return halo_curve(run, sample, scale=scale, tile=largest, multiple=multiple).halo(tolerance)
 
 
 def _places(height: int, width: int, size: int) -> list[tuple[int, int]]:

@@ -46,6 +46,7 @@ class Package:
         output_axes: order of the output's axes.
         training_pixel_size: micrometres for each input pixel in training, where known.
         weights: file of each weights format that relumen can run.
+        multiple: of which the height and width of an input must be; known of relumen's own packages alone.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Package:
     channels_together: bool = False
     input_axes: str = field(default="byxc")
     output_axes: str = field(default="byxc")
+    multiple: int = 1
 
     @property
     def own_config(self) -> dict[str, Any] | None:
@@ -171,6 +173,7 @@ def read_package(folder: Path) -> Package:
         weights=_weights(folder, rdf),
         input_axes="".join(input_axes),
         output_axes="".join(output_axes),
+        multiple=_multiple(rdf, (*tile, halo)),
     )
 
 
@@ -353,10 +356,27 @@ def _weights(folder: Path, rdf: dict[str, Any]) -> dict[str, Path]:
     return files
 
 
-def _pixel_size(rdf: dict[str, Any]) -> float | None:
+def _multiple(rdf: dict[str, Any], lengths: tuple[int, ...]) -> int:
+    multiple = _ours(rdf, "multiple")
+    if multiple is None:
+        return 1
+    if not is_whole(multiple) or multiple < 1 or any(length % multiple for length in lengths):
+        raise UserError(
+            "config.relumen.multiple should be a whole number that divides the input's size and the halo. "
+            f"Received: {multiple!r}"
+        )
+    return multiple
+
+
+def _ours(rdf: dict[str, Any], key: str) -> Any:  # noqa: ANN401  as YAML has it
+    """A value that relumen wrote into the rdf's config; None where there is none."""
     config = rdf.get("config")
     ours = config.get("relumen") if isinstance(config, dict) else None
-    size = ours.get("pixel_size_um") if isinstance(ours, dict) else None
+    return ours.get(key) if isinstance(ours, dict) else None
+
+
+def _pixel_size(rdf: dict[str, Any]) -> float | None:
+    size = _ours(rdf, "pixel_size_um")
     if size is None:
         return None
     if not is_number(size) or size <= 0:

@@ -44,7 +44,7 @@ class Restorer:
         tile: (height, width) of a tile in input pixels, halo included.
         any_size: whether the network takes other tiles than that.
         halo: context of a tile on each side, input pixels.
-        multiple: of which the height and width of a tile must be.
+        multiple: of which the height and width of a tile must be, and at which tiles begin, where it takes any size.
         normalises: whether it works in units of the input's mean and standard deviation.
         channels_together: one mean and standard deviation for all channels, instead of one for each.
         eps: what is added to the standard deviation.
@@ -68,11 +68,11 @@ class Restorer:
 
     def plan(self, height: int, width: int) -> TilePlan:
         """The tiles for an image; where the network takes any size, no larger than the image needs."""
-        tile = self.tile
-        if self.any_size:
-            needed = (-(-(size + 2 * self.halo) // self.multiple) * self.multiple for size in (height, width))
-            tile = tuple(min(pair) for pair in zip(tile, needed, strict=True))
-        return TilePlan((height, width), tile, self.halo, self.scale)
+        if not self.any_size:
+            return TilePlan((height, width), self.tile, self.halo, self.scale)
+        (tall, wide), halo = self.tile, self.halo
+        tile = min(tall, _filled(height + 2 * halo, self.multiple)), min(wide, _filled(width + 2 * halo, self.multiple))
+        return TilePlan((height, width), tile, halo, self.scale, self.multiple)
 
     def pixel_size_warning(self, pixel_size: PixelSize | None) -> str | None:
         """A sentence where the image's pixels differ by more than 30 % from those of the training."""
@@ -108,7 +108,8 @@ def open_model(
         source: where it is; or the name of a model that comes along, such as esrgan-widefield.
         tile: overrides the tile's size, in pixels, for networks that take any.
         weights: overrides which of a package's weights are run, such as "onnx".
-        halo: overrides the halo, in pixels, for networks that take any size.
+        halo: overrides the halo, in pixels, for networks that take any size. Both are enlarged to what a network takes
+            that halves its input.
 
     Raises:
         UserError: it is none of them, or the network can't take that tile or halo, or has no such weights.
@@ -133,7 +134,7 @@ def open_model(
             channels=about.channels,
             tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, about.scale),
             any_size=about.tile is None,
-            halo=about.halo,
+            halo=_filled(about.halo, about.multiple),
             multiple=about.multiple,
             pixel_size_um=about.pixel_size_um,
             seams=None if about.tile is None else _plain_tiles(source.name, about.tile),
@@ -156,6 +157,7 @@ def open_model(
             tile=python_tile(package.halo, package.scale) if own else package.tile,
             any_size=own,
             halo=package.halo,
+            multiple=package.multiple,
             normalises=package.normalises,
             channels_together=package.channels_together,
             eps=package.eps,
@@ -195,6 +197,7 @@ def _with_tiles(restorer: Restorer, tile: int | None, halo: int | None) -> Resto
                 f"{restorer.name} takes tiles of {restorer.tile[0]} x {restorer.tile[1]} only. Leave out {option}."
             )
     if halo is not None:
+        halo = _filled(halo, restorer.multiple)
         if halo < restorer.halo:
             seams = (
                 f"a halo of {halo} pixels is less than the {restorer.halo} that tiles of {restorer.name} need to fit "
@@ -202,7 +205,15 @@ def _with_tiles(restorer: Restorer, tile: int | None, halo: int | None) -> Resto
             )
             restorer = replace(restorer, seams=seams)
         restorer = replace(restorer, halo=halo, tile=python_tile(halo, restorer.scale))
-    return restorer if tile is None else replace(restorer, tile=(tile, tile))
+    if tile is None:
+        return restorer
+    tile = _filled(tile, restorer.multiple)
+    return replace(restorer, tile=(tile, tile))
+
+
+def _filled(length: int, multiple: int) -> int:
+    """The next multiple that is no less."""
+    return -(-length // multiple) * multiple
 
 
 def restore_file(
@@ -243,7 +254,7 @@ def restore_file(
             _restore_image(image, model, target, output, on_tile)
             return
         except MemoryError as error:
-            tile = model.tile[0] // 2
+            tile = model.tile[0] // 2 // model.multiple * model.multiple
             if not model.any_size or tile <= 2 * model.halo:
                 raise CheckFailedError(
                     f"The device has too little memory for a tile of {model.tile[0]} pixels of {model.name}."

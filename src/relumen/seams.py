@@ -41,22 +41,52 @@ def jump_ratio(picture: NDArray, plan: TilePlan) -> float:
     return float(borders.mean() / others.mean())
 
 
-def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int) -> float:
+def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int, multiple: int = 1) -> float:
     """How far tiles without halo disagree on what they both show, standard deviations of the output.
 
-    The largest difference of the image's tiled answer from that with all tiles shifted by half a tile.
+    The largest difference of the image's tiled answer from that with all tiles shifted by half a tile, and by half a
+    multiple besides.
 
     Args:
         image: (y, x, channels), more than half a tile each, in the network's units.
         run: the network.
         tile: height and width of a tile, input pixels.
         scale: the network's magnification.
+        multiple: of which the height and width of an input must be.
     """
 
     def tiled(part: Float32) -> Float32:
         return predict_tiled(part, run, TilePlan((part.shape[0], part.shape[1]), (tile, tile), 0, scale))
 
-    shift = tile // 2
+    shift = tile // 2 + multiple // 2
     answer, shifted = tiled(image), tiled(image[shift:, shift:])
     difference = np.abs(answer[scale * shift :, scale * shift :] - shifted).max()
     return float(difference) / max(float(answer.std()), 1e-12)
+
+
+def phase_difference(image: Float32, run: Runner, *, tile: int, halo: int, scale: int, multiple: int) -> float:
+    """How far tiles that begin elsewhere than at a multiple disagree with those that begin there.
+
+    The largest difference of the image's tiled answer from that with all tiles shifted along both axes, by each number
+    of pixels below the multiple, in standard deviations of the output. The image's border is left out: its mirrors are
+    shifted too.
+
+    Args:
+        image: (y, x, channels), more than halo + multiple pixels each, in the network's units.
+        run: the network.
+        tile: height and width of a tile, input pixels.
+        halo: of a tile, input pixels.
+        scale: the network's magnification.
+        multiple: of which the height and width of an input must be.
+    """
+
+    def tiled(part: Float32) -> Float32:
+        return predict_tiled(part, run, TilePlan((part.shape[0], part.shape[1]), (tile, tile), halo, scale, multiple))
+
+    answer = tiled(image)
+    largest = 0.0
+    for shift in range(1, multiple):
+        border, seen = scale * halo, scale * (halo + shift)
+        shifted = tiled(image[shift:, shift:])[border:, border:]
+        largest = max(largest, float(np.abs(answer[seen:, seen:] - shifted).max()))
+    return largest / max(float(answer.std()), 1e-12)

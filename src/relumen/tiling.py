@@ -4,6 +4,9 @@ A tile is ``core + 2 * halo`` pixels wide. Only its core is kept, so a network w
 the halo gives the same pixels as on the whole image. Outside the image there is its mirror image (the edge
 pixel repeated), and the last tile of a row or column is moved back so that it ends where the image ends. An image
 smaller than a core stands in its middle.
+
+A network that halves its input answers in another way where a tile begins at another pixel. For such a one relumen's
+tiles begin at a multiple, and the last one may end a little beyond the image; JDLL's begin anywhere.
 """
 
 from __future__ import annotations
@@ -54,15 +57,17 @@ class TilePlan:
         tile: the tile's (height, width) in input pixels, both halos included.
         halo: input pixels on each side of a tile that are context only.
         scale: the network's magnification s; the answer to a tile is s times as large.
+        multiple: a tile begins at a multiple of it, counted from the image's first pixel; it divides tile and halo.
 
     Raises:
-        UserError: a tile that is all halo, or an image without pixels.
+        UserError: a tile that is all halo or doesn't fit the multiple, or an image without pixels.
     """
 
     shape: tuple[int, int]
     tile: tuple[int, int]
     halo: int
     scale: int = 1
+    multiple: int = 1
 
     def __post_init__(self) -> None:
         if self.halo < 0 or self.scale < 1:
@@ -71,6 +76,11 @@ class TilePlan:
             raise UserError(
                 f"A tile of {self.tile[0]} x {self.tile[1]} pixels is all halo ({self.halo} on each side). "
                 f"Choose a tile of more than {2 * self.halo} pixels."
+            )
+        if any(length % self.multiple for length in (*self.tile, self.halo)):
+            raise UserError(
+                f"Tile and halo must be multiples of {self.multiple}, since the network halves its input. "
+                f"Received: tile {self.tile[0]} x {self.tile[1]}, halo {self.halo}"
             )
         if min(self.shape) < 1:
             raise UserError(f"The image has no pixels. Received: shape={self.shape}")
@@ -102,9 +112,9 @@ class TilePlan:
 
     def _along(self, axis: int, index: int) -> tuple[NDArray[np.intp], slice, slice]:
         size, core = self.shape[axis], self.core[axis]
-        start = max(0, min(index * core, size - core))
-        kept = min(core, size)
-        before = self.halo + -(-(core - kept) // 2)
+        start = max(0, min(index * core, -(-(size - core) // self.multiple) * self.multiple))
+        kept = min(core, size - start)
+        before = self.halo + -(-(core - kept) // 2) // self.multiple * self.multiple
         source = mirrored(np.arange(start - before, start - before + self.tile[axis]), size)
         s = self.scale
         crop = slice(s * before, s * (before + kept))
