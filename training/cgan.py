@@ -11,11 +11,18 @@ import tensorflow as tf
 
 from relumen import features
 from relumen.models import limited
+from relumen.models.baselines import care
 from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.data import Batches, Mixed
 from relumen.training.defects import load_defects, pairs_of
-from relumen.training.limited_config import AdversarialForm, CGANConfig, PatchDiscriminatorConfig, ResNetConfig
+from relumen.training.limited_config import (
+    AdversarialForm,
+    CGANConfig,
+    PatchDiscriminatorConfig,
+    ResNetConfig,
+    UNetConfig,
+)
 from relumen.training.loop import Batch, computing_in
 from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
@@ -38,7 +45,7 @@ class CGAN(Restoration):
         self._replicas = replicas
         self._adversary = None
         with replicas.scope(), computing_in(config.precision):
-            generator = resnet(config.generator)
+            generator = restorer(config.generator)
             self._optimizer = adam(config.betas)
             self._optimizer.build(generator.trainable_variables)
             if config.losses.adversarial:
@@ -47,7 +54,7 @@ class CGAN(Restoration):
                 network = features.perceptual(config.features, config.features_weights)
                 self._content = features.at_layers(network, config.content_layers)
                 self.features = features.describe(config.features, config.features_weights, config.content_layers)
-        kept = resnet(config.generator)
+        kept = restorer(config.generator)
         super().__init__(
             "cgan",
             config,
@@ -60,7 +67,7 @@ class CGAN(Restoration):
             command=command,
             machine=machine,
             tile=config.data.patch if config.generator.pinned else None,
-            multiple=2**config.generator.downsampling,
+            multiple=config.generator.multiple,
             batches=data.batches(config),
         )
         self._step = replicas.step(self._train)
@@ -156,8 +163,15 @@ def _group(config: CGANConfig, sources: tuple[Source, ...]) -> Batches:
     return Batches(sources, config.data, scale=1, batch=1, augment=config.augment, turns=config.turns, seed=config.seed)
 
 
+def restorer(config: ResNetConfig | UNetConfig) -> keras.Model:
+    """The network of a configuration that restores."""
+    if isinstance(config, UNetConfig):
+        return care.generator(**config.model_dump(exclude={"network"}))
+    return resnet(config)
+
+
 def resnet(config: ResNetConfig, defects: int | None = None) -> keras.Model:
-    """The generator of a configuration."""
+    """The residual network of a configuration."""
     return limited.generator(defects=defects, **resnet_settings(config))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,12 @@ from relumen.pictures import side_by_side
 from relumen.run import About
 from relumen.training import losses
 from relumen.training.cgan import adam, adversary, resnet
-from relumen.training.data import EMPTY
-from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, target
 from relumen.training.limited_config import CINGANConfig
 from relumen.training.loop import Batch, computing_in, software
 from relumen.training.replicas import Replicas
+from relumen.training.unpaired import Unpaired, in_units
 
 Float32 = NDArray[np.float32]
-_TRIES = 8  # to find a patch with structure
-_VALIDATION_PATCH = 192  # of an image, pixels
 _VALIDATION_IMAGES = 8  # of each defect, at most
 _SHOWN = 2  # of them in a picture
 
@@ -157,7 +153,7 @@ class CINGAN:
             channels=1,
             halo=0 if pinned else self._halo(),
             tile=config.data.patch if pinned else None,
-            multiple=2**config.generator.downsampling,
+            multiple=config.generator.multiple,
             defects=self._data.defects,
             pixel_size_um=self._data.pixel_size_um,
             data=self._data.describe(),
@@ -194,30 +190,8 @@ class CINGAN:
         return self._predict(tf.constant(batch), tf.constant(one_hot)).numpy()
 
 
-def in_units(image: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
-    """Images in other units: gain and offset (batch, 2) of each."""
-    return image * units[:, :1, tf.newaxis, tf.newaxis] + units[:, 1:, tf.newaxis, tf.newaxis]
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """A clean image, and a real one with a defect: its partner where there are pairs.
-
-    Attributes:
-        defect: name of the real image's.
-        clean: intensities (y, x).
-        real: likewise.
-        paired: whether they show the same.
-    """
-
-    defect: str
-    clean: Float32
-    real: Float32
-    paired: bool
-
-
-class UnpairedData:
-    """Clean images, and images of each defect that need show nothing of these.
+class UnpairedData(Unpaired):
+    """Clean images and images of each defect, and CIN-GAN's batches of them.
 
     Args:
         config: of the training.
@@ -227,51 +201,8 @@ class UnpairedData:
     """
 
     def __init__(self, config: CINGANConfig) -> None:
-        self._config = config
-        loaded = load_defects(config.data, config.defects)
-        self.defects = tuple(defect.name for defect in loaded)
-        self._real = [[defective(source) for source in defect.chosen(config.images, config.seed)] for defect in loaded]
-        folder = config.clean or config.data.folder / CLEAN
-        apart: list[Float32] = []
-        if config.clean is not None or folder.is_dir():
-            apart = [target(source) for source in load_clean(config.data, folder)]
-        elif alone := [defect.name for defect in loaded if not defect.paired]:
-            raise UserError(
-                f"{', '.join(alone)} has no clean partners, so clean images are needed: put some into {folder}, or "
-                "name their folder with --clean."
-            )
-        # The clean images of a defect are its own, where it has some: specimens differ from data set to data set.
-        self._clean = [apart or [target(source) for source in defect.training] for defect in loaded]
-        self.held_out = tuple(_held_out(loaded, apart))
-        sizes = set().union(*(defect.pixel_sizes for defect in loaded))
-        self.pixel_size_um = sizes.pop() if len(sizes) == 1 else None
-        self._units = [_moments(images) for images in self._clean]
-        smallest = min(min(image.shape) for images in (*self._real, *self._clean) for image in images)
-        if smallest < config.data.patch:
-            raise UserError(
-                f"An image measures {smallest} pixels on one side, and patches measure {config.data.patch}. Make them "
-                f"smaller with --set data.patch={max(8, smallest // 8 * 8)}."
-            )
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps that show the generator as many patches as fit into the clean images."""
-        area = sum(image.size for image in self._clean[0])
-        return max(1, round(area / self._config.data.patch**2 / self._config.batch))
-
-    def describe(self) -> str:
-        """The data in words, for the card."""
-        real = ", ".join(f"{len(images)} of {name}" for name, images in zip(self.defects, self._real, strict=True))
-        clean = len({id(image) for images in self._clean for image in images})
-        return f"{clean} clean images, and defective ones that need be no partners of them: {real}"
-
-    def divergences(self) -> dict[str, float]:
-        """Mean PSNR between clean images and their real defective partners, by defect; nothing without pairs."""
-        found: dict[str, list[float]] = {}
-        for each in self.held_out:
-            if each.paired:
-                found.setdefault(f"divergence, real {each.defect}", []).append(psnr(each.clean, each.real))
-        return {name: float(np.mean(values)) for name, values in found.items()}
+        super().__init__(config)
+        self._examples = config.losses.critic_steps + 1
 
     def batch(self, step: int) -> Batch:
         """A pure function of the step.
@@ -282,7 +213,7 @@ class UnpairedData:
         """
         config = self._config
         rng = np.random.default_rng((config.seed, 6, step))
-        count = config.losses.critic_steps + 1
+        count = self._examples
         indices = rng.integers(len(self.defects), size=(config.batch, count))
         clean, units, real = [], [], []
         for index in indices.ravel():
@@ -298,39 +229,3 @@ class UnpairedData:
             np.array(units, np.float32).reshape(*shape[:2], 2),
             np.array(real, np.float32).reshape(shape),
         )
-
-    def _patch(self, images: Sequence[Float32], rng: np.random.Generator) -> tuple[Float32, tuple[float, float]]:
-        """A part of an image, with structure if that can be had, and the whole image's mean and deviation."""
-        side = self._config.data.patch
-        for _ in range(_TRIES):
-            image = images[rng.integers(len(images))]
-            y, x = (rng.integers(size - side + 1) for size in image.shape)
-            part = image[y : y + side, x : x + side]
-            deviation = float(image.std())
-            if part.std() >= EMPTY * deviation > 0 or rng.random() < self._config.data.keep_empty:
-                break
-        if rng.random() < self._config.augment:
-            vertical, horizontal, turned = rng.random(3) < 0.5
-            part = part[::-1] if vertical else part
-            part = part[:, ::-1] if horizontal else part
-            part = np.rot90(part) if turned and self._config.turns else part
-        return part, (float(image.mean()), deviation + 1e-6)
-
-
-def _moments(images: Sequence[Float32]) -> tuple[float, float]:
-    """Mean and standard deviation of an image of these, in the mean."""
-    return float(np.mean([image.mean() for image in images])), float(np.mean([image.std() for image in images])) + 1e-6
-
-
-def _held_out(defects: Sequence[Defect], apart: Sequence[Float32]) -> Iterator[HeldOut]:
-    """The middle of each held-out image with a defect, beside its clean partner, or any clean image."""
-    for defect in defects:
-        for number, source in enumerate(defect.validation):
-            clean = target(source) if defect.paired else apart[number % len(apart)]
-            yield HeldOut(defect.name, _middle(clean), _middle(defective(source)), defect.paired)
-
-
-def _middle(image: Float32) -> Float32:
-    side = min(_VALIDATION_PATCH, *(size // 16 * 16 for size in image.shape))
-    y, x = ((size - side) // 2 for size in image.shape)
-    return image[y : y + side, x : x + side]

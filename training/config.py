@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from relumen.errors import UserError
 from relumen.models.optics import Optics
-from relumen.training.limited_config import CGANConfig, CINGANConfig
+from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
 from relumen.training.settings import DataConfig, Frozen, LoopConfig, RestorationConfig, Schedule
 
 
@@ -239,9 +239,16 @@ def _check_factor(data: DataConfig, scale: int) -> None:
         raise ValueError(f"scale is {scale} and data.degradation.factor is {data.degradation.factor}")
 
 
-Config = ESRGANConfig | CascadeConfig | CINGANConfig | CGANConfig | FeaturesConfig
+Config = ESRGANConfig | CascadeConfig | CINGANConfig | CGANConfig | CycleGANConfig | FeaturesConfig
 """The configuration of any system."""
-_KINDS: tuple[type[Config], ...] = (ESRGANConfig, CascadeConfig, CINGANConfig, CGANConfig, FeaturesConfig)
+_KINDS: tuple[type[Config], ...] = (
+    ESRGANConfig,
+    CascadeConfig,
+    CINGANConfig,
+    CGANConfig,
+    CycleGANConfig,
+    FeaturesConfig,
+)
 
 
 def presets(system: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The configurations of CIN-GAN and cGAN: defects made, and restored, under limited data."""
+"""The configurations of CIN-GAN, cGAN and CycleGAN: defects made, and restored, under limited data."""
 
 from __future__ import annotations
 
@@ -44,9 +44,36 @@ class ResNetConfig(Frozen):
         """Whether an answer depends on the size of the input."""
         return self.norm == "instance"
 
+    @property
+    def multiple(self) -> int:
+        """Of which the height and width of an input must be."""
+        return 2**self.downsampling
+
+
+class UNetConfig(Frozen):
+    """Size of CARE's U-Net, a baseline."""
+
+    network: Literal["unet"]
+    width: int = Field(default=32, ge=1, description="Feature maps of the first level; a halving doubles them.")
+    depth: int = Field(
+        default=2, ge=1, le=4, description="Halvings. The answer to a tile depends on where the tile begins."
+    )
+    kernel: Literal[3, 5, 7] = Field(default=5, description="Height and width of the kernels; CSBDeep's are 5.")
+    convs: int = Field(default=2, ge=1, description="Convolutions of a level, on the way down and on the way up.")
+
+    @property
+    def pinned(self) -> bool:
+        """Whether an answer depends on the size of the input."""
+        return False
+
+    @property
+    def multiple(self) -> int:
+        """Of which the height and width of an input must be."""
+        return 2**self.depth
+
 
 class PatchDiscriminatorConfig(Frozen):
-    """Size of the discriminator of CIN-GAN and cGAN."""
+    """Size of the discriminator of CIN-GAN, cGAN and CycleGAN."""
 
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(64, 128, 256, 512),
@@ -57,6 +84,12 @@ class PatchDiscriminatorConfig(Frozen):
         default=True,
         description="Whether it sees what the image was made of: the defective image, or the defect's name.",
     )
+
+
+class UnconditionalDiscriminatorConfig(PatchDiscriminatorConfig):
+    """Size of a discriminator that sees nothing but the image: there is no partner."""
+
+    conditional: Literal[False] = False
 
 
 class AdversarialForm(Frozen):
@@ -72,8 +105,8 @@ class AdversarialForm(Frozen):
     critic_steps: int = Field(default=1, ge=1, description="Steps of the critic before each of the generator.")
 
 
-class Defects(RestorationConfig, Schedule):
-    """What CIN-GAN and cGAN say alike: the defects' images, and how the losses are made."""
+class DefectImages(RestorationConfig, Schedule):
+    """What all say alike: the defects' images, and the discriminator."""
 
     defects: tuple[str, ...] | None = Field(
         default=None,
@@ -84,6 +117,23 @@ class Defects(RestorationConfig, Schedule):
         default=False, description="Whether patches are turned by quarters too: not where a defect has a direction."
     )
     discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig()
+
+
+class UnpairedImages(DefectImages):
+    """What is said where defective and clean images need not show the same."""
+
+    images: int | None = Field(
+        default=None, ge=1, description="Defective images of each defect that are used; None: all."
+    )
+    clean: Path | None = Field(
+        default=None,
+        description="Folder of clean images. None: the data's subfolder clean/, or the targets of its pairs.",
+    )
+
+
+class FeatureLosses(DefectImages):
+    """What CIN-GAN and cGAN say alike: how the losses are made that compare features."""
+
     features: Literal["microscopy", "vgg16", "vgg19"] = Field(
         default="microscopy",
         description="Network of the content and style losses: 'microscopy' comes with relumen, VGG needs weights.",
@@ -107,17 +157,10 @@ class CINGANLosses(AdversarialForm):
     style: float = Field(default=1.0, ge=0, description="Weight of L_style, against a real image with the defect.")
 
 
-class CINGANConfig(Defects):
+class CINGANConfig(FeatureLosses, UnpairedImages):
     """A whole training of CIN-GAN, which makes defects of clean images."""
 
     system: Literal["cin-gan"] = "cin-gan"
-    images: int | None = Field(
-        default=None, ge=1, description="Defective images of each defect that are used; None: all."
-    )
-    clean: Path | None = Field(
-        default=None,
-        description="Folder of clean images. None: the data's subfolder clean/, or the targets of its pairs.",
-    )
     generator: ResNetConfig = ResNetConfig(blocks=12)
     losses: CINGANLosses = CINGANLosses()
     style_layers: tuple[str, ...] = Field(
@@ -129,7 +172,7 @@ class CINGANConfig(Defects):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _check_patch(self.data.patch, self.generator.downsampling, self.discriminator.widths)
+        _check_patch(self.data.patch, self.generator.multiple, self.discriminator.widths)
         return self
 
 
@@ -148,14 +191,16 @@ class SyntheticConfig(Frozen):
     share: float = Field(default=0.5, gt=0, le=1, description="Their share of every batch, in the mean.")
 
 
-class CGANConfig(Defects):
+class CGANConfig(FeatureLosses):
     """A whole training of cGAN, one restorer for all defects, or of a baseline in its place."""
 
     system: Literal["cgan"] = "cgan"
     scale: Literal[1] = 1
     pairs: int | None = Field(default=None, ge=0, description="Real pairs of each defect that are used; None: all.")
     synthetic: SyntheticConfig | None = Field(default=None, description="Made pairs beside the real ones.")
-    generator: ResNetConfig = ResNetConfig()
+    generator: ResNetConfig | UNetConfig = Field(
+        default=ResNetConfig(), discriminator="network", description="The network; CARE's U-Net is a baseline."
+    )
     losses: CGANLosses = CGANLosses()
     betas: tuple[float, float] = Field(default=(0.9, 0.999), description="Adam's decay of both moments.")
 
@@ -163,7 +208,7 @@ class CGANConfig(Defects):
     def _consistent(self) -> Self:
         _check_patch(
             self.data.patch,
-            self.generator.downsampling,
+            self.generator.multiple,
             self.discriminator.widths if self.losses.adversarial else (),
         )
         if not (self.losses.adversarial or self.losses.content or self.losses.pixel):
@@ -175,7 +220,33 @@ class CGANConfig(Defects):
         return self
 
 
-def _check_patch(patch: int, downsampling: int, widths: Sequence[int]) -> None:
-    halved = 2 ** max(downsampling, len(widths) - 1)
+class CycleGANLosses(Frozen):
+    """The loss of both generators (Zhu et al., Eq. 3 and Sec. 5.2), adversarial by least squares."""
+
+    adversarial: float = Field(default=1.0, gt=0, description="Weight of both adversarial losses.")
+    cycle: float = Field(default=10.0, ge=0, description="Weight of the loss of having gone there and back.")
+    identity: float = Field(
+        default=5.0, ge=0, description="Weight of the loss of changing what is already as it shall be."
+    )
+
+
+class CycleGANConfig(UnpairedImages):
+    """A whole training of CycleGAN, a baseline of cGAN without pairs: it restores one defect."""
+
+    system: Literal["cyclegan"] = "cyclegan"
+    scale: Literal[1] = 1
+    generator: ResNetConfig = Field(default=ResNetConfig(dropout=0.0), description="Of both networks.")
+    discriminator: UnconditionalDiscriminatorConfig = UnconditionalDiscriminatorConfig()
+    losses: CycleGANLosses = CycleGANLosses()
+    betas: tuple[float, float] = Field(default=(0.5, 0.999), description="Adam's decay of both moments.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_patch(self.data.patch, self.generator.multiple, self.discriminator.widths)
+        return self
+
+
+def _check_patch(patch: int, multiple: int, widths: Sequence[int]) -> None:
+    halved = max(multiple, 2 ** max(0, len(widths) - 1))
     if patch % halved:
         raise ValueError(f"data.patch must be a multiple of {halved}, received {patch}: the networks halve it")

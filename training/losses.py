@@ -99,18 +99,30 @@ def earth_mover(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(fake) - tf.reduce_mean(real)
 
 
-def gradient_penalty(critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+def least_squares(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """The discriminator's loss: (E (D(real) - 1)^2 + E D(fake)^2) / 2 (Zhu et al., CycleGAN, ICCV 2017, Sec. 4).
+
+    Args:
+        real: what the discriminator says of real images, any shape.
+        fake: the same of the generator's.
+    """
+    return (tf.reduce_mean(tf.square(real - 1)) + tf.reduce_mean(tf.square(fake))) / 2
+
+
+def gradient_penalty(
+    critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor, share: tf.Tensor
+) -> tf.Tensor:
     """How far the critic's slope is from 1 between real and generated images: E (|grad f| - 1)^2.
 
-    Source: Gulrajani et al., Improved Training of Wasserstein GANs, 2017, Eq. 3 and Algorithm 1. The places between
-    two images are drawn; a critic that gives a map counts as its mean.
+    Source: Gulrajani et al., Improved Training of Wasserstein GANs, 2017, Eq. 3 and Algorithm 1. A critic that gives a
+    map counts as its mean.
 
     Args:
         critic: images (batch, y, x, 1) -> any shape (batch, ...).
         real: images.
         fake: as many images.
+        share: drawn from 0 to 1, (batch, 1, 1, 1): how near the place between two images is to the second.
     """
-    share = tf.random.uniform((tf.shape(real)[0], 1, 1, 1))
     between = real + share * (fake - real)
     with tf.GradientTape() as tape:
         tape.watch(between)
@@ -162,5 +174,6 @@ GAN_FORMS = {
     "non-saturating": GANForm(lambda real, fake: non_saturating(fake), real_or_fake),
     "minimax": GANForm(lambda real, fake: minimax(fake), real_or_fake),
     "wasserstein": GANForm(lambda real, fake: -tf.reduce_mean(fake), earth_mover),
+    "least-squares": GANForm(lambda real, fake: tf.reduce_mean(tf.square(fake - 1)), least_squares),
 }
 """By the names that a configuration uses."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ from relumen.pictures import side_by_side
 from relumen.restore import Restorer, python_tile
 from relumen.run import About
 from relumen.tiling import Runner
-from relumen.training.data import Batches, DataSet, Mixed
+from relumen.training.data import Batches, DataSet
 from relumen.training.held_out import held_out, held_out_figures, units
 from relumen.training.loop import Batch, software
 from relumen.training.settings import RestorationConfig
@@ -26,6 +27,19 @@ from relumen.training.sources import Source
 Float32 = NDArray[np.float32]
 _VALIDATION_PATCH = 192  # of an image, input pixels, while training; the final figures are over whole images
 _VALIDATION_IMAGES = 4  # at most, spread over all
+
+
+class Patches(Protocol):
+    """What gives the batch of a step."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over all patches."""
+        ...
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step, a pure function of it."""
+        ...
 
 
 class Restoration:
@@ -72,7 +86,7 @@ class Restoration:
         machine: str,
         tile: int | None = None,
         multiple: int = 1,
-        batches: Batches | Mixed | None = None,
+        batches: Patches | None = None,
     ) -> None:
         if config.batch % devices:
             raise UserError(f"A batch of {config.batch} can't be shared evenly by {devices} devices: set batch.")
@@ -87,7 +101,7 @@ class Restoration:
         self._generator = generator
         self._copy = copy
         self._kept = kept
-        self._batches = batches or Batches(
+        self._batches: Patches = batches or Batches(
             data.training,
             config.data,
             scale=scale,
@@ -181,7 +195,7 @@ class Restoration:
         mean, deviation = units(source, low)
         sample = ((low - mean) / (deviation + 1e-6))[..., np.newaxis]
         try:
-            return measure_halo(run, sample, scale=self._scale)
+            return measure_halo(run, sample, scale=self._scale, multiple=self._multiple)
         except CheckFailedError:  # early in a training a network may be anything
             return None
 

@@ -51,8 +51,9 @@ class DataConfig(Frozen):
     """Which images, and how patches are cut from them."""
 
     folder: Path = Field(
-        description="Pairs in low/ and high/ under equal names, high-quality images alone, W2S as published, or a .npz "
-        "file of CSBDeep. A subfolder validation/ of the same layout is held out; beside train/, test/ is."
+        description="Pairs in low/ and high/ under equal names, high-quality images alone, W2S or a set of CARE as "
+        "published, or a .npz file of CSBDeep. A subfolder validation/ of the same layout is held out; beside train/, "
+        "test/ is."
     )
     source: tuple[str, ...] | None = Field(
         default=None,
@@ -111,10 +112,11 @@ class LearningRate(Frozen):
     """Learning rate as a function of the step within a phase."""
 
     initial: float = Field(default=1e-4, gt=0, description="At the first step.")
-    schedule: Literal["halve", "cosine", "constant"] = Field(
+    schedule: Literal["halve", "cosine", "linear", "constant"] = Field(
         default="halve",
         description="'halve': by two after each epoch (Chatton, Sec. 3.1); 'cosine': down to the floor; "
-        "'constant': as at the first step.",
+        "'linear': as at the first step for half the length, then straight down to the floor; 'constant': as at the "
+        "first step.",
     )
     floor: float = Field(
         default=1e-7,
@@ -148,6 +150,8 @@ class Schedule(Frozen):
         if rate.schedule == "halve":
             return max(rate.floor, rate.initial * 0.5 ** (step // steps_per_epoch))
         share = step / max(1, self.length(steps_per_epoch) - 1)
+        if rate.schedule == "linear":
+            return rate.floor + (rate.initial - rate.floor) * min(1.0, 2 * (1 - share))
         return rate.floor + (rate.initial - rate.floor) * 0.5 * (1 + math.cos(math.pi * share))
 
 

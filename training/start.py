@@ -13,6 +13,7 @@ from relumen.training.config import (
     CGANConfig,
     CINGANConfig,
     Config,
+    CycleGANConfig,
     FeaturesConfig,
     load_config,
     parse_config,
@@ -113,6 +114,10 @@ def _check_images(config: Config) -> None:
         from relumen.training.cin_gan import UnpairedData
 
         UnpairedData(config)
+    elif isinstance(config, CycleGANConfig):
+        from relumen.training.cyclegan import TwoDomains
+
+        TwoDomains(config)
     elif not isinstance(config, FeaturesConfig):
         from relumen.training.data import load_data
 
@@ -145,6 +150,12 @@ def _system(config: Config, command: str, machine: str, say: Callable[[str], Non
         images = UnpairedData(config)
         say(f"Data: {images.describe()}")
         return CINGAN(config, images, replicas, command=command, machine=machine)
+    if isinstance(config, CycleGANConfig):
+        from relumen.training.cyclegan import CycleGAN, TwoDomains
+
+        domains = TwoDomains(config)
+        say(f"Data: {domains.describe()}")
+        return CycleGAN(config, domains, replicas, command=command, machine=machine)
     from relumen.training.data import load_data
 
     data = load_data(config.data, config.scale)

@@ -168,7 +168,11 @@ def cgan(
         typer.Option(min=0, max=1, help="Share of such pairs in a batch. [default: 0.5; 1 with --pairs 0]"),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="'compact' for laptops, 'author' for the paper's training, or a .yaml file.")
+        str,
+        typer.Option(
+            help="'compact' for laptops, 'author' for the paper's training, 'care' and 'deblurgan' for its baselines, "
+            "or a .yaml file."
+        ),
     ] = "compact",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cgan-PRESET]")
@@ -202,6 +206,53 @@ def cgan(
         data=data,
         pixel_size=pixel_size,
         fields=fields,
+        overrides=overrides or [],
+    )
+    say(f"Trained: {run.path}. Next: relumen export {run.path}")
+
+
+@app.command()
+def cyclegan(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of defective images, or pairs, or with a subfolder of these for each defect; perhaps clean/."
+        ),
+    ] = None,
+    defect: Annotated[
+        str | None, typer.Option(help="Which of several subfolders is restored; CycleGAN restores one defect.")
+    ] = None,
+    clean: Annotated[
+        Path | None, typer.Option(help="Folder of clean images. [default: DATA/clean, or the targets of the pairs]")
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Defective images that are used. [default: all]")] = None,
+    preset: Annotated[str, typer.Option(help="'compact' for laptops, or a .yaml file.")] = "compact",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cyclegan-PRESET]")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a value, such as --set losses.cycle=5.")
+    ] = None,
+    resume: Resume = None,
+) -> None:
+    """Trains CycleGAN, cGAN's baseline without pairs: it restores one defect.
+
+    Example: relumen train cyclegan --data my-defects/ --defect noise -o runs/cycle
+    """
+    if resume is None and data is None:
+        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
+    fields = {
+        "defects": None if defect is None else [defect],
+        "images": images,
+        "clean": None if clean is None else str(clean.resolve()),
+    }
+    run = _train(
+        "cyclegan",
+        output or Path("runs") / f"cyclegan-{Path(preset).stem}",
+        resume=resume,
+        preset=preset,
+        data=data,
+        fields={name: value for name, value in fields.items() if value is not None},
         overrides=overrides or [],
     )
     say(f"Trained: {run.path}. Next: relumen export {run.path}")

@@ -1,0 +1,171 @@
+"""Images without partners, for the systems that learn from them: clean ones, and those of each defect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from relumen.errors import UserError
+from relumen.metrics import psnr
+from relumen.training.data import EMPTY
+from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, target
+from relumen.training.limited_config import UnpairedImages
+from relumen.training.sources import Pair, Source
+
+Float32 = NDArray[np.float32]
+_TRIES = 8  # to find a patch with structure
+_VALIDATION_PATCH = 192  # of an image, pixels
+
+
+def in_units(image: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
+    """Images in other units: gain and offset (batch, 2) of each."""
+    return image * units[:, :1, tf.newaxis, tf.newaxis] + units[:, 1:, tf.newaxis, tf.newaxis]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A clean image, and a real one with a defect: its partner where there are pairs.
+
+    Attributes:
+        defect: name of the real image's.
+        clean: intensities (y, x).
+        real: likewise.
+        paired: whether they show the same.
+    """
+
+    defect: str
+    clean: Float32
+    real: Float32
+    paired: bool
+
+
+class Whole(NamedTuple):
+    """An image (y, x), with mean and standard deviation of the whole image that it may be a part of."""
+
+    pixels: Float32
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, pixels: Float32) -> Self:
+        """An image that is whole."""
+        return cls(pixels, float(pixels.mean()), float(pixels.std()) + 1e-6)
+
+    @classmethod
+    def defective(cls, source: Source) -> Self:
+        """The defective image of a pair, or of an image that has no partner."""
+        pixels = defective(source)
+        if isinstance(source, Pair):
+            mean, deviation = source.statistics
+            return cls(pixels, mean, deviation + 1e-6)
+        return cls.of(pixels)
+
+
+class Unpaired:
+    """Clean images, and images of each defect that need show nothing of these.
+
+    Attributes:
+        loaded: the images of each defect.
+        held_out: clean images beside defective ones.
+        pixel_size_um: of the images, where it is known.
+
+    Args:
+        config: of the training.
+
+    Raises:
+        UserError: a folder that can't be used, or no clean images.
+    """
+
+    def __init__(self, config: UnpairedImages) -> None:
+        self._config = config
+        loaded = self.loaded = load_defects(config.data, config.defects)
+        self._real = [
+            [Whole.defective(source) for source in defect.chosen(config.images, config.seed)] for defect in loaded
+        ]
+        folder = config.clean or config.data.folder / CLEAN
+        apart: list[Float32] = []
+        if config.clean is not None or folder.is_dir():
+            apart = [target(source) for source in load_clean(config.data, folder)]
+        elif alone := [defect.name for defect in loaded if not defect.paired]:
+            raise UserError(
+                f"{', '.join(alone)} has no clean partners, so clean images are needed: put some into {folder}, or "
+                "name their folder with --clean."
+            )
+        # The clean images of a defect are its own, where it has some: specimens differ from data set to data set.
+        everywhere = [Whole.of(image) for image in apart]
+        self._clean = [everywhere or [Whole.of(target(source)) for source in defect.training] for defect in loaded]
+        self.held_out = tuple(_held_out(loaded, apart))
+        sizes = set().union(*(defect.pixel_sizes for defect in loaded))
+        self.pixel_size_um = sizes.pop() if len(sizes) == 1 else None
+        self._units = [moments(images) for images in self._clean]
+        smallest = min(min(image.pixels.shape) for images in (*self._real, *self._clean) for image in images)
+        if smallest < config.data.patch:
+            raise UserError(
+                f"An image measures {smallest} pixels on one side, and patches measure {config.data.patch}. Make them "
+                f"smaller with --set data.patch={max(8, smallest // 8 * 8)}."
+            )
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """Names of the defects."""
+        return tuple(defect.name for defect in self.loaded)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that show the generator as many patches as fit into the clean images."""
+        area = sum(image.pixels.size for image in self._clean[0])
+        return max(1, round(area / self._config.data.patch**2 / self._config.batch))
+
+    def describe(self) -> str:
+        """The data in words, for the card."""
+        real = ", ".join(f"{len(images)} of {name}" for name, images in zip(self.defects, self._real, strict=True))
+        clean = len({id(image) for images in self._clean for image in images})
+        return f"{clean} clean images, and defective ones that need be no partners of them: {real}"
+
+    def divergences(self) -> dict[str, float]:
+        """Mean PSNR between clean images and their real defective partners, by defect; nothing without pairs."""
+        found: dict[str, list[float]] = {}
+        for each in self.held_out:
+            if each.paired:
+                found.setdefault(f"divergence, real {each.defect}", []).append(psnr(each.clean, each.real))
+        return {name: float(np.mean(values)) for name, values in found.items()}
+
+    def _patch(self, images: Sequence[Whole], rng: np.random.Generator) -> tuple[Float32, tuple[float, float]]:
+        """A part of an image, with structure if that can be had, and the whole image's mean and deviation."""
+        side = self._config.data.patch
+        for _ in range(_TRIES):
+            image, mean, deviation = images[rng.integers(len(images))]
+            y, x = (rng.integers(size - side + 1) for size in image.shape)
+            part = image[y : y + side, x : x + side]
+            if part.std() >= EMPTY * deviation > 0 or rng.random() < self._config.data.keep_empty:
+                break
+        if rng.random() < self._config.augment:
+            vertical, horizontal, turned = rng.random(3) < 0.5
+            part = part[::-1] if vertical else part
+            part = part[:, ::-1] if horizontal else part
+            part = np.rot90(part) if turned and self._config.turns else part
+        return part, (mean, deviation)
+
+
+def moments(images: Sequence[Whole]) -> tuple[float, float]:
+    """Mean and standard deviation of an image of these, in the mean."""
+    return float(np.mean([image.mean for image in images])), float(np.mean([image.deviation for image in images]))
+
+
+def _held_out(defects: Sequence[Defect], apart: Sequence[Float32]) -> Iterator[HeldOut]:
+    """The middle of each held-out image with a defect, beside its clean partner, or any clean image."""
+    for defect in defects:
+        for number, source in enumerate(defect.validation):
+            clean = target(source) if defect.paired else apart[number % len(apart)]
+            yield HeldOut(defect.name, _middle(clean), _middle(defective(source)), defect.paired)
+
+
+def _middle(image: Float32) -> Float32:
+    side = min(_VALIDATION_PATCH, *(size // 16 * 16 for size in image.shape))
+    y, x = ((size - side) // 2 for size in image.shape)
+    return image[y : y + side, x : x + side]
