@@ -72,24 +72,23 @@ class UNetConfig(Frozen):
         return 2**self.depth
 
 
-class PatchDiscriminatorConfig(Frozen):
-    """Size of the discriminator of CIN-GAN, cGAN and CycleGAN."""
+class PatchSizes(Frozen):
+    """Size of a discriminator that judges each part of an image by itself."""
 
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(64, 128, 256, 512),
         min_length=2,
         description="Feature maps of each convolution but the last; all but the last of these halve the image.",
     )
+
+
+class PatchDiscriminatorConfig(PatchSizes):
+    """The discriminator of CIN-GAN and cGAN."""
+
     conditional: bool = Field(
         default=True,
         description="Whether it sees what the image was made of: the defective image, or the defect's name.",
     )
-
-
-class UnconditionalDiscriminatorConfig(PatchDiscriminatorConfig):
-    """Size of a discriminator that sees nothing but the image: there is no partner."""
-
-    conditional: Literal[False] = False
 
 
 class AdversarialForm(Frozen):
@@ -106,7 +105,7 @@ class AdversarialForm(Frozen):
 
 
 class DefectImages(RestorationConfig, Schedule):
-    """What all say alike: the defects' images, and the discriminator."""
+    """What all say alike: the defects' images."""
 
     defects: tuple[str, ...] | None = Field(
         default=None,
@@ -116,7 +115,6 @@ class DefectImages(RestorationConfig, Schedule):
     turns: bool = Field(
         default=False, description="Whether patches are turned by quarters too: not where a defect has a direction."
     )
-    discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig()
 
 
 class UnpairedImages(DefectImages):
@@ -132,8 +130,9 @@ class UnpairedImages(DefectImages):
 
 
 class FeatureLosses(DefectImages):
-    """What CIN-GAN and cGAN say alike: how the losses are made that compare features."""
+    """What CIN-GAN and cGAN say alike: the discriminator, and how the losses are made that compare features."""
 
+    discriminator: PatchDiscriminatorConfig = PatchDiscriminatorConfig()
     features: Literal["microscopy", "vgg16", "vgg19"] = Field(
         default="microscopy",
         description="Network of the content and style losses: 'microscopy' comes with relumen, VGG needs weights.",
@@ -236,7 +235,7 @@ class CycleGANConfig(UnpairedImages):
     system: Literal["cyclegan"] = "cyclegan"
     scale: Literal[1] = 1
     generator: ResNetConfig = Field(default=ResNetConfig(dropout=0.0), description="Of both networks.")
-    discriminator: UnconditionalDiscriminatorConfig = UnconditionalDiscriminatorConfig()
+    discriminator: PatchSizes = Field(default=PatchSizes(), description="Of both discriminators.")
     losses: CycleGANLosses = CycleGANLosses()
     betas: tuple[float, float] = Field(default=(0.5, 0.999), description="Adam's decay of both moments.")
 

@@ -137,19 +137,24 @@ class Unpaired:
 
     def _patch(self, images: Sequence[Whole], rng: np.random.Generator) -> tuple[Float32, tuple[float, float]]:
         """A part of an image, with structure if that can be had, and the whole image's mean and deviation."""
-        side = self._config.data.patch
+        part, whole = self._anywhere(images, rng)
         for _ in range(_TRIES):
-            image, mean, deviation = images[rng.integers(len(images))]
-            y, x = (rng.integers(size - side + 1) for size in image.shape)
-            part = image[y : y + side, x : x + side]
-            if part.std() >= EMPTY * deviation > 0 or rng.random() < self._config.data.keep_empty:
+            if part.std() >= EMPTY * whole.deviation or rng.random() < self._config.data.keep_empty:
                 break
+            part, whole = self._anywhere(images, rng)
         if rng.random() < self._config.augment:
             vertical, horizontal, turned = rng.random(3) < 0.5
             part = part[::-1] if vertical else part
             part = part[:, ::-1] if horizontal else part
             part = np.rot90(part) if turned and self._config.turns else part
-        return part, (mean, deviation)
+        return part, (whole.mean, whole.deviation)
+
+    def _anywhere(self, images: Sequence[Whole], rng: np.random.Generator) -> tuple[Float32, Whole]:
+        """A part of an image, and the image."""
+        side = self._config.data.patch
+        whole = images[int(rng.integers(len(images)))]
+        y, x = (int(rng.integers(size - side + 1)) for size in whole.pixels.shape)
+        return whole.pixels[y : y + side, x : x + side], whole
 
 
 def moments(images: Sequence[Whole]) -> tuple[float, float]:
