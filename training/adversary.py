@@ -61,7 +61,10 @@ class Adversary:
         with tf.GradientTape() as tape:
             loss = self._form.discriminator(self._logits(real, beside), self._logits(fake, beside))
             if self._penalty:
-                loss += self._penalty * gradient_penalty(lambda image: self._logits(image, beside), real, fake)
+                # Drawn by the number of the step, so that a training which was interrupted draws the same.
+                number = tf.cast(self.optimizer.iterations.value, tf.int32)
+                share = tf.random.stateless_uniform((tf.shape(real)[0], 1, 1, 1), tf.stack([0, number]))
+                loss += self._penalty * gradient_penalty(lambda image: self._logits(image, beside), real, fake, share)
         self._replicas.descend(self.optimizer, tape, loss, self._discriminator)
         return loss
 

@@ -117,7 +117,7 @@ def train(
         CheckFailedError: a loss is no longer finite, or the disk or the device's memory is full.
     """
     step_done, seconds = tf.Variable(tf.constant(0, tf.int64)), tf.Variable(tf.constant(0.0, tf.float64))
-    checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **system.state)
+    checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **system.state, **_draws(system.state))
     manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=2)
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_consumed()
@@ -164,6 +164,18 @@ def train(
                     seconds.assign(elapsed)
                     manager.save(checkpoint_number=done)
                 say(f"step {done}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()))
+
+
+def _draws(state: Mapping[str, Any]) -> dict[str, list[tf.Variable]]:
+    """What layers that draw, such as dropout, have drawn so far: Keras leaves it out of a network's checkpoint."""
+    generators = [
+        layer.seed_generator.state.value
+        for network in state.values()
+        if isinstance(network, keras.Model)
+        for layer in network.layers
+        if hasattr(layer, "seed_generator")
+    ]
+    return {"draws": generators} if generators else {}
 
 
 def _means(window: list[Mapping[str, tf.Tensor]]) -> dict[str, float]:
