@@ -19,7 +19,8 @@ def card_text(description: PackageDescription, measured: Measured, files: Packag
     parts = [
         f"# {description.name}",
         description.summary,
-        f"![The input beside the output]({files.cover})",
+        *_synthetic(description),
+        f"![{'The input' if description.defect is None else 'A clean image'} beside the output]({files.cover})",
         _network(description, measured),
         _limitations(description),
         _fiji(description, files),
@@ -31,17 +32,26 @@ def card_text(description: PackageDescription, measured: Measured, files: Packag
     return "\n\n".join(parts) + "\n"
 
 
+def _synthetic(description: PackageDescription) -> Iterator[str]:
+    if description.defect is not None:
+        yield (
+            f"**What it makes is synthetic.** It takes clean images and makes {description.defect} of them, to train "
+            "or to test what restores such images. Mark its results as synthetic wherever they are kept or shown."
+        )
+
+
 def _network(description: PackageDescription, measured: Measured) -> str:
     count = len(description.input_channels)
     channels = f"one channel ({description.input_channels[0]})"
     if count > 1:
         channels = f"{count} channels ({', '.join(description.input_channels)})"
+    scale, multiple = description.scale, description.multiple
     lines = [
         "## What it takes and gives",
         "",
         f"- Input: {channels}, two-dimensional, of any size and any intensity range. "
-        "Stacks and time series are restored plane by plane.",
-        f"- Output: {description.scale} times as many pixels along y and x, 32 bit.",
+        "Stacks and time series are taken plane by plane.",
+        f"- Output: {f'{scale} times' if scale > 1 else 'just'} as many pixels along y and x, 32 bit.",
     ]
     if description.pixel_size_um is not None:
         lines.append(
@@ -68,6 +78,15 @@ def _network(description: PackageDescription, measured: Measured) -> str:
         f"the trained network, a tile then differs from the whole image by {measured.halo_error:.1e} standard "
         f"deviations of the output at most (limit {measured.tolerance:.0e})."
     )
+    if measured.phase_error is not None and measured.phase_tolerance is not None:
+        lines.append(
+            "- The network halves its input, so its answer depends on **where a tile begins**. Those of `relumen "
+            f"restore` begin at multiples of {multiple} pixels, and fit each other. In Fiji the last tile of a row or "
+            "column, and an image smaller than a tile, may begin elsewhere: the answer then differs by up to "
+            f"{measured.phase_error:.1g} of the output's standard deviation (declared limit "
+            f"{measured.phase_tolerance:.1g}). It does not where both sides of an image are multiples of {multiple} "
+            "pixels, and larger than a tile."
+        )
     return "\n".join(lines)
 
 
@@ -109,9 +128,10 @@ second time. If you meet one of them, choose the other weights or update DeepIma
 
 
 def _python(description: PackageDescription, measured: Measured, files: PackageFiles) -> str:
+    restored = "restored" if description.defect is None else "synthetic"
     text = f"""## In Python
 
-    relumen restore image.tif --model {description.nickname} -o restored.tif
+    relumen restore image.tif --model {description.nickname} -o {restored}.tif
 
 `{files.keras}` is the network for Keras 3."""
     if measured.custom_layers:

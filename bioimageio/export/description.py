@@ -96,8 +96,17 @@ class PackageDescription(_Frozen):
         description="Whether the network takes inputs of the tile's size alone, since its answer depends on the whole "
         "of a tile: then there is no halo, and seams show between tiles.",
     )
+    multiple: int = Field(
+        1,
+        ge=1,
+        description="Of which height and width of an input must be, since the network halves it: its answer to a tile "
+        "then depends on where the tile begins.",
+    )
     halo: int | None = Field(
         None, ge=0, description="Input pixels on each side of a tile that are context only; None: measure it."
+    )
+    defect: Annotated[Line, StringConstraints(pattern=r"^[A-Za-z0-9_+\-. ()]+$")] | None = Field(
+        None, description="What the network makes of clean images, such as noise; None: it restores images."
     )
     normalise: bool = Field(
         True, description="Whether the network works in units of its input's mean and standard deviation."
@@ -134,6 +143,8 @@ class PackageDescription(_Frozen):
             raise ValueError(f"a tile of {self.tile} pixels is all halo ({self.halo} on each side)")
         if self.fixed_size and self.halo:
             raise ValueError(f"a network of fixed_size has no halo, and {self.halo} pixels were given")
+        if self.tile % self.multiple or (self.halo or 0) % self.multiple:
+            raise ValueError(f"tile and halo must be multiples of {self.multiple}, of which an input must be")
         if len(set(self.input_channels)) < inputs or len(set(self.output_channels)) < outputs:
             raise ValueError("two channels have the same name")
         for person in self.maintainers:
@@ -173,7 +184,7 @@ class PackageDescription(_Frozen):
     @property
     def all_tags(self) -> list[str]:
         """The tags with those that every package of this kind has, without repeats."""
-        kind = ("restoration", "super-resolution") if self.scale > 1 else ("restoration",)
+        kind = () if self.defect else ("restoration", "super-resolution") if self.scale > 1 else ("restoration",)
         return list(dict.fromkeys((*self.tags, *kind, "microscopy", "2d", "relumen", DEEPIMAGEJ_TAG)))
 
 

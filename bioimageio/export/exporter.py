@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,13 @@ from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize
 from relumen.package import read_package
 from relumen.runners import runner
-from relumen.seams import tile_difference
+from relumen.seams import phase_difference, tile_difference
 from relumen.tiling import Runner, TilePlan, mirrored_to, predict_tiled
 
 from .card import card_text
 from .cover import write_cover
 from .description import PackageDescription
-from .macro import macro_text
+from .macro import macro_name, macro_text
 from .rdf import AGREEMENT, EPS, Measured, PackageFiles, validate_rdf, write_rdf
 from .target import appears_whole, check_target
 from .weights import (
@@ -44,7 +45,7 @@ SAMPLE_SIZE = 256
 """Height and width of the sample images at most, input pixels: enough to see something, and small to download."""
 SAMPLE_OUTPUT = 768
 """Height and width of the samples' answers at most, output pixels; one tile at least."""
-_SAFETY = 2  # of the difference that a network of fixed size declares: other images can be so much harder
+_SAFETY = 2  # of the differences of tiles that a package declares: other images can be so much harder
 
 
 def export_package(
@@ -60,8 +61,8 @@ def export_package(
     """Writes a package that DeepImageJ runs and the zoo accepts; nothing appears until it is complete and checked.
 
     Args:
-        model: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out) for any y and x (where the
-            description has no fixed_size), in units of its input's mean and standard deviation (where it says so).
+        model: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out) for any y and x (or multiples, or
+            one size, as the description says), in units of its input's mean and standard deviation (where it says so).
         description: what a person says of the model.
         sample: a real image like those of the training inputs, (y, x, channels), raw intensities.
         folder: where the package is to stand.
@@ -92,7 +93,7 @@ def _fill(
     tolerance: float,
     say: Callable[[str], None],
 ) -> None:
-    files = PackageFiles()
+    files = PackageFiles(macro=macro_name(description))
     say("Folding the weights into constants")
     frozen = freeze(model, description.tile if description.fixed_size else None)
     run = _as_runner(frozen)
@@ -100,7 +101,7 @@ def _fill(
     test_output = run(_normalised(test_input[0], description)[np.newaxis])
     _check_answer(model, test_output, description)
     tiles = _fixed_tiles if description.fixed_size else _halo_tiles
-    halo, error, curve, tolerance = tiles(run, sample, description, tolerance, say)
+    measured = tiles(run, sample, description, tolerance, say)
 
     save_saved_model(frozen, folder / files.saved_model)
     save_onnx(frozen, folder / files.onnx)
@@ -108,16 +109,13 @@ def _fill(
     np.save(folder / files.test_input, test_input)
     np.save(folder / files.test_output, test_output)
     say("Comparing the weights with Keras")
-    measured = Measured(
-        halo=halo,
-        halo_error=error,
-        halo_curve=curve,
-        tolerance=tolerance,
+    measured = replace(
+        measured,
         parameters=int(model.count_params()),
         custom_layers=tuple(custom_layers(model)),
         formats=_agreement(folder, files, model, description, test_input[0]),
     )
-    _write_samples(folder, files, run, description, sample, halo)
+    _write_samples(folder, files, run, description, sample, measured.halo)
     (folder / files.macro).write_text(macro_text(description), encoding="utf-8")
     (folder / files.card).write_text(card_text(description, measured, files), encoding="utf-8")
     write_rdf(folder, description, measured, files)
@@ -128,26 +126,37 @@ def _fill(
 
 def _halo_tiles(
     run: Runner, sample: NDArray, description: PackageDescription, tolerance: float, say: Callable[[str], None]
-) -> tuple[int, float, tuple[tuple[int, float], ...], float]:
-    """Halo, the error with it, that with smaller ones, and the limit, of a network that takes any size."""
+) -> Measured:
+    """What is to be known of the tiles of a network that takes any size, or any multiple."""
     say("Measuring the halo")
-    measured = halo_curve(run, _normalised(sample, description), scale=description.scale, tile=description.tile)
-    halo = _halo(measured, description, tolerance)
-    error = _error_at(measured, halo)
+    multiple, tile, scale = description.multiple, description.tile, description.scale
+    curve = halo_curve(run, _normalised(sample, description), scale=scale, tile=tile, multiple=multiple)
+    halo = _halo(curve, description, tolerance)
+    error = _error_at(curve, halo)
     say(f"Halo: {halo} pixels (limit {tolerance:.0e}, a tile then differs by {error:.1e})")
-    curve = tuple((at, measured.errors[at]) for at in range(0, min(halo, len(measured.errors) - 1) + 1, 4))
-    return halo, error, curve, tolerance
+    errors = tuple((at, curve.errors[at]) for at in range(0, min(halo, len(curve.errors) - 1) + 1, 4))
+    measured = Measured(halo, error, errors, tolerance)
+    if multiple == 1:
+        return measured
+    image = _normalised(_at_least(sample, 2 * tile), description)
+    phase = phase_difference(image, run, tile=tile, halo=halo, scale=scale, multiple=multiple)
+    say(f"Tiles that begin at no multiple of {multiple} pixels, as some do in Fiji, differ by up to {phase:.1g}")
+    return replace(measured, phase_error=phase, phase_tolerance=max(_declared(phase), tolerance))
 
 
 def _fixed_tiles(
     run: Runner, sample: NDArray, description: PackageDescription, tolerance: float, say: Callable[[str], None]
-) -> tuple[int, float, tuple[tuple[int, float], ...], float]:
+) -> Measured:
     """The same of a network of fixed size: no halo, what its tiles differ, and what it declares that they may."""
     image = _normalised(_at_least(sample, 2 * description.tile), description)
-    error = tile_difference(image, run, tile=description.tile, scale=description.scale)
-    declared = float(f"{_SAFETY * error:.1g}")
+    tile, scale, multiple = description.tile, description.scale, description.multiple
+    error = tile_difference(image, run, tile=tile, scale=scale, multiple=multiple)
     say(f"Tiles of {description.tile} pixels alone, no halo: two that show one place differ by up to {error:.1g}")
-    return 0, error, (), max(declared, tolerance)
+    return Measured(0, error, (), max(_declared(error), tolerance))
+
+
+def _declared(error: float) -> float:
+    return float(f"{_SAFETY * error:.1g}")
 
 
 def _halo(curve: HaloCurve, description: PackageDescription, tolerance: float) -> int:
@@ -174,7 +183,9 @@ def _agreement(
     whole = _normalised(tile, description)[np.newaxis]
     images = [whole]
     if not description.fixed_size:
-        images.append(whole[:, : description.tile // 2 + 3, : description.tile // 2 + 8])
+        multiple = description.multiple
+        height, width = ((description.tile // 2 + more) // multiple * multiple for more in (3, 8))
+        images.append(whole[:, :height, :width])
     sources = {
         "tensorflow_saved_model_bundle": files.saved_model,
         "onnx": files.onnx,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from relumen.errors import UserError
 from relumen.images import read_image
-from relumen.run import About, RunFolder
+from relumen.run import About, Figures, RunFolder
 from relumen.tiling import mirrored_to
 
+from .defects import divergence, in_words, index_of, network_of
 from .description import Citation, PackageDescription, Table
-from .systems import is_adversarial, system_of
+from .systems import is_adversarial, system_of, works_of
+from .target import check_target
 
 if TYPE_CHECKING:
     import keras
@@ -47,6 +50,7 @@ def export_run(
     folder: Path,
     *,
     trained: tuple[keras.Model, About] | None = None,
+    defect: str | None = None,
     name: str | None = None,
     credits: Credits = _NOBODY,
     overwrite: bool = False,
@@ -58,7 +62,8 @@ def export_run(
         run_folder: a run that has come to a checkpoint at least.
         folder: the package folder to make.
         trained: a network made of the run's, and what is known of it; None: the run's last one.
-        name: the model's name; the run's where it is None.
+        defect: the one that the network shall make, of a run of CIN-GAN.
+        name: the model's name, which is followed by the defect's; the run's where it is None.
         credits: people and data.
         overwrite: whether a package that is there may be replaced.
         say: told what is being done.
@@ -67,18 +72,52 @@ def export_run(
         The package folder.
 
     Raises:
-        UserError: no run, a run without a network, or a folder that can't be written to.
+        UserError: no run, a run without a network, no such defect, or a folder that can't be written to.
     """
     from .exporter import export_package
 
     run = RunFolder.open(run_folder)
     about = run.about() if trained is None else trained[1]
-    network = run.network() if trained is None else trained[0]
+    if defect is not None:
+        network = network_of(run, defect)
+    elif about.defects:
+        raise UserError(f"{run_folder} makes several defects, and a package makes one: {', '.join(about.defects)}.")
+    else:
+        network = run.network() if trained is None else trained[0]
     sample = np.asarray(read_image(run.sample_file).pixels, np.float32)
-    description = describe(about, run.config(), name or f"relumen {run.path.resolve().name}", credits)
+    name = " ".join([name or f"relumen {run.path.resolve().name}", *([in_words(defect)] if defect else [])])
+    measured = () if defect is None else divergence(run, about, defect)
+    description = describe(about, run.config(), name, credits, defect=defect, validation=measured)
     height, width = (max(size, description.smallest_image) for size in sample.shape)
     sample = mirrored_to(sample, (height, width))[..., np.newaxis]
     return export_package(network, description, sample, folder, overwrite=overwrite, say=say)
+
+
+def packages_of(run_folder: Path, output: Path | None, defect: str | None, overwrite: bool) -> dict[str | None, Path]:
+    """The packages that a run is exported as, by the defect that each makes; a restorer is one, by None.
+
+    Args:
+        run_folder: a run that has come to a checkpoint at least.
+        output: the package folder to make; of several its name is followed by the defect's. None: packages/RUN.
+        defect: the only one that is exported; None: all.
+        overwrite: whether packages that are there may be replaced.
+
+    Raises:
+        UserError: no run, or one without a network or without that defect; or something stands where a package is to
+            be.
+    """
+    run, folder = RunFolder.open(run_folder), output or Path("packages") / run_folder.resolve().name
+    if defect is not None:
+        index_of(run, defect)
+        if output is not None:
+            return {defect: output}
+    defects = run.about().defects if defect is None else (defect,)
+    if not defects:
+        return {None: folder}
+    packages: dict[str | None, Path] = {each: folder.with_name(f"{folder.name}-{each}") for each in defects}
+    for package in packages.values():
+        check_target(package, overwrite)  # before the first is made
+    return packages
 
 
 def fiji_tile(scale: int, halo: int | None) -> int:
@@ -96,7 +135,15 @@ def fiji_tile(scale: int, halo: int | None) -> int:
     return max(side, 4 * (halo or 0))
 
 
-def describe(about: About, config: Mapping[str, Any], name: str, credits: Credits) -> PackageDescription:
+def describe(
+    about: About,
+    config: Mapping[str, Any],
+    name: str,
+    credits: Credits,
+    *,
+    defect: str | None = None,
+    validation: tuple[Table, ...] = (),
+) -> PackageDescription:
     """What a run knows of its network, as a description for the package.
 
     Args:
@@ -104,6 +151,8 @@ def describe(about: About, config: Mapping[str, Any], name: str, credits: Credit
         config: the run's configuration, as plain values.
         name: the model's name.
         credits: people and data.
+        defect: what the network makes of clean images; None: it restores.
+        validation: figures besides the run's own.
 
     Raises:
         UserError: a name that the zoo doesn't allow.
@@ -126,15 +175,17 @@ def describe(about: About, config: Mapping[str, Any], name: str, credits: Credit
     return PackageDescription.checked(
         {
             "name": name,
-            "summary": system.summary.format(scale=about.scale),
+            "summary": system.summary.format(scale=about.scale, defects=_defects(about, defect)),
             "scale": about.scale,
             "tile": about.tile or fiji_tile(about.scale, about.halo),
             "fixed_size": about.tile is not None,
+            "multiple": about.multiple,
+            "defect": None if defect is None else in_words(defect),
             "pixel_size_um": about.pixel_size_um,
             "authors": authors,
             "maintainers": authors[:1] if credits.github_user else [],
             "uploader": authors[0] if credits.email else None,
-            "cite": tuple(Citation(text=work.short, doi=work.doi, url=work.url) for work in system.cite),
+            "cite": tuple(Citation(text=work.short, doi=work.doi, url=work.url) for work in works_of(config)),
             "tags": system.tags,
             "training": {
                 "data": about.data,
@@ -145,15 +196,24 @@ def describe(about: About, config: Mapping[str, Any], name: str, credits: Credit
                 "software": about.software,
                 "details": details,
             },
-            "validation": _validation(about),
+            "validation": (*_validation(about), *validation),
             "limitations": (*credits.limitations, *_limitations(about, config)),
         }
     )
 
 
+def _defects(about: About, defect: str | None) -> str:
+    """What is restored, or made, as far as the run knows it."""
+    if defect is not None:
+        return in_words(defect)
+    return ", ".join(dict.fromkeys(figures.condition for figures in about.figures)) or "one defect or several"
+
+
 def _validation(about: About) -> tuple[Table, ...]:
     if not about.figures:
         return ()
+    if about.scale == 1:
+        return (_by_defect(about),)
     made = "made by the degradation above" if about.degradation else "real low-quality images"
     return (
         Table(
@@ -170,6 +230,33 @@ def _validation(about: About) -> tuple[Table, ...]:
                 )
                 for f in about.figures
             ),
+        ),
+    )
+
+
+def _by_defect(about: About) -> Table:
+    """The figures in the mean of each defect's images: without magnification there may be many."""
+    groups: dict[str, list[Figures]] = {}
+    for figures in about.figures:
+        groups.setdefault(figures.condition, []).append(figures)
+
+    def mean(values: Iterable[float], digits: int) -> str:
+        return f"{np.mean(list(values)):.{digits}f}"
+
+    return Table(
+        caption="Held-out pairs, in the mean. PSNR and SSIM over the 0.1st to 99.9th percentile of the target.",
+        columns=("defect", "images", "PSNR (dB)", "SSIM", "the input's PSNR (dB)", "the input's SSIM"),
+        rows=tuple(
+            (
+                name,
+                len(group),
+                mean((f.psnr for f in group), 2),
+                mean((f.ssim for f in group), 3),
+                # Enlarged by 1, the input is what bicubic interpolation makes of it.
+                mean((f.bicubic_psnr for f in group), 2),
+                mean((f.bicubic_ssim for f in group), 3),
+            )
+            for name, group in groups.items()
         ),
     )
 

@@ -13,6 +13,11 @@ from .rdf import EPS
 _PLACE = re.compile(r"@([A-Z_]+)@")
 
 
+def macro_name(description: PackageDescription) -> str:
+    """The macro's file."""
+    return "restore.ijm" if description.defect is None else "simulate.ijm"
+
+
 def macro_text(description: PackageDescription) -> str:
     """The macro for a model, from the template restore.ijm.
 
@@ -27,7 +32,12 @@ def macro_text(description: PackageDescription) -> str:
     """
     import relumen
 
+    defect = description.defect
     values = {
+        "FILE": macro_name(description),
+        "DOES": "Restores an image" if defect is None else f"Makes {defect} (synthetic) of a clean image",
+        "DONE": "Restored" if defect is None else f"Synthetic {defect}",
+        "SUFFIX": "restored" if defect is None else f"synthetic-{defect}",
         "NAME": description.name,
         "NICKNAME": description.nickname,
         "VERSION": relumen.__version__,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,15 +28,19 @@ def plain(model: keras.Model) -> keras.Model:
 
 
 def steady(model: keras.Model) -> keras.Model:
-    """With normalisation over a whole image by means over channels, then columns, then rows.
+    """With normalisation over a whole image, or over each of its features, by means over one axis after the other.
 
     ONNX Runtime adds up the millions of numbers of such a mean one after the other, which costs it three digits.
     """
     import keras
 
     def by_axis(layer: Any) -> keras.Model | None:  # noqa: ANN401  a layer or a network
-        whole = isinstance(layer, keras.layers.GroupNormalization) and layer.groups == 1
-        return _normalisation(layer) if whole and layer.scale and layer.center else None
+        if not isinstance(layer, keras.layers.GroupNormalization) or not (layer.scale and layer.center):
+            return None
+        before: Any = layer.input
+        # Where there is one group for each feature, Keras writes their number for the -1 that asked for it.
+        axes = {1: (3, 2, 1), before.shape[-1]: (2, 1)}.get(layer.groups)
+        return None if axes is None else _normalisation(layer, axes)
 
     return _replaced(model, by_axis)
 
@@ -91,13 +95,13 @@ def _filters(layer: DiffractionPatternFilters) -> keras.Model:
     return network
 
 
-def _normalisation(layer: keras.layers.GroupNormalization) -> keras.Model:
-    """Over all features of an image: one group, scale and offset, as the cascade has it."""
+def _normalisation(layer: keras.layers.GroupNormalization, axes: Sequence[int]) -> keras.Model:
+    """Over these axes of an image, the last one first; with scale and offset."""
     import keras
     from keras import layers, ops
 
     def mean(x: Any) -> Any:  # noqa: ANN401  symbolic tensors
-        for axis in (3, 2, 1):
+        for axis in axes:
             x = ops.mean(x, axis, keepdims=True)
         return x
 

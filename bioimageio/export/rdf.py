@@ -91,6 +91,9 @@ class Measured:
             fixed size, what two tiles differ that show one place.
         halo_curve: the same for smaller halos, as (halo, error).
         tolerance: the limit for it.
+        phase_error: what tiles differ of which one begins at a multiple and the other does not, standard deviations of
+            the output; None: they may begin anywhere.
+        phase_tolerance: the limit for it.
         parameters: number of the network's weights.
         custom_layers: classes of layers that don't come with Keras.
         formats: by weights format its largest difference from Keras, standard deviations of the output.
@@ -100,7 +103,9 @@ class Measured:
     halo_error: float
     halo_curve: tuple[tuple[int, float], ...]
     tolerance: float
-    parameters: int
+    phase_error: float | None = None
+    phase_tolerance: float | None = None
+    parameters: int = 0
     custom_layers: tuple[str, ...] = ()
     formats: Mapping[str, float] = field(default_factory=dict)
 
@@ -190,9 +195,10 @@ def _content(folder: Path, description: PackageDescription, measured: Measured, 
 def _input(description: PackageDescription, test: dict[str, str], sample: dict[str, str]) -> dict[str, Any]:
     # The specification computes in * in_scale / out_scale, JDLL in * out_scale: s * s here and s there satisfy both.
     square = float(description.scale**2)
+    image = "The image" if description.defect is None else "A clean image"
     tensor: dict[str, Any] = {
         "id": INPUT_ID,
-        "description": "The image as the microscope gives it." if description.normalise else "The image.",
+        "description": f"{image} as the microscope gives it." if description.normalise else f"{image}.",
         "axes": [
             {"type": "batch"},
             {"type": "space", "id": "y", "size": description.tile, "scale": square, "concatenable": True},
@@ -210,7 +216,8 @@ def _input(description: PackageDescription, test: dict[str, str], sample: dict[s
 
 
 def _output(description: PackageDescription, halo: int, test: dict[str, str], sample: dict[str, str]) -> dict[str, Any]:
-    units = "The restored image, in units of the input's mean and standard deviation."
+    what = "The restored image" if description.defect is None else f"A synthetic image, with {description.defect}"
+    units = ", in units of the input's mean and standard deviation" if description.normalise else ""
     context = {"halo": description.scale * halo} if halo else {}  # output pixels; 0 is not allowed
     space = [
         {
@@ -225,7 +232,7 @@ def _output(description: PackageDescription, halo: int, test: dict[str, str], sa
     channels = {"type": "channel", "channel_names": list(description.output_channels)}
     return {
         "id": OUTPUT_ID,
-        "description": units if description.normalise else "The restored image.",
+        "description": f"{what}{units}.",
         "axes": [{"type": "batch"}, *space, channels],
         "data": {"type": "float32"},
         "test_tensor": test,
@@ -269,8 +276,10 @@ def _config(description: PackageDescription, measured: Measured) -> dict[str, An
     import relumen
 
     if description.fixed_size:
-        tiles = {"tile_exact": False, "fixed_size": True, "tile_tolerance": measured.tolerance}
+        tiles: dict[str, Any] = {"tile_exact": False, "fixed_size": True, "tile_tolerance": measured.tolerance}
         tolerance = AGREEMENT
+    elif measured.phase_tolerance is not None:
+        tiles, tolerance = {"tile_exact": False, "tile_tolerance": measured.phase_tolerance}, measured.tolerance
     else:
         tiles, tolerance = {"tile_exact": True}, measured.tolerance
     ours: dict[str, Any] = {
@@ -282,6 +291,10 @@ def _config(description: PackageDescription, measured: Measured) -> dict[str, An
         **tiles,
         "agreement": {name: float(f"{error:.3g}") for name, error in measured.formats.items()},
     }
+    if description.multiple > 1:
+        ours["multiple"] = description.multiple
+    if description.defect is not None:
+        ours["defect"] = description.defect
     if description.pixel_size_um is not None:
         ours["pixel_size_um"] = description.pixel_size_um
     if description.training.data_link is not None:

@@ -1,11 +1,11 @@
-// Restores an image with "@NAME@" in Fiji, through DeepImageJ 3.
+// @DOES@ with "@NAME@" in Fiji, through DeepImageJ 3.
 //
 // In a window: open the image, then Plugins > Macros > Run... and choose this file.
-// Without one: fiji --headless -macro restore.ijm "input=/data/in.tif;output=/data/out.tif"
+// Without one: fiji --headless -macro @FILE@ "input=/data/in.tif;output=/data/out.tif"
 //   input    the image file; without it, the image in front is taken
 //   output   the TIFF to write; without it, the result is shown
 //   model    the package's folder, or the name of its folder in Fiji's models/; without it, the folder of this macro
-// Every plane of a stack or time series is restored by itself.
+// Every plane of a stack or time series is taken by itself.
 //
 // The network answers in units of the image's mean and standard deviation. They are measured here before the
 // run, and undone on the result: result = answer * (standard deviation + EPS) + mean.
@@ -57,10 +57,10 @@ if (planes > 1 || OUTPUTS > 1) Stack.setDimensions(OUTPUTS, slices, frames);
 setVoxelSize(pixelWidth / SCALE, pixelHeight / SCALE, depth, unit);
 if (frames > 1) Stack.setFrameInterval(interval);
 resetMinAndMax();
-setMetadata("Info", "Restored with @NAME@ (relumen @VERSION@), package " + model);
+setMetadata("Info", "@DONE@ with @NAME@ (relumen @VERSION@), package " + model);
 if (output != "") {
 	saveAs("Tiff", output);
-	print("Restored: " + output);
+	print("@DONE@: " + output);
 }
 setBatchMode("exit and display");
 
@@ -158,12 +158,12 @@ function restorePlane(plane) {
 	answer = getImageID();
 	OUTPUTS = nSlices;
 	if (planes == 1) {
-		rename(name + "_restored");
+		rename(name + "_@SUFFIX@");
 		result = answer;
 		return;
 	}
 	if (plane == 0) {
-		newImage(name + "_restored", "32-bit black", SCALE * width, SCALE * height, OUTPUTS * planes);
+		newImage(name + "_@SUFFIX@", "32-bit black", SCALE * width, SCALE * height, OUTPUTS * planes);
 		result = getImageID();
 	}
 	for (c = 0; c < OUTPUTS; c++) {

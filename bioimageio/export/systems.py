@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from relumen.citations import LAI, SYSTEMS, Reference
+from relumen.citations import WORKS, Reference
+from relumen.run import kind_of
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,8 @@ class System:
     """One kind of network.
 
     Attributes:
-        summary: what it does; {scale} stands for its magnification.
+        summary: what it does; {scale} stands for its magnification, {defects} for what it restores, or makes.
         tags: for the zoo's search.
-        cite: the works that it stands on, the method's paper first.
         limitations: what none of its networks is good for.
         made_inputs: the same, of networks whose training inputs were made; {degradation} stands for how.
         adversarial: the same, of networks that were trained with an adversarial loss, where that is a choice.
@@ -24,7 +24,6 @@ class System:
 
     summary: str
     tags: tuple[str, ...]
-    cite: tuple[Reference, ...]
     limitations: tuple[str, ...]
     made_inputs: str
     adversarial: str | None = None
@@ -45,11 +44,30 @@ _TEXTURE = (
     "Texture: the adversarial loss rewards what looks real, so the network invents texture where the input tells none."
 )
 
+_DEFECTS = (
+    "Other defects than those it was trained on, and these at other strengths: it may leave them as they are, or take "
+    "structure for them.",
+    "What a defect destroyed: it is inferred from the clean images of the training, not seen. Measure intensities and "
+    "structures only beside clean images.",
+)
+_OTHER_DEFECTS = "Other defects than the training's: its inputs were made by {degradation}."
+
+
+def _restorer(words: str, tag: str) -> System:
+    """A network of the same size in and out, for one defect or several."""
+    return System(
+        summary=f"Restoration of fluorescence micrographs: {{defects}} ({words}).",
+        tags=(tag, "denoising", "fluorescence-light-microscopy"),
+        limitations=_DEFECTS,
+        made_inputs=_OTHER_DEFECTS,
+        adversarial=_TEXTURE,
+    )
+
+
 _KINDS = {
     "esrgan": System(
         summary="Joint denoising and {scale}x super-resolution of fluorescence micrographs (ESRGAN).",
         tags=("esrgan", "denoising", "fluorescence-light-microscopy"),
-        cite=SYSTEMS["esrgan"],
         limitations=(
             "Stains, magnifications and noise that are far from the training's: details may then be invented or lost.",
             "Measuring intensities of single pixels, or structures at the limit of resolution, without a control.",
@@ -59,7 +77,6 @@ _KINDS = {
     "cascade": System(
         summary="{scale}x super-resolution of phase contrast images (cascaded refinement GAN).",
         tags=("cascade", "phase-contrast-microscopy"),
-        cite=SYSTEMS["cascade"],
         limitations=_PHASE_CONTRAST,
         made_inputs=_LOW_MAGNIFICATION,
         adversarial=_TEXTURE,
@@ -67,17 +84,39 @@ _KINDS = {
     "lapsrn": System(
         summary="{scale}x super-resolution of phase contrast images (LapSRN, a baseline).",
         tags=("lapsrn", "phase-contrast-microscopy"),
-        cite=(LAI, *SYSTEMS["cascade"]),
         limitations=_PHASE_CONTRAST,
         made_inputs=_LOW_MAGNIFICATION,
         adversarial=_TEXTURE,
+    ),
+    "cgan": _restorer("one network for all (cGAN)", "cgan"),
+    "care": _restorer("CARE's U-Net, a baseline", "care"),
+    "deblurgan": _restorer("DeblurGAN, a baseline", "deblurgan"),
+    "cyclegan": _restorer("CycleGAN, a baseline without pairs", "cyclegan"),
+    "cin-gan": System(
+        summary="Defect simulator: makes {defects} of clean fluorescence micrographs (CIN-GAN). What it makes is "
+        "synthetic.",
+        tags=("cin-gan", "defect-simulation", "data-augmentation", "fluorescence-light-microscopy"),
+        limitations=(
+            "Anything quantitative: what it makes is synthetic, and no measurement. Its intensities, its noise and its "
+            "resolution are those that its training found hard to tell from real ones, not those of a microscope.",
+            "Restoring images: it makes them worse, for training and testing what restores them.",
+            "Images that have a defect already, and other specimens, stains and magnifications than the training's "
+            "clean images.",
+            "Defects of a chosen strength, or drawn anew: one image always gets the same answer.",
+        ),
+        made_inputs=_OTHER_DEFECTS,
     ),
 }
 
 
 def system_of(config: Mapping[str, Any]) -> System:
     """The kind of a run's network, from the run's configuration as plain values."""
-    return _KINDS[config.get("generator", {}).get("network", config["system"])]
+    return _KINDS[kind_of(config)]
+
+
+def works_of(config: Mapping[str, Any]) -> tuple[Reference, ...]:
+    """The works that a run's network stands on, its own paper first."""
+    return WORKS[kind_of(config)]
 
 
 def is_adversarial(config: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.package import Package, package_folder, read_package
 from relumen.rdf import RDF_NAME, file_in, is_number
 from relumen.runners import from_axes, package_runner, to_axes
-from relumen.seams import tile_difference
+from relumen.seams import phase_difference, tile_difference
 from relumen.tiling import Float32, Runner, TilePlan, mirrored_to, predict_tiled
 
 from .jdll import JdllCut, jdll_cut
@@ -185,7 +185,9 @@ class _Comparison:
         if self.package.fixed_size:
             yield self._tiles_as_declared(run, pictures[2])
         else:
-            yield self._tiled_against_whole(run, pictures[2])
+            yield self._tiled_against_whole(run, self._of_multiples(pictures[2]))
+            if self.package.multiple > 1:
+                yield self._phases_as_declared(run, pictures[2])
         references: list[Float32 | None] = []
         cuts: list[JdllCut | None] = []
         for tiles, size, picture in zip(SIZES_IN_TILES, sizes, pictures, strict=True):
@@ -236,10 +238,32 @@ class _Comparison:
         if declared is None:
             said = "config.relumen has fixed_size, and no tile_tolerance: declare what tiles of one place may differ."
             return Check(name, "failed", said)
-        value = tile_difference(picture, run, tile=package.tile[0], scale=package.scale)
+        value = tile_difference(picture, run, tile=package.tile[0], scale=package.scale, multiple=package.multiple)
         said = (
             f"The network takes {package.tile[0]} x {package.tile[1]} pixels alone, and seams show between tiles: it "
             f"declares that two tiles of one place differ by up to {declared:g} of the output's standard deviation."
+        )
+        return Check(name, "passed" if value <= declared else "failed", said, value, declared)
+
+    def _of_multiples(self, picture: Float32) -> Float32:
+        """The part of a picture that a network takes which halves its input."""
+        height, width = (length // self.package.multiple * self.package.multiple for length in picture.shape[:2])
+        return picture[:height, :width]
+
+    def _phases_as_declared(self, run: Runner, picture: Float32) -> Check:
+        """Tiles that begin anywhere, as Fiji's do, of a network whose answer depends on that."""
+        package, name = self.package, f"where tiles begin ({picture.shape[0]} x {picture.shape[1]})"
+        declared = _declared(package, "tile_tolerance")
+        if declared is None:
+            said = "config.relumen has a multiple, and no tile_tolerance: declare what begins of tiles may change."
+            return Check(name, "failed", said)
+        value = phase_difference(
+            picture, run, tile=package.tile[0], halo=package.halo, scale=package.scale, multiple=package.multiple
+        )
+        said = (
+            f"The network halves its input. relumen's tiles begin at multiples of {package.multiple} pixels; Fiji's "
+            "last ones, and those of small images, anywhere: it declares that this changes the answer by up to "
+            f"{declared:g} of the output's standard deviation."
         )
         return Check(name, "passed" if value <= declared else "failed", said, value, declared)
 

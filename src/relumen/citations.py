@@ -13,7 +13,7 @@ import relumen
 from relumen.errors import UserError
 from relumen.package import package_folder
 from relumen.rdf import read_rdf
-from relumen.run import RunFolder
+from relumen.run import RunFolder, kind_of
 from relumen.shipped import shipped_names, shipped_path
 
 Name = tuple[str, str]
@@ -87,26 +87,26 @@ def references(what: str | None = None) -> tuple[Reference, ...]:
     """What to cite.
 
     Args:
-        what: a system of :data:`SYSTEMS`, a run folder, or a package, also by the name of one that comes with
-            relumen; None for relumen alone.
+        what: a system of :data:`SYSTEMS`, a kind of network of :data:`WORKS`, a run folder, or a package, also by the
+            name of one that comes with relumen; None for relumen alone.
 
     Returns:
-        relumen and the works behind the system; for a package what its own rdf.yaml names.
+        relumen and the works behind it; for a package what its own rdf.yaml names.
 
     Raises:
         UserError: it is none of these, or the package names nothing.
     """
     if what is None:
         return (RELUMEN,)
-    if what in SYSTEMS:
-        return RELUMEN, *SYSTEMS[what]
+    if what in SYSTEMS or what in WORKS:
+        return RELUMEN, *(SYSTEMS | WORKS)[what]
     path = Path(what)
     if not path.exists() and what in shipped_names():
         path = shipped_path(what)
     if not path.exists():
         raise UserError(f"There is no {what}. Give one of {', '.join(SYSTEMS)}, a run folder, or a package.")
     if (path / "config.yaml").is_file():
-        return RELUMEN, *SYSTEMS.get(RunFolder(path).config().get("system", ""), ())
+        return RELUMEN, *WORKS.get(kind_of(RunFolder(path).config()), ())
     with package_folder(path) as folder:
         return _named_in(read_rdf(folder), what)
 
@@ -202,7 +202,51 @@ LAI = Reference(
 RAZDAIBIEDINA = Reference(
     key="razdaibiedina-limited",
     authors=(("Anastasia", "Razdaibiedina"), ("Jeevaa", "Velayutham"), ("Miti", "Modi")),
-    title="Multi-defect microscopy image restoration under limited data",
+    title="Multi-defect microscopy image restoration under limited data conditions",
+    venue="Medical Imaging meets NeurIPS",
+    year=2019,
+    doi="10.48550/arXiv.1910.14207",
+)
+DUMOULIN = Reference(
+    key="dumoulin-style",
+    authors=(("Vincent", "Dumoulin"), ("Jonathon", "Shlens"), ("Manjunath", "Kudlur")),
+    title="A Learned Representation for Artistic Style",
+    venue="ICLR",
+    year=2017,
+    doi="10.48550/arXiv.1610.07629",
+)
+WEIGERT = Reference(
+    key="weigert-care",
+    authors=(
+        ("Martin", "Weigert"), ("Uwe", "Schmidt"), ("Tobias", "Boothe"), ("Andreas", "Müller"),
+        ("Alexandr", "Dibrov"), ("Akanksha", "Jain"), ("Benjamin", "Wilhelm"), ("Deborah", "Schmidt"),
+        ("Coleman", "Broaddus"), ("Siân", "Culley"), ("Mauricio", "Rocha-Martins"), ("Fabián", "Segovia-Miranda"),
+        ("Caren", "Norden"), ("Ricardo", "Henriques"), ("Marino", "Zerial"), ("Michele", "Solimena"),
+        ("Jochen", "Rink"), ("Pavel", "Tomancak"), ("Loic", "Royer"), ("Florian", "Jug"), ("Eugene W.", "Myers"),
+    ),
+    title="Content-aware image restoration: pushing the limits of fluorescence microscopy",
+    venue="Nature Methods",
+    year=2018,
+    doi="10.1038/s41592-018-0216-7",
+)  # fmt: skip
+KUPYN = Reference(
+    key="kupyn-deblurgan",
+    authors=(
+        ("Orest", "Kupyn"), ("Volodymyr", "Budzan"), ("Mykola", "Mykhailych"), ("Dmytro", "Mishkin"),
+        ("Jiří", "Matas"),
+    ),
+    title="DeblurGAN: Blind Motion Deblurring Using Conditional Adversarial Networks",
+    venue="CVPR",
+    year=2018,
+    doi="10.48550/arXiv.1711.07064",
+)  # fmt: skip
+ZHU = Reference(
+    key="zhu-cyclegan",
+    authors=(("Jun-Yan", "Zhu"), ("Taesung", "Park"), ("Phillip", "Isola"), ("Alexei A.", "Efros")),
+    title="Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
+    venue="ICCV",
+    year=2017,
+    doi="10.48550/arXiv.1703.10593",
 )
 GHEISARI = Reference(
     key="gheisari-rls",
@@ -214,7 +258,19 @@ GHEISARI = Reference(
 SYSTEMS: dict[str, tuple[Reference, ...]] = {
     "esrgan": (ESRGAN, CHATTON, W2S),
     "cascade": (HAN, SU),
-    "limited": (RAZDAIBIEDINA,),
+    "limited": (RAZDAIBIEDINA, DUMOULIN),
     "rls": (GHEISARI,),
 }
 """What each system stands on, the method's paper first."""
+
+WORKS: dict[str, tuple[Reference, ...]] = {
+    "esrgan": SYSTEMS["esrgan"],
+    "cascade": SYSTEMS["cascade"],
+    "lapsrn": (LAI, *SYSTEMS["cascade"]),
+    "cin-gan": SYSTEMS["limited"],
+    "cgan": (RAZDAIBIEDINA,),
+    "care": (WEIGERT, RAZDAIBIEDINA),
+    "deblurgan": (KUPYN, RAZDAIBIEDINA),
+    "cyclegan": (ZHU, RAZDAIBIEDINA),
+}
+"""The same of each kind of network that a run trains (:func:`relumen.run.kind_of`), its own paper first."""

@@ -212,6 +212,21 @@ class RunFolder:
         write_text(self.about_file, about.model_dump_json(indent=1) + "\n")
 
 
+def kind_of(config: Mapping[str, Any]) -> str:
+    """What kind of network a run's configuration trains: its system, or the baseline that stands in its place.
+
+    >>> kind_of({"system": "cgan", "generator": {"network": "unet"}})
+    'care'
+    """
+    system, network = config.get("system", ""), config.get("generator", {}).get("network")
+    if network in ("lapsrn", "unet"):
+        return {"unet": "care"}.get(network, network)
+    losses = config.get("losses", {})
+    if system == "cgan" and losses.get("adversarial") and losses.get("form") == "wasserstein":
+        return "deblurgan"  # which differs from cGAN by this loss
+    return system
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file so that it is never seen half-written."""
     partial = path.with_name(f".{path.name}.partial")

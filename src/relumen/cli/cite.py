@@ -12,7 +12,10 @@ from relumen.cli.progress import say
 def cite(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="[SYSTEM|MODEL]", help="'esrgan', 'cascade', 'limited', 'rls', a run, or a package."),
+        typer.Argument(
+            metavar="[SYSTEM|MODEL]",
+            help="'esrgan', 'cascade', 'limited' (CIN-GAN and cGAN), 'rls', a run, or a package.",
+        ),
     ] = None,
     bibtex: Annotated[bool, typer.Option("--bibtex", help="As BibTeX.")] = False,
 ) -> None:

@@ -15,6 +15,10 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Package folder to make. [default: packages/RUN]")
     ] = None,
+    defect: Annotated[
+        str | None,
+        typer.Option(help="Of a run of CIN-GAN, the defect to make. [default: a package RUN-DEFECT for each]"),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model. [default: from the run]")] = None,
     author: Annotated[list[str] | None, typer.Option(help="Author; give it again for each.")] = None,
     github_user: Annotated[
@@ -36,16 +40,18 @@ def export(
     Example: relumen export runs/nuclei --author "A. Biologist" --github-user abiologist --email a@b.org
     """
     from relumen.device import describe_device
-    from relumen.export.from_run import Credits, export_run
+    from relumen.export.from_run import Credits, export_run, packages_of
     from relumen.run import RunFolder
     from relumen.training.interpolation import interpolated
 
+    packages = packages_of(run, output, defect, overwrite)
     say(describe_device())
     trained = None if alpha is None else interpolated(RunFolder.open(run), alpha, say)
-    folder = output or Path("packages") / run.resolve().name
     credits = Credits(tuple(author or Credits.authors), github_user, email, data_link, tuple(limitation or ()))
-    export_run(run, folder, trained=trained, name=name, credits=credits, overwrite=overwrite, say=say)
+    for each, folder in packages.items():
+        export_run(run, folder, trained=trained, defect=each, name=name, credits=credits, overwrite=overwrite, say=say)
     untold = {"--author": author, "--github-user": github_user, "--email": email, "--data-link": data_link}
     if missing := [option for option, value in untold.items() if not value]:
         say(f"The zoo wants to know more, and verify will say so: give {', '.join(missing)} (and --overwrite).")
-    say(f"Package: {folder}. Next: relumen verify {folder}")
+    for folder in packages.values():
+        say(f"Package: {folder}. Next: relumen verify {folder}")
