@@ -145,7 +145,8 @@ def limited(
     Example: relumen evaluate limited runs/care-10 runs/ours-10 runs/defects --data pairs/ -o evaluation/limited
     """
     from relumen.evaluation.judging import Limits
-    from relumen.evaluation.limited import evaluate, report_on
+    from relumen.evaluation.limited import evaluate
+    from relumen.evaluation.limited_report import report_on
 
     _report(
         lambda on_image: report_on(
