@@ -1,6 +1,8 @@
-"""Training data as CSBDeep takes it: folders of pairs under equal names, and .npz files of patches.
+"""Training data as CSBDeep takes it: folders of pairs under equal names, and .npz files of patches; CARE's own sets.
 
-Source: ``csbdeep/data/rawdata.py`` and ``csbdeep/io`` of CSBDeep 0.8.
+Source: ``csbdeep/data/rawdata.py`` and ``csbdeep/io`` of CSBDeep 0.8. The sets of Weigert et al., Nature Methods 2018,
+have patches in train_data/data_label.npz, and in test_data/ images of several conditions with their targets
+(condition_1/ and more beside GT/), or images alone.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from numpy.typing import NDArray
 from relumen.errors import UserError
 from relumen.images import AXES, Image, list_images
 from relumen.training.items import AS_GIVEN, ImageFile, Item, Patch, unpaired
+
+_TARGETS = ("GT", "high")  # subfolders of test_data/
+_PUBLISHED_AXES = {4: "SCYX", 5: "SCZYX"}  # of as many dimensions
 
 
 def pair_items(folder: Path, sources: Sequence[str], target: str) -> tuple[list[Item], list[str]]:
@@ -38,12 +43,42 @@ def pair_items(folder: Path, sources: Sequence[str], target: str) -> tuple[list[
     return [replace(item, condition=AS_GIVEN) for item in items] if len(sources) == 1 else items, faults
 
 
-def npz_items(path: Path) -> tuple[str, list[Item]]:
+def published_patches(folder: Path) -> list[Path]:
+    """The .npz files of one of CARE's published sets; none where a folder is no such set."""
+    return sorted(folder.glob("train_data/*.npz"))
+
+
+def published_test(folder: Path, sources: Sequence[str] | None) -> tuple[tuple[str, ...], str] | None:
+    """Names of the subfolders of inputs and of targets in test_data/; None where there are no targets.
+
+    Args:
+        folder: of the set.
+        sources: the inputs that are used; None: all that lie beside the targets.
+
+    Raises:
+        UserError: there are targets, and no inputs.
+    """
+    test = folder / "test_data"
+    subfolders = sorted(path.name for path in test.glob("[!.]*") if path.is_dir())
+    for target in _TARGETS:
+        if target in subfolders:
+            inputs = tuple(sources or (name for name in subfolders if name != target))
+            if not inputs:
+                raise UserError(f"{test} has targets in {target}/, and no folder of inputs beside it.")
+            return inputs, target
+    return None
+
+
+def npz_items(path: Path, *, published: bool = False) -> tuple[str, list[Item]]:
     """Patches as CSBDeep's ``save_training_data`` writes them: arrays X and Y, and the letters of their axes.
 
     Each is an image of its own, but in units of the whole array, as far as that tells of the images it was cut
     from. CSBDeep shuffles the patches that it writes, so the last ones, which its ``load_training_data`` holds out,
     may show the images that were trained on: a folder of images is the better judge.
+
+    Args:
+        path: of the file.
+        published: whether it is of CARE's own sets, which need not tell their axes.
 
     Returns:
         The axes, and the patches in their order.
@@ -55,12 +90,14 @@ def npz_items(path: Path) -> tuple[str, list[Item]]:
         raise UserError(f"Data is a folder, or a .npz file as CSBDeep writes it. Received: {path}")
     try:
         with np.load(path, allow_pickle=False) as file:
-            if missing := {"X", "Y", "axes"} - set(file.files):
+            wanted = {"X", "Y"} if published else {"X", "Y", "axes"}
+            if missing := wanted - set(file.files):
                 raise UserError(
                     f"{path} has no {', '.join(sorted(missing))}. A .npz holds X, Y and axes, as CSBDeep's "
                     "save_training_data writes them."
                 )
-            inputs, targets, axes = file["X"], file["Y"], str(file["axes"]).upper()
+            inputs, targets = file["X"], file["Y"]
+            axes = str(file["axes"]).upper() if "axes" in file.files else _PUBLISHED_AXES.get(inputs.ndim, "")
     except (OSError, ValueError, BadZipFile) as error:
         raise UserError(f"{path} can't be read; it may be damaged or cut short ({error}).") from error
     if sorted(set(axes)) != sorted(axes) or not set("SYX") <= set(axes) <= set("S" + AXES):

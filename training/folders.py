@@ -8,6 +8,7 @@
 | W2S | avg1/, or as ``averages`` names them | sim/ | test/, or fields 081 to 120 |
 | raw W2S | averages of wf_channel0.npy, ... | sim_channel0.npy, ... | fields 081 to 120 |
 | .npz of CSBDeep | X | Y | the last patches |
+| CARE's sets | X of train_data/*.npz | Y | test_data/, where it has GT/ or high/, or the last patches |
 
 Where there is a train/, the others lie in it, and test/ beside it is held out where there is no validation/.
 No pixels are read here, but for a .npz, which is one file.
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from relumen.errors import UserError
 from relumen.images import SUFFIXES, list_images
-from relumen.training.csbdeep import npz_items, pair_items
+from relumen.training.csbdeep import npz_items, pair_items, published_patches, published_test
 from relumen.training.items import ImageFile, Item, shortened
 from relumen.training.settings import DataConfig
 from relumen.training.w2s import FIRST_TEST_FIELD, is_raw_w2s, is_w2s, raw_items, w2s_items
@@ -69,6 +70,8 @@ def find_contents(config: DataConfig) -> Contents:
         return Contents(f"patches of {place.name} ({axes}, CSBDeep)", *_split(items, share))
     if not place.is_dir():
         raise UserError(f"There is no data folder at {place}.")
+    if contents := _care(config):
+        return contents
     if config.source is None and (contents := _w2s(config)):
         return contents
     training, held_out = _parts(place)
@@ -82,7 +85,7 @@ def find_contents(config: DataConfig) -> Contents:
 def is_data_folder(config: DataConfig) -> bool:
     """Whether a place is itself a data folder, or file: what lies in it is of a known layout, or images."""
     place = config.folder
-    if place.is_file() or config.source is not None or _w2s(config) is not None:
+    if place.is_file() or config.source is not None or published_patches(place) or _w2s(config) is not None:
         return True
     training, _ = _parts(place)
     return _subfolders(training, config) is not None or any(
@@ -160,6 +163,25 @@ def _images_alone(folder: Path) -> tuple[list[Item], list[str]]:
             f"--set data.source={names[0]} --set data.target={names[1]}."
         )
     return [Item(path.name, None, ImageFile(path), path.name) for path in list_images(folder)], []
+
+
+def _care(config: DataConfig) -> Contents | None:
+    """One of CARE's sets as published; None where a folder has another layout."""
+    place = config.folder
+    if not (files := published_patches(place)):
+        return None
+    found = [npz_items(file, published=True) for file in files]
+    axes = ", ".join(dict.fromkeys(axes for axes, _ in found))
+    layout = f"CARE's patches of {', '.join(file.name for file in files)} ({axes})"
+    items = [item for _, patches in found for item in patches]
+    if (subfolders := published_test(place, config.source)) is None:
+        return Contents(layout, *_split(items, config.validation))
+    sources, target = subfolders
+    tests, faults = pair_items(place / "test_data", sources, target)
+    if not tests:
+        raise UserError("\n".join(faults))
+    names = ", ".join(f"{source}/" for source in sources)
+    return Contents(f"{layout}, and pairs in {names} and {target}/", tuple(items), tuple(tests), tuple(faults))
 
 
 def _w2s(config: DataConfig) -> Contents | None:

@@ -1,5 +1,7 @@
 """Every layout of a data folder, on small folders of that layout."""
 
+import shutil
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import tifffile
 from relumen.degrade import Degradation
 from relumen.errors import UserError
 from relumen.training.data import Batches, load_data, load_held_out
+from relumen.training.defects import load_defects
 from relumen.training.folders import find_contents
 from relumen.training.settings import DataConfig
 
@@ -254,6 +257,107 @@ def test_a_file_that_is_no_npz(tmp_path):
     ):
         with pytest.raises(UserError, match=words):
             load_data(DataConfig(folder=tmp_path / name), 2)
+
+
+def write_care(folder, *, planes=0, axes=None, conditions=("condition_1", "condition_2"), target="GT", channels=1):
+    """A set of CARE as published, of five patches and two images to test on; its parts as arrays."""
+    rng = np.random.default_rng(2)
+    depth = (planes,) if planes else ()
+    high = rng.normal(3, 2, (5, channels, *depth, 16, 16)).astype(np.float32)
+    low = high + rng.normal(0, 1, high.shape).astype(np.float32)
+    (folder / "train_data").mkdir(parents=True)
+    np.savez(folder / "train_data" / "data_label.npz", X=low, Y=high, **({} if axes is None else {"axes": axes}))
+    volumes = rng.integers(0, 4000, (2, *depth, 24, 20)).astype(np.uint16)
+    for number, condition in enumerate((target, *conditions) if conditions else ()):
+        (folder / "test_data" / condition).mkdir(parents=True)
+        for name, volume in zip("ab", volumes, strict=True):
+            path = folder / "test_data" / condition / f"{name}.tif"
+            tifffile.imwrite(path, volume + np.uint16(number), imagej=True, metadata={"axes": "ZYX"[-volume.ndim :]})
+    return low, high, volumes
+
+
+@pytest.mark.parametrize("axes", ["SCZYX", None])
+def test_volumes_of_care_give_their_planes(tmp_path, axes):
+    """The published files need not tell their axes."""
+    low, high, volumes = write_care(tmp_path, planes=4, axes=axes)
+    data = load_data(DataConfig(folder=tmp_path), 1)
+    assert about(data.training) == [(f"data_label.npz {i} Z{z}", "", "as given") for i in range(5) for z in range(4)]
+    assert about(data.validation) == [
+        (f"{name}.tif Z{z}", "", condition)
+        for name in "ab"
+        for condition in ("condition_1", "condition_2")
+        for z in range(4)
+    ]
+    np.testing.assert_array_equal(data.training[5].low, low[1, 0, 1])
+    np.testing.assert_array_equal(data.training[5].high, high[1, 0, 1])
+    assert data.training[5].statistics == pytest.approx((low.mean(), low.std()))
+    np.testing.assert_array_equal(data.validation[5].low, volumes[0, 1] + 2)
+    np.testing.assert_array_equal(data.validation[5].high, volumes[0, 1])
+    assert data.layout == ("CARE's patches of data_label.npz (SCZYX), and pairs in condition_1/, condition_2/ and GT/")
+
+
+def test_images_and_channels_of_care(tmp_path):
+    low, high, _ = write_care(tmp_path, channels=2, conditions=("low",), target="high")
+    data = load_data(DataConfig(folder=tmp_path), 1)
+    assert about(data.training)[:3] == [
+        ("data_label.npz 0 C0", "C0", "as given"),
+        ("data_label.npz 0 C1", "C1", "as given"),
+        ("data_label.npz 1 C0", "C0", "as given"),
+    ]
+    np.testing.assert_array_equal(data.training[3].high, high[1, 1])
+    assert about(data.validation) == [("a.tif", "", "as given"), ("b.tif", "", "as given")]
+
+
+def test_a_condition_of_care_can_be_chosen(tmp_path):
+    write_care(tmp_path)
+    data = load_data(DataConfig(folder=tmp_path, source="condition_2", target="GT"), 1)
+    assert about(data.validation) == [("a.tif", "", "as given"), ("b.tif", "", "as given")]
+
+
+def test_several_sets_of_care_are_as_many_defects(tmp_path):
+    write_care(tmp_path / "Drosophila", planes=4)
+    write_care(tmp_path / "Retina", conditions=())
+    write_care(tmp_path / "Tubulin", conditions=("low",), target="high")
+    defects = load_defects(DataConfig(folder=tmp_path))
+    assert [(each.name, each.paired, len(each.training), len(each.validation)) for each in defects] == [
+        ("Drosophila", True, 20, 16),
+        ("Retina", True, 4, 1),
+        ("Tubulin", True, 5, 2),
+    ]
+    (alone,) = load_defects(DataConfig(folder=tmp_path / "Retina"))
+    assert (alone.name, len(alone.training)) == ("Retina", 4)
+
+
+def test_without_targets_to_test_on_the_last_patches_of_care_are_held_out(tmp_path):
+    """The isotropic sets and tubulin have images alone there."""
+    write_care(tmp_path / "gone", conditions=())
+    write_care(tmp_path / "alone", conditions=())
+    (tmp_path / "alone" / "test_data").mkdir()
+    tifffile.imwrite(tmp_path / "alone" / "test_data" / "input_n_avg_10_all.tif", np.ones((16, 16), np.uint16))
+    for name in ("gone", "alone"):
+        data = load_data(DataConfig(folder=tmp_path / name, validation=0.4), 1)
+        assert [source.name for source in data.validation] == ["data_label.npz 3", "data_label.npz 4"]
+        assert data.layout == "CARE's patches of data_label.npz (SCYX)"
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda f: [path.unlink() for path in (f / "test_data" / "condition_1").iterdir()], "no image"),
+        (lambda f: (f / "test_data" / "GT" / "a.tif").unlink(), "GT. Without a partner: a.tif"),
+        (lambda f: (f / "train_data" / "data_label.npz").write_bytes(b"PK"), "damaged or cut short"),
+        (lambda f: np.savez(f / "train_data" / "data_label.npz", X=np.ones((4, 1, 8, 8))), "has no Y"),
+        (
+            lambda f: [shutil.rmtree(f / "test_data" / f"condition_{i}") for i in (1, 2)],
+            "targets in GT/, and no folder of inputs",
+        ),
+    ],
+)
+def test_faults_of_care_get_a_plain_message(tmp_path, break_it, words):
+    write_care(tmp_path)
+    break_it(tmp_path)
+    with pytest.raises(UserError, match=words):
+        load_data(DataConfig(folder=tmp_path), 1)
 
 
 def test_the_held_out_part_alone(w2s, data_folder, patches):
