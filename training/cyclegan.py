@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from relumen.errors import UserError
 from relumen.models import limited
-from relumen.run import About
+from relumen.restore import Restorer
+from relumen.run import Figures
 from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.cgan import adam, resnet
@@ -138,10 +139,9 @@ class CycleGAN(Restoration):
             return figures, picture
         return {"divergence from the input": figures["psnr"]}, picture
 
-    def about(self, *, steps: int, seconds: float, finished: bool) -> About:
-        """What the run folder says; without partners there is no figure of quality."""
-        about = super().about(steps=steps, seconds=seconds, finished=finished)
-        return about if self._unpaired.paired else about.model_copy(update={"figures": ()})
+    def _figures(self, restorer: Restorer) -> tuple[Figures, ...]:
+        """Quality on whole held-out images; without partners there is none."""
+        return super()._figures(restorer) if self._unpaired.paired else ()
 
 
 class TwoDomains(Unpaired):

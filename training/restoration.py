@@ -16,7 +16,7 @@ from relumen.images import Image, PixelSize
 from relumen.metrics import psnr
 from relumen.pictures import side_by_side
 from relumen.restore import Restorer, python_tile
-from relumen.run import About
+from relumen.run import About, Figures
 from relumen.tiling import Runner
 from relumen.training.data import Batches, DataSet
 from relumen.training.held_out import held_out, held_out_figures, units
@@ -187,8 +187,12 @@ class Restoration:
             steps=steps,
             finished=finished,
             features=self.features,
-            figures=() if restorer is None else held_out_figures(self._data.validation, restorer, self._settings.seed),
+            figures=() if restorer is None else self._figures(restorer),
         )
+
+    def _figures(self, restorer: Restorer) -> tuple[Figures, ...]:
+        """Quality on whole held-out images."""
+        return held_out_figures(self._data.validation, restorer, self._settings.seed)
 
     def _halo(self, run: Runner) -> int | None:
         source, _, low, _ = self._held_out[0]
