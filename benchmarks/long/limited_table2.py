@@ -1,0 +1,147 @@
+"""The settings of the paper's Table 2 and Fig. 5, on stand-ins, at one effort on a CPU.
+
+Trains CIN-GAN on ten defective images of each kind, restorers on ten pairs with and without its defects, and the
+baselines, several times each with other pairs; then fewer and more pairs. Figures on these images say nothing about the
+paper's. Runs that are there are gone on with, or taken as they are.
+
+    python benchmarks/long/limited_table2.py           # about 5 hours of one core; two run beside each other
+
+A network of all three defects is trained three times as long as one of a single defect, so that the effort is equal.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trials import RUNS, Trial, relumen
+
+DATA = RUNS / "stand-ins"
+DEFECTS = ("low-resolution", "missing-planes", "noise")
+SEEDS = (0, 1, 2)
+FEW = 10
+MORE = (50, 250, 1000)
+MAKER_STEPS = 1500  # of CIN-GAN; of a restorer:
+STEPS = 900
+
+
+@dataclass(frozen=True)
+class Made:
+    """A data set of defects that CIN-GAN made, after the runs that it needs.
+
+    Attributes:
+        folder: under runs/.
+        makers: the runs.
+    """
+
+    folder: str
+    makers: tuple[Trial, ...]
+
+    def make(self) -> None:
+        """Trains the makers, and makes the data set once."""
+        for maker in self.makers:
+            maker.train("cin-gan", DATA)
+        place, done = RUNS / self.folder, (RUNS / self.folder / "manifest.json").is_file()
+        if not done:
+            shutil.rmtree(place, ignore_errors=True)
+            runs = [str(maker.run.path) for maker in self.makers]
+            relumen("data", "synthesise", *runs, "--clean", str(DATA), "-o", str(place))
+
+
+@dataclass(frozen=True)
+class Row:
+    """Trainings that make one row of the table, and what they need first."""
+
+    system: str
+    trials: tuple[Trial, ...]
+    made: Made | None = None
+    options: tuple[str, ...] = field(default=())
+
+    def train(self) -> None:
+        """Trains what is missing."""
+        if self.made is not None:
+            self.made.make()
+        for trial in self.trials:
+            trial.train(self.system, DATA)
+
+
+def joint(k: int, seed: int) -> Made:
+    """The defects of one CIN-GAN for all, which saw k images of each."""
+    steps = f"steps={MAKER_STEPS}"
+    maker = Trial("CIN-GAN", f"limited-cin-gan-{k}-{seed}", (f"images={k}", f"seed={seed}", steps))
+    return Made(f"limited-made-{k}-{seed}", (maker,))
+
+
+def separate(k: int, seed: int) -> Made:
+    """The defects of a GAN for each, equal in effort."""
+    same = (f"images={k}", f"seed={seed}", f"steps={MAKER_STEPS // len(DEFECTS)}")
+    makers = [Trial("GAN", f"limited-gan-{name}-{k}-{seed}", (*same, f"defects=[{name}]")) for name in DEFECTS]
+    return Made(f"limited-made-apart-{k}-{seed}", tuple(makers))
+
+
+def restorer(name: str, k: int, seed: int, made: Made | None = None, *changes: str) -> Row:
+    """cGAN for all defects, on k real pairs of each, and made ones."""
+    share = 1 if k == 0 else 0.5
+    synthetic = (f"synthetic={{folder: {(RUNS / made.folder).resolve()}, share: {share}}}",) if made else ()
+    all_changes = (f"pairs={k}", f"seed={seed}", f"steps={STEPS}", *synthetic, *changes)
+    return Row("cgan", (Trial(name, f"limited-{name}-{k}-{seed}", all_changes),), made)
+
+
+def baseline(system: str, preset: str, k: int, seed: int) -> Row:
+    """A network of one defect for each, equal in effort."""
+    count = f"pairs={k}" if system == "cgan" else f"images={k}"
+    same = (count, f"seed={seed}", f"steps={STEPS // len(DEFECTS)}")
+    trials = [
+        Trial(preset, f"limited-{preset}-{name}-{k}-{seed}", (*same, f"defects=[{name}]"), preset) for name in DEFECTS
+    ]
+    return Row(system, tuple(trials))
+
+
+def rows() -> list[Row]:
+    """All of them, what matters most first."""
+    few = [
+        row
+        for seed in SEEDS
+        for row in (restorer("real", FEW, seed), restorer("real-cin-gan", FEW, seed, joint(FEW, seed)))
+    ]
+    few += [restorer("none-cin-gan", 0, seed, joint(FEW, seed)) for seed in SEEDS]
+    few += [restorer("real-apart", FEW, seed, separate(FEW, seed)) for seed in SEEDS]
+    others = [baseline("cgan", preset, FEW, 0) for preset in ("care", "deblurgan")]
+    others.append(baseline("cyclegan", "compact", FEW, 0))
+    more = [
+        row
+        for k in MORE
+        for row in (
+            restorer("real", k, 0),
+            restorer("real-cin-gan", k, 0, joint(k, 0)),
+            restorer("real-apart", k, 0, separate(k, 0)),
+        )
+    ]
+    return few + others + more
+
+
+def main() -> None:
+    """Trains what is missing, and leaves the table and the figures beside this file."""
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    if not DATA.is_dir():
+        relumen("data", "stand-ins", str(DATA), "--pairs", "1000")
+    plan = rows()
+    made = list({row.made.folder: row.made for row in plan if row.made}.values())
+    with ThreadPoolExecutor(2) as pool:  # no two rows share a run once the data sets are made
+        list(pool.map(Made.make, made))
+        list(pool.map(Row.train, plan))
+    judged = RUNS / "limited-table2"
+    makers = [str(maker.run.path) for each in made[:1] for maker in each.makers]
+    runs = [str(trial.run.path) for row in plan for trial in row.trials]
+    relumen("evaluate", "limited", *runs, *makers, "--data", str(DATA), "-o", str(judged), "--overwrite")
+    here = Path(__file__).with_suffix("")
+    shutil.copyfile(judged / "table.md", here.with_name(f"{here.name}.md"))
+    for figure in sorted(judged.glob("figure-*.png")):
+        shutil.copyfile(figure, here.with_name(f"{here.name}-{figure.name}"))
+
+
+if __name__ == "__main__":
+    main()
