@@ -3,6 +3,7 @@ import yaml
 
 from relumen.errors import UserError
 from relumen.training.config import load_config, parse_config, presets, read_data_config
+from relumen.training.settings import LearningRate, Schedule
 
 
 def test_presets_are_whole_but_for_the_data():
@@ -34,6 +35,18 @@ def test_overrides_reach_any_depth_and_the_resolved_config_reads_back():
     assert config.phase_1.learning_rate.initial == 3e-4
     assert config.data.degradation.blur == (2,)
     assert parse_config(yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json")))) == config
+
+
+def test_learning_rates_fall_as_they_are_told_to():
+    def rates(schedule, **length):
+        phase = Schedule(learning_rate=LearningRate(initial=1e-3, schedule=schedule, floor=1e-4), **length)
+        return [phase.rate(step, 2) for step in range(5)]
+
+    assert rates("constant", steps=5) == [1e-3] * 5
+    assert rates("linear", steps=5) == pytest.approx([1e-3, 1e-3, 1e-3, 5.5e-4, 1e-4])
+    assert rates("linear", epochs=2.5) == pytest.approx([1e-3, 1e-3, 1e-3, 5.5e-4, 1e-4])
+    assert rates("cosine", steps=5) == pytest.approx([1e-3, 8.6820e-4, 5.5e-4, 2.3180e-4, 1e-4], rel=1e-4)
+    assert rates("halve", steps=5) == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4])
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,15 @@ def test_the_wasserstein_losses_by_hand():
     assert float(form.generator(real, fake)) == pytest.approx(0.5)
 
 
+def test_the_least_squares_losses_by_hand():
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(2, 3, 4, 1)), rng.normal(size=(2, 3, 4, 1))
+    form = losses.GAN_FORMS["least-squares"]
+    told = float(form.discriminator(tf.constant(real), tf.constant(fake)))
+    assert told == pytest.approx((((real - 1) ** 2).mean() + (fake**2).mean()) / 2)
+    assert float(form.generator(tf.constant(real), tf.constant(fake))) == pytest.approx(((fake - 1) ** 2).mean())
+
+
 def test_the_gradient_penalty_of_a_linear_critic_by_hand():
     weights = np.random.default_rng(0).normal(size=(3, 4, 1)).astype(np.float32)
     real, fake = (np.random.default_rng(i).normal(size=(2, 3, 4, 1)).astype(np.float32) for i in (1, 2))
