@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from relumen.metrics import affine_fitted, data_range, psnr, ssim
+from relumen.metrics import affine_fitted, data_range, psnr, rescaled, ssim
 
 
 def test_psnr_by_hand():
@@ -55,3 +55,19 @@ def test_a_constant_image_becomes_the_mean():
 def test_the_affine_fit_wants_equal_shapes():
     with pytest.raises(ValueError, match=r"Received: \(3, 4\) and \(4, 3\)"):
         affine_fitted(np.zeros((3, 4)), np.zeros((4, 3)))
+
+
+def test_a_range_can_be_stated():
+    reference = np.linspace(0, 1, 1001).reshape(7, 143)
+    assert psnr(reference, reference + 0.01, span=2.0) == pytest.approx(20 * np.log10(2.0 / 0.01))
+
+
+def test_rescaling_hides_gain_and_offset_and_is_ruled_by_one_pixel(cells):
+    """Why it is a fault: a picture that is right but for one hot pixel is far worse than one of half the brightness."""
+    part = cells[300:400, 300:400].astype(np.float32)
+    np.testing.assert_allclose(rescaled(part), rescaled(0.5 * part - 40), atol=1e-6)
+    assert (rescaled(part).min(), rescaled(part).max()) == (0, 1)
+    hot = part.copy()
+    hot[0, 0] = 10 * part.max()
+    assert psnr(rescaled(part), rescaled(hot), span=1.0) < 25 < 60 < psnr(part[1:], hot[1:] + 0.01)
+    np.testing.assert_array_equal(rescaled(np.full((3, 3), 7.0)), 0)

@@ -21,6 +21,7 @@ from relumen.run import RunFolder
         ["data", "filters"],
         ["evaluate", "esrgan"],
         ["evaluate", "cascade"],
+        ["evaluate", "limited"],
         ["restore"],
         ["export"],
         ["verify"],

@@ -101,3 +101,29 @@ def test_evaluate_cascade_leaves_the_papers_table_and_figure(relumen, tiny_casca
     assert f"| tiny | raw | {float(rows['tiny']['psnr']):.2f} / " in table
     code, said = relumen("evaluate", "cascade", tiny_cascade_run, "--data", data, "-o", out)
     assert code == 2 and "holds an evaluation already" in said
+
+
+def test_evaluate_limited_leaves_the_papers_table(relumen, tiny_cgan_run, defects_folder, tmp_path):
+    out = tmp_path / "evaluation"
+    command = ["evaluate", "limited", tiny_cgan_run, "--data", defects_folder, "-o", out]
+    code, said = relumen(*command)
+    assert code == 0, said
+    assert "Held out: 1 of low-resolution, 1 of missing-planes, 1 of noise." in said and "are not comparable" in said
+    assert sorted(path.name for path in out.iterdir()) == ["images.csv", "table.csv", "table.md"]
+    with (out / "table.csv").open() as file:
+        rows = {(row["method"], row["defect"]): row for row in csv.DictReader(file)}
+    mine = rows["real pairs only", "noise"]
+    assert (
+        f"| real pairs only | all | 1 | {float(rows['real pairs only', 'low-resolution']['psnr']):.2f} / "
+        in (out / "table.md").read_text()
+    )
+    assert (mine["networks"], mine["published"], mine["psnr_sd"]) == ("tiny", "", "")
+    assert relumen(*command)[0] == 2
+    assert relumen(*command, "--overwrite", "--max-images", "1", "--crop", "32")[0] == 0
+
+
+def test_a_run_that_restores_no_defects_is_refused(relumen, tiny_run, defects_folder, tmp_path):
+    code, said = relumen("evaluate", "limited", tiny_run, "--data", defects_folder, "-o", tmp_path / "out")
+    assert (
+        code == 2 and "is a run of esrgan. `relumen evaluate limited` takes runs of cgan, cyclegan or cin-gan." in said
+    )

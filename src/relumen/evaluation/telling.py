@@ -46,10 +46,8 @@ class Teller:
         features = [_features(images) for images in examples.values()]
         within = np.concatenate([each - each.mean(0) for each in features])
         self._spread = within.std(0) + 1e-6
-        within /= self._spread
-        covariance = (1 - SHRINKAGE) * within.T @ within / len(within) + SHRINKAGE * np.eye(within.shape[1])
         means = np.stack([each.mean(0) for each in features]) / self._spread
-        self._weights = np.linalg.solve(covariance, means.T)
+        self._weights = _by_inverse_covariance(within / self._spread, means.T)
         self._offsets = -0.5 * np.sum(means.T * self._weights, axis=0)
 
     def tell(self, images: Sequence[Float32]) -> list[str]:
@@ -58,6 +56,13 @@ class Teller:
             return []
         scores = _features(images) / self._spread @ self._weights + self._offsets
         return [self.defects[i] for i in np.argmax(scores, axis=1)]
+
+
+def _by_inverse_covariance(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of the shrunken covariance of rows, times columns, by the few directions in which there are rows."""
+    _, sizes, directions = np.linalg.svd(rows / np.sqrt(len(rows)), full_matrices=False)
+    factors = 1 / ((1 - SHRINKAGE) * sizes**2 + SHRINKAGE) - 1 / SHRINKAGE
+    return columns / SHRINKAGE + directions.T @ (factors[:, np.newaxis] * (directions @ columns))
 
 
 def _features(images: Sequence[Float32]) -> NDArray[np.float64]:
