@@ -40,8 +40,9 @@ def list_(
     Layouts: pairs under equal names in low/ and high/, low/ and GT/, LR/ and
     HR/, or as data.source and data.target say; high-quality images alone; W2S
     as published (avg1/ to avg400/ and sim/, in train/ and test/); a .npz file
-    of CSBDeep with X, Y and axes. Held out is validation/, test/ beside train/,
-    or the last images by name.
+    of CSBDeep with X, Y and axes; a set of CARE as published (train_data/ and
+    test_data/). Held out is validation/, test/ beside train/, test_data/GT/ with
+    all conditions, or the last images by name.
 
     Example: relumen data list my-images/
     """
