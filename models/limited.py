@@ -33,12 +33,13 @@ def generator(
     activation: Activation = "tanh",
     span: float = 1.0,
     defects: int | None = None,
+    draw: bool | int = False,
 ) -> keras.Model:
     """A 7x7 convolution, some that halve the image, residual blocks, and the way back; then (x + y) / 2.
 
     Fully convolutional: (batch, y, x, 1) -> (batch, y, x, 1), in units of the input image's mean and standard
     deviation, for y and x that are multiples of 2 ** downsampling. With ``defects`` it takes a second input, the
-    defect: one-hot (batch, defects).
+    defect: one-hot (batch, defects); with ``draw`` one more, normally distributed random numbers (batch, y, x, 1).
 
     References:
         Razdaibiedina et al., Method, and the authors' scripts for all numbers.
@@ -58,6 +59,9 @@ def generator(
         activation: of y.
         span: value that the network counts as 1. With tanh, y is between -span and span.
         defects: how many kinds of defect the normalisation tells apart; None: it knows none.
+        draw: whether the network sees random numbers beside the image, of which it can make noise: an image without
+            any tells none. The paper has no such input. A number: they are drawn once and for all, and the network
+            takes images of that height and width only.
 
     Raises:
         ValueError: there is no block or no dilation.
@@ -67,7 +71,9 @@ def generator(
     """
     if blocks < 1 or not dilations:
         raise ValueError(f"The generator has a residual block and a dilation at least. Received: {blocks=}")
-    image = keras.Input((None, None, 1), name="input")
+    side = None if isinstance(draw, bool) else draw
+    image = keras.Input((side, side, 1), name="input")
+    drawn = keras.Input((None, None, 1), name="draw") if draw is True else _drawn(image) if draw else None
     defect = None if defects is None else keras.Input((defects,), name="defect")
 
     def refined(x: Any, filters: int, name: str, **conv: Any) -> Any:  # noqa: ANN401  Keras's own
@@ -78,7 +84,9 @@ def generator(
     def _normalised(x: Any, name: str) -> Any:  # noqa: ANN401
         return _norm(norm, f"{name}_norm", x, defect)
 
-    x = refined(layers.Rescaling(1 / span, name="to_span")(image), width, "conv_first", kernel_size=_HEAD)
+    x = layers.Rescaling(1 / span, name="to_span")(image)
+    x = x if drawn is None else layers.Concatenate(name="with_draw")([x, drawn])
+    x = refined(x, width, "conv_first", kernel_size=_HEAD)
     for i in range(1, downsampling + 1):
         x = refined(x, 2**i * width, f"down_{i}", strides=2)
     filters = 2**downsampling * width
@@ -94,11 +102,14 @@ def generator(
     y = layers.Conv2D(1, _HEAD, padding="same", activation=activation, dtype="float32", name="conv_last")(x)
     y = layers.Rescaling(span, dtype="float32", name="from_span")(y)
     y = layers.Average(dtype="float32", name="mean_with_input")([image, y])
-    return keras.Model(image if defect is None else [image, defect], y, name="resnet_generator")
+    inputs = [each for each in (image, defect, drawn if draw is True else None) if each is not None]
+    return keras.Model(inputs if len(inputs) > 1 else image, y, name="resnet_generator")
 
 
 def with_defect(network: keras.Model, defect: int, **settings: Any) -> keras.Model:  # noqa: ANN401
     """The generator for one defect, which is no input any more: (batch, y, x, 1) -> (batch, y, x, 1).
+
+    Random numbers stay an input, unless ``draw`` is a number now.
 
     Args:
         network: a :func:`generator` with several defects.
@@ -160,6 +171,16 @@ def discriminator(
         x = layers.LeakyReLU(negative_slope=LEAK, name=f"conv_{i}_leaky")(x)
     logits = layers.Conv2D(1, 4, padding="same", dtype="float32", name="logits", **clipped)(x)
     return keras.Model(image, logits, name="patch_discriminator")
+
+
+def _drawn(image: Any) -> Any:  # noqa: ANN401  Keras's own
+    """A plane of random numbers, the same for every image, of layers that every Keras knows: 0 x image + constant."""
+    plane = layers.LayerNormalization(axis=(1, 2), epsilon=1.0, name="draw_norm")
+    drawn = plane(layers.Rescaling(0.0, name="nothing")(image))
+    shape = image.shape[1:3]
+    plane.set_weights([np.zeros(shape), np.random.default_rng(0).normal(size=shape)])
+    plane.trainable = False
+    return drawn
 
 
 def _norm(norm: Norm, name: str, x: Any, defect: Any) -> Any:  # noqa: ANN401

@@ -170,9 +170,9 @@ def restorer(config: ResNetConfig | UNetConfig) -> keras.Model:
     return resnet(config)
 
 
-def resnet(config: ResNetConfig, defects: int | None = None) -> keras.Model:
+def resnet(config: ResNetConfig, defects: int | None = None, *, draw: bool = False) -> keras.Model:
     """The residual network of a configuration."""
-    return limited.generator(defects=defects, **resnet_settings(config))
+    return limited.generator(defects=defects, draw=draw, **resnet_settings(config))
 
 
 def resnet_settings(config: ResNetConfig) -> dict[str, Any]:

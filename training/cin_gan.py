@@ -48,16 +48,16 @@ class CINGAN:
         self._machine = machine
         count = len(data.defects)
         with replicas.scope(), computing_in(config.precision):
-            self._generator = resnet(config.generator, defects=count)
+            self._generator = resnet(config.generator, defects=count, draw=config.draw)
             self._optimizer = adam(config.betas)
             self._optimizer.build(self._generator.trainable_variables)
             self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, beside=count)
             network = features.perceptual(config.features, config.features_weights)
             layers = (*config.content_layers, *config.style_layers)
             self._features = features.at_layers(network, layers)
-        self._kept = resnet(config.generator, defects=count)
+        self._kept = resnet(config.generator, defects=count, draw=config.draw)
         self._predict = tf.function(
-            lambda x, i: self._kept([x, i], training=False), autograph=False, reduce_retracing=True
+            lambda *inputs: self._kept(list(inputs), training=False), autograph=False, reduce_retracing=True
         )
         self._step = replicas.step(self._train)
         self._words = features.describe(config.features, config.features_weights, layers)
@@ -90,7 +90,7 @@ class CINGAN:
         return Image(self._data.held_out[0].clean, "YX", None if size is None else PixelSize(size, size))
 
     def batch(self, step: int) -> Batch:
-        """Clean patches, their defects and units, and real defective patches: for each step of the critic and more."""
+        """What the generator takes and what it is compared with, for each step of the critic and one of its own."""
         return self._data.batch(step)
 
     def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
@@ -99,12 +99,13 @@ class CINGAN:
         self._optimizer.learning_rate = self._adversary.optimizer.learning_rate = rate
         return self._step(*(tf.constant(part) for part in batch))
 
-    def _train(self, clean: tf.Tensor, defect: tf.Tensor, units: tf.Tensor, real: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _train(self, units: tf.Tensor, real: tf.Tensor, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """All have a second axis: which step of the critic they are for, the last one being the generator's."""
+        clean, defect, *_ = inputs
         terms: dict[str, tf.Tensor] = {}
         steps = self._weights.critic_steps
         for i in range(steps):
-            made = in_units(self._generator([clean[:, i], defect[:, i]], training=True), units[:, i])
+            made = in_units(self._generator([each[:, i] for each in inputs], training=True), units[:, i])
             planes = self._beside(defect[:, i], real[:, i])
             terms["critic"] = self._adversary.learn(real[:, i], made, planes)
         x, index, unit, example = clean[:, steps], defect[:, steps], units[:, steps], real[:, steps]
@@ -112,7 +113,7 @@ class CINGAN:
         truth = tf.nest.flatten(self._features(in_units(x, unit)))[:deep]
         wanted = tf.nest.flatten(self._features(example))[deep:]
         with tf.GradientTape() as tape:
-            made = in_units(self._generator([x, index], training=True), unit)
+            made = in_units(self._generator([each[:, steps] for each in inputs], training=True), unit)
             seen = tf.nest.flatten(self._features(made))
             judged = self._adversary.judge(example, made, self._beside(index, made))
             terms["adversarial"] = self._weights.adversarial * judged
@@ -146,13 +147,12 @@ class CINGAN:
         """What the run folder says; the divergence of real defects is what Fig. 7 shows dashed."""
         self._kept.set_weights(self._generator.get_weights())
         config = self._config
-        pinned = config.generator.pinned
         return About(
             system="cin-gan",
             scale=1,
             channels=1,
-            halo=0 if pinned else self._halo(),
-            tile=config.data.patch if pinned else None,
+            halo=0 if config.pinned else self._halo(),
+            tile=config.data.patch if config.pinned else None,
             multiple=config.generator.multiple,
             defects=self._data.defects,
             pixel_size_um=self._data.pixel_size_um,
@@ -187,7 +187,8 @@ class CINGAN:
     def _run(self, batch: Float32, index: int) -> Float32:
         one_hot = np.zeros((len(batch), len(self._data.defects)), np.float32)
         one_hot[:, index] = 1
-        return self._predict(tf.constant(batch), tf.constant(one_hot)).numpy()
+        drawn = (np.random.default_rng(0).normal(size=batch.shape).astype(np.float32),) if self._config.draw else ()
+        return self._predict(*(tf.constant(each) for each in (batch, one_hot, *drawn))).numpy()
 
 
 class UnpairedData(Unpaired):
@@ -203,13 +204,15 @@ class UnpairedData(Unpaired):
     def __init__(self, config: CINGANConfig) -> None:
         super().__init__(config)
         self._examples = config.losses.critic_steps + 1
+        self._draw = config.draw
 
     def batch(self, step: int) -> Batch:
         """A pure function of the step.
 
         Returns:
-            Clean patches (batch, critic steps + 1, y, x, 1) in units of their image; their defects, one-hot; gain and
-            offset that bring them to the units of all clean images; real defective patches in these units.
+            Gain and offset (batch, critic steps + 1, 2) that bring a clean patch to the units of all clean images; real
+            defective patches (batch, critic steps + 1, y, x, 1) in these units; and what the generator takes: the clean
+            patches in units of their image, their defects, one-hot, and random numbers where it wants them.
         """
         config = self._config
         rng = np.random.default_rng((config.seed, 6, step))
@@ -223,9 +226,11 @@ class UnpairedData(Unpaired):
             units.append((deviation / spread, (mean - middle) / spread))
             real.append((self._patch(self._real[index], rng)[0] - middle) / spread)
         shape = (config.batch, count, config.data.patch, config.data.patch, 1)
+        drawn = (rng.normal(size=shape).astype(np.float32),) if self._draw else ()
         return (
-            np.array(clean, np.float32).reshape(shape),
-            np.eye(len(self.defects), dtype=np.float32)[indices],
             np.array(units, np.float32).reshape(*shape[:2], 2),
             np.array(real, np.float32).reshape(shape),
+            np.array(clean, np.float32).reshape(shape),
+            np.eye(len(self.defects), dtype=np.float32)[indices],
+            *drawn,
         )

@@ -161,6 +161,11 @@ class CINGANConfig(FeatureLosses, UnpairedImages):
 
     system: Literal["cin-gan"] = "cin-gan"
     generator: ResNetConfig = ResNetConfig(blocks=12)
+    draw: bool = Field(
+        default=False,
+        description="Whether the generator sees random numbers beside the image, to make noise of; not in the paper. "
+        "Its package has the size of the patches, and the same grain in each.",
+    )
     losses: CINGANLosses = CINGANLosses()
     style_layers: tuple[str, ...] = Field(
         default=("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"),
@@ -168,6 +173,11 @@ class CINGANConfig(FeatureLosses, UnpairedImages):
         description="Layers of the style loss: low-level features.",
     )
     betas: tuple[float, float] = Field(default=(0.5, 0.9), description="Adam's decay of both moments.")
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the network takes images of one size."""
+        return self.generator.pinned or self.draw
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

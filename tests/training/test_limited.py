@@ -126,7 +126,7 @@ def test_cin_gan_s_losses_compare_with_the_clean_image_and_with_a_real_defect(de
     layers = ["content_layers=[block3_conv3]", "style_layers=[block1_conv2, block2_conv1]"]
     weights = "losses={adversarial: 0.5, content: 2, style: 3, critic_steps: 1}"
     made = cin_gan(defects_folder, *layers, weights, "learning_rate.initial=1e-12")
-    clean, defect, units, real = (tf.constant(part[:, 1]) for part in made.batch(0))  # the generator's are the last
+    units, real, clean, defect = (tf.constant(part[:, 1]) for part in made.batch(0))  # the generator's are the last
     image = in_units(made.network([clean, defect]), units)
     network = features.perceptual("microscopy")
     deep, low = (features.at_layers(network, each) for each in (["block3_conv3"], ["block1_conv2", "block2_conv1"]))
@@ -143,7 +143,7 @@ def test_cin_gan_s_losses_compare_with_the_clean_image_and_with_a_real_defect(de
 def test_the_critic_steps_see_other_images_than_the_generator(defects_folder):
     made = cin_gan(defects_folder, "losses.critic_steps=3", "learning_rate.initial=1e-3")
     before = made.state["discriminator_optimizer"].iterations.numpy()
-    clean = made.batch(0)[0]
+    clean = made.batch(0)[2]
     assert clean.shape[1] == 4
     assert len({each.tobytes() for each in clean.swapaxes(0, 1)}) == 4
     made.train_step(0, made.batch(0))

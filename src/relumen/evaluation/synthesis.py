@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from relumen.images import Image
 from relumen.models import limited
 from relumen.restore import Restorer, python_tile, restore_plane
 from relumen.run import RunFolder
+from relumen.tiling import Runner
 from relumen.training.cgan import resnet_settings
 from relumen.training.config import parse_config
 from relumen.training.data import file_of
@@ -77,10 +79,10 @@ def makers(runs: Sequence[Path]) -> dict[str, Maker]:
         if about.halo is None:
             raise UserError(f"No halo makes tiles of the network in {path} fit each other. Train it further.")
         for index, defect in enumerate(about.defects):
-            single = limited.with_defect(network, index, **resnet_settings(config.generator))
+            single = limited.with_defect(network, index, draw=config.draw, **resnet_settings(config.generator))
             restorer = Restorer(
                 name=f"{path.name}, {defect}",
-                run=lambda batch, single=single: np.asarray(single(batch, training=False)),
+                run=_drawing(single) if config.draw else lambda x, single=single: np.asarray(single(x, training=False)),
                 scale=1,
                 channels=1,
                 tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, 1),
@@ -146,6 +148,12 @@ def synthesise(
     }
     (folder / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return counts
+
+
+def _drawing(network: keras.Model) -> Runner:
+    """A network that takes random numbers too, as a function of images alone; each has others."""
+    rng = np.random.default_rng(0)
+    return lambda x: np.asarray(network([x, rng.normal(size=x.shape).astype(np.float32)], training=False))
 
 
 def _clean_images(folder: Path, defect: str) -> list[Source]:
