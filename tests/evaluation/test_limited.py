@@ -3,6 +3,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -258,3 +259,10 @@ def test_an_unfinished_training_has_no_published_row(runs, tmp_path, defects_fol
 def test_what_magnifies_is_refused(small_package, defects_folder):
     with pytest.raises(UserError, match="give images of their input's size. Received: .* 2x"):
         evaluate([small_package], defects_folder)
+
+
+def test_cares_own_sets_are_said_to_be(found):
+    evaluation = replace(found.evaluation, papers_data=True)
+    _, text = as_markdown(replace(found, evaluation=evaluation)).split("## Published on")
+    assert ", other images" not in text and "| denoising, images not named |" in text
+    assert PAPER.has("CARE's patches of data_label.npz (SCYX)") and not PAPER.has("pairs in low/ and high/")

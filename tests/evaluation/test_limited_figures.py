@@ -15,8 +15,8 @@ def clean(cells):
 
 def test_restored_defects_stand_in_rows_between_input_and_truth(clean):
     rows = [
-        Restored("noise, a", (("input", "20 / 0.5", clean / 2), ("CARE", "25 / 0.6", clean + 3)), clean),
-        Restored("blur, a", (("input", "21 / 0.5", clean / 4), ("ours", "26 / 0.6", clean + 5)), clean),
+        Restored("noise", (("input", "20 / 0.5", clean / 2), ("CARE", "25 / 0.6", clean + 3)), clean, "a.tif"),
+        Restored("blur", (("input", "21 / 0.5", clean / 4), ("ours", "26 / 0.6", clean + 5)), clean),
     ]
     axes = np.reshape(draw_restored(rows).axes, (2, 4))
     assert [ax.get_title() for ax in axes[0]] == ["input", "CARE", "ours", "truth"]
@@ -26,7 +26,8 @@ def test_restored_defects_stand_in_rows_between_input_and_truth(clean):
     np.testing.assert_array_equal(shown(axes[0, 0]), truth / 2)
     np.testing.assert_array_equal(shown(axes[1, 2]), truth + 5)
     assert len({ax.images[0].get_clim() for row in axes for ax in row if ax.images}) == 1
-    assert [text.get_text() for text in axes[0, 0].texts] == ["20 / 0.5", "noise, a"]
+    assert [text.get_text() for text in axes[0, 0].texts] == ["20 / 0.5", "noise"]
+    assert [text.get_text() for text in axes[0, 3].texts] == ["a.tif"]
 
 
 def test_boxes_are_grouped_by_pairs_and_coloured_by_method():

@@ -10,7 +10,7 @@ from relumen.evaluation.limited_report import figures
 from relumen.evaluation.limited_tables import as_markdown
 from relumen.evaluation.made_defects import look_at_made, spread
 from relumen.evaluation.synthesis import makers
-from relumen.evaluation.telling import SHRINKAGE, Teller, _by_inverse_covariance
+from relumen.evaluation.telling import SHRINKAGE, Teller, by_inverse_covariance
 from relumen.metrics import psnr
 from relumen.models.layers import ConditionalAffine
 from relumen.run import RunFolder
@@ -65,7 +65,7 @@ def test_what_can_not_be_told_apart_is_refused(cells):
 def test_the_inverse_of_few_directions_is_the_inverse():
     rows, columns = np.random.default_rng(0).normal(size=(7, 20)), np.eye(20)[:, :3]
     covariance = (1 - SHRINKAGE) * rows.T @ rows / 7 + SHRINKAGE * np.eye(20)
-    np.testing.assert_allclose(_by_inverse_covariance(rows, columns), np.linalg.solve(covariance, columns), atol=1e-9)
+    np.testing.assert_allclose(by_inverse_covariance(rows, columns), np.linalg.solve(covariance, columns), atol=1e-9)
 
 
 def test_gain_and_offset_tell_nothing(cells):

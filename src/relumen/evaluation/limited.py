@@ -106,6 +106,7 @@ def evaluate(
             *_on_figures(rows),
             *_on_networks(names, entrants, made_for, folder),
         ]
+    papers_data = all(runs.paper.has(defect.layout) for defect in defects)
     shared = Counter(path.resolve().name for path in cin_gans)
     made = [
         look_at_made(
@@ -121,7 +122,8 @@ def evaluate(
         tuple(contender.method for contender in contenders),
         scores,
         samples,
-        (*notes, *_on_made(made), runs.paper.elsewhere),
+        (*notes, *_on_made(made), runs.paper.here if papers_data else runs.paper.elsewhere),
+        papers_data,
     )
     return LimitedEvaluation(evaluation, rows, tuple(made))
 

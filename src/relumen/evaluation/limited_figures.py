@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _PART = 128
 """Height and width of the parts that stand beside each other, pixels."""
+_LINE = 26
+"""Letters of a line under a part."""
 _COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")  # Tol's, for any eye
 _BOX, _GAP = 0.8, 1.2  # widths of a box, and of the space between two groups, in boxes
 
@@ -32,16 +35,18 @@ class Restored:
     """A row of Figs. 3 and 4.
 
     Attributes:
-        name: of the defect, and of the image.
+        name: of the defect.
         cells: the heading of each image but the last, with its figures on the whole image and the image (y, x); the
             input first.
         target: what they should be.
+        image: its name.
         target_name: its heading.
     """
 
     name: str
     cells: tuple[tuple[str, str, NDArray], ...]
     target: NDArray
+    image: str = ""
     target_name: str = "truth"
 
 
@@ -66,6 +71,7 @@ def draw_restored(rows: Sequence[Restored]) -> Figure:
                 show(cell, image[part], row.target[part])
                 _beneath(cell, words)
         show(axes[-1], row.target[part], row.target[part])
+        _beneath(axes[-1], fill(row.image, _LINE))
         _beside(axes[0], row.name)
     for cell, heading in zip(grid[0], [*columns, rows[0].target_name], strict=True):
         cell.set_title(heading, fontsize=9)

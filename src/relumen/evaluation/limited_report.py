@@ -63,7 +63,7 @@ def _restored(evaluation: Evaluation, rows: Sequence[Row]) -> list[Restored]:
             untouched = sample.scores[0]
             image = untouched.image.removeprefix(f"{defect}/")
             first = ("input", untouched.raw, sample.images[0])
-            found.append(Restored(f"{defect}\n{image}", (first, *cells), sample.target))
+            found.append(Restored(defect, (first, *cells), sample.target, image))
     return found
 
 

@@ -112,11 +112,15 @@ class LimitedEvaluation:
 
 
 def training_of(config: DefectImages) -> Training:
-    """The method of a run, by its network, its losses, and what it learned from."""
+    """The method of a run, by its network, its losses, and what it learned from.
+
+    Raises:
+        ValueError: it restores nothing.
+    """
     if isinstance(config, CycleGANConfig):
         return Training(CYCLEGAN, 0)
     if not isinstance(config, CGANConfig):
-        return Training(config.system, None)
+        raise ValueError(f"Methods restore. Received: {type(config).__name__}")
     made = None if config.synthetic is None else _makers(config.synthetic)
     base = None
     if isinstance(config.generator, UNetConfig):

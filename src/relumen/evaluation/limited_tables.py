@@ -40,7 +40,7 @@ def tables(found: LimitedEvaluation) -> Iterator[tuple[str, list[str], Cells]]:
 
 
 def published_table(found: LimitedEvaluation) -> tuple[str, list[str], Cells]:
-    """What was published, on other images than these, with the rows of the same training."""
+    """What was published, never on these very images, with the rows of the same training."""
     paper = found.evaluation.paper
     beside = {
         row.published.name: ", ".join(_label(each) for each in found.rows if each.published is row.published)
@@ -48,7 +48,8 @@ def published_table(found: LimitedEvaluation) -> tuple[str, list[str], Cells]:
         if row.published
     }
     rows = [[name, beside.get(name, ""), *more] for name, _, *more in published_lines(found.evaluation)]
-    columns = ["published", "beside", *(f"{column}, other images" for column in paper.columns), "where"]
+    whose = "images not named" if found.evaluation.papers_data else "other images"
+    columns = ["published", "beside", *(f"{column}, {whose}" for column in paper.columns), "where"]
     return f"Published on {paper.data}, for reference ({paper.source})", columns, rows
 
 

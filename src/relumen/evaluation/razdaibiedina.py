@@ -40,6 +40,9 @@ PAPER = Paper(
     rows=(RAW, *_TABLE_2.values()),
     elsewhere="The published figures are Razdaibiedina et al.'s on CARE's sets, other images than these, and are not "
     "comparable with any figure here: what can be compared is the order of the methods.",
+    here="The published figures are Razdaibiedina et al.'s on CARE's sets, of which these are. They name neither the "
+    "images nor their condition, and rescale each image: no figure here is sure to be of the same.",
+    layout="CARE's",
 )
 
 

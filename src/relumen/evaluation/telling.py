@@ -47,7 +47,7 @@ class Teller:
         within = np.concatenate([each - each.mean(0) for each in features])
         self._spread = within.std(0) + 1e-6
         means = np.stack([each.mean(0) for each in features]) / self._spread
-        self._weights = _by_inverse_covariance(within / self._spread, means.T)
+        self._weights = by_inverse_covariance(within / self._spread, means.T)
         self._offsets = -0.5 * np.sum(means.T * self._weights, axis=0)
 
     def tell(self, images: Sequence[Float32]) -> list[str]:
@@ -58,7 +58,7 @@ class Teller:
         return [self.defects[i] for i in np.argmax(scores, axis=1)]
 
 
-def _by_inverse_covariance(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def by_inverse_covariance(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """The inverse of the shrunken covariance of rows, times columns, by the few directions in which there are rows."""
     _, sizes, directions = np.linalg.svd(rows / np.sqrt(len(rows)), full_matrices=False)
     factors = 1 / ((1 - SHRINKAGE) * sizes**2 + SHRINKAGE) - 1 / SHRINKAGE
@@ -68,7 +68,8 @@ def _by_inverse_covariance(rows: NDArray[np.float64], columns: NDArray[np.float6
 def _features(images: Sequence[Float32]) -> NDArray[np.float64]:
     """One row for each image."""
     inputs = np.stack([(image - image.mean()) / (image.std() + 1e-6) for image in images])[..., np.newaxis]
-    parts: Any = _network().predict(inputs.astype(np.float32), batch_size=32, verbose=0)
+    network: Any = _network()  # Keras's own annotation knows no verbose=0
+    parts = network.predict(inputs.astype(np.float32), batch_size=32, verbose=0)
     rows = []
     for maps in parts:
         flat = maps.reshape(len(images), -1, maps.shape[-1]).astype(np.float64)
