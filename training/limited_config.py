@@ -59,7 +59,6 @@ class UNetConfig(Frozen):
         default=2, ge=1, le=4, description="Halvings. The answer to a tile depends on where the tile begins."
     )
     kernel: Literal[3, 5, 7] = Field(default=5, description="Height and width of the kernels; CSBDeep's are 5.")
-    convs: int = Field(default=2, ge=1, description="Convolutions of a level, on the way down and on the way up.")
 
     @property
     def pinned(self) -> bool:
