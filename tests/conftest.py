@@ -140,6 +140,18 @@ def cascade_package(tmp_path_factory: pytest.TempPathFactory, tiny_cascade_run: 
 
 
 @pytest.fixture(scope="session")
+def cgan_package(tmp_path_factory: pytest.TempPathFactory, tiny_cgan_run: Path) -> Path:
+    """The package of the tiny restorer of three defects; to be read only."""
+    return export(tiny_cgan_run, tmp_path_factory.mktemp("packages") / "cgan")
+
+
+@pytest.fixture(scope="session")
+def noise_package(tmp_path_factory: pytest.TempPathFactory, tiny_cin_gan_run: Path) -> Path:
+    """The package that makes noise of clean images, of the tiny generator of three defects; to be read only."""
+    return export(tiny_cin_gan_run, tmp_path_factory.mktemp("packages") / "noise", defect="noise")
+
+
+@pytest.fixture(scope="session")
 def fixed_run(tmp_path_factory: pytest.TempPathFactory, tiny_cascade_run: Path) -> Path:
     """A run of the cascade with the paper's normalisation, which takes inputs of 16 x 16; to be read only."""
     folder = tmp_path_factory.mktemp("runs") / "fixed"
@@ -177,12 +189,12 @@ def train_limited(system: Literal["cgan", "cin-gan"], folder: Path, data: Path, 
     return run.path
 
 
-def export(run: Path, folder: Path) -> Path:
-    """The package of a run, with all that the zoo wants to know."""
+def export(run: Path, folder: Path, defect: str | None = None) -> Path:
+    """The package of a run, or of one of its defects, with all that the zoo wants to know."""
     from relumen.export.from_run import Credits, export_run
 
     credits = Credits(("A. Biologist", "B. Engineer"), "abiologist", "a@example.org", "https://example.org/images")
-    return export_run(run, folder, credits=credits)
+    return export_run(run, folder, defect=defect, credits=credits)
 
 
 def write_images(folder: Path, cells: np.ndarray) -> Path:

@@ -5,7 +5,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relumen.citations import CHATTON, ESRGAN, RELUMEN, SYSTEMS, W2S, Reference, references
+from relumen.citations import (
+    CHATTON,
+    DUMOULIN,
+    ESRGAN,
+    KUPYN,
+    LAI,
+    RAZDAIBIEDINA,
+    RELUMEN,
+    SYSTEMS,
+    W2S,
+    WEIGERT,
+    WORKS,
+    ZHU,
+    Reference,
+    references,
+)
 from relumen.errors import UserError
 
 CFF = yaml.safe_load((Path(__file__).parents[1] / "CITATION.cff").read_text(encoding="utf-8"))
@@ -50,13 +65,35 @@ def test_a_reference_as_bibtex():
 
 
 def test_keys_are_of_one_work_each():
-    keys = [work.key for works in SYSTEMS.values() for work in works]
-    assert len(keys) == len(set(keys))
+    works = {work for each in (SYSTEMS, WORKS) for works in each.values() for work in works}
+    assert len(works) == len({work.key for work in works})
+    assert all(work.doi or work.url for works in WORKS.values() for work in works)  # packages must say where it is
 
 
 def test_a_run_names_the_works_of_its_system(tmp_path):
     (tmp_path / "config.yaml").write_text("system: esrgan\n")
     assert references(str(tmp_path)) == references("esrgan") == (RELUMEN, ESRGAN, CHATTON, W2S)
+
+
+@pytest.mark.parametrize(
+    ("config", "first"),
+    [
+        ("{system: cgan, generator: {network: resnet}}", RAZDAIBIEDINA),
+        ("{system: cgan, losses: {adversarial: 0.1, form: wasserstein}}", KUPYN),
+        ("{system: cgan, losses: {adversarial: 0.0, form: wasserstein}}", RAZDAIBIEDINA),
+        ("{system: cgan, generator: {network: unet}}", WEIGERT),
+        ("{system: cyclegan, generator: {network: resnet}}", ZHU),
+        ("{system: cascade, generator: {network: lapsrn}}", LAI),
+    ],
+)
+def test_a_run_of_a_baseline_names_its_paper_first(tmp_path, config, first):
+    (tmp_path / "config.yaml").write_text(config)
+    assert references(str(tmp_path))[1] == first
+
+
+def test_cin_gan_and_cgan_are_cited_by_their_names_too():
+    assert references("cin-gan") == references("limited") == (RELUMEN, RAZDAIBIEDINA, DUMOULIN)
+    assert references("cgan") == (RELUMEN, RAZDAIBIEDINA)
 
 
 def test_a_package_names_its_own_works(tmp_path):

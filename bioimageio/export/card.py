@@ -35,8 +35,8 @@ def card_text(description: PackageDescription, measured: Measured, files: Packag
 def _synthetic(description: PackageDescription) -> Iterator[str]:
     if description.defect is not None:
         yield (
-            f"**What it makes is synthetic.** It takes clean images and makes {description.defect} of them, to train "
-            "or to test what restores such images. Mark its results as synthetic wherever they are kept or shown."
+            f"It takes clean images and makes {description.defect} of them, to train or to test what restores such "
+            "images. **Mark its results as synthetic wherever they are kept or shown.**"
         )
 
 

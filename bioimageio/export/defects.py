@@ -19,15 +19,17 @@ _REAL = "divergence, real "
 
 
 def network_of(run: RunFolder, defect: str) -> keras.Model:
-    """The run's network for one of its defects, which is no input any more.
+    """The run's network for one of its defects, which is no input any more, nor are random numbers.
 
     Raises:
         UserError: the run makes no defects, or others.
     """
     from relumen.models.limited import with_defect
 
-    index = index_of(run, defect)
-    settings = {name: value for name, value in run.config()["generator"].items() if name != "network"}
+    index, config = index_of(run, defect), run.config()
+    settings = {name: value for name, value in config["generator"].items() if name != "network"}
+    if config.get("draw"):
+        settings["draw"] = run.about().tile
     return with_defect(run.network(), index, **settings)
 
 

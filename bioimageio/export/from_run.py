@@ -268,6 +268,11 @@ def _limitations(about: About, config: Mapping[str, Any]) -> tuple[str, ...]:
         limits.append(system.adversarial)
     if about.degradation:
         limits.append(system.made_inputs.format(degradation=about.degradation))
+    if config.get("draw"):
+        limits.append(
+            f"Grain that is drawn anew: its random numbers are part of it, so that every tile of {about.tile} pixels "
+            "has the same. `relumen data synthesise` draws them anew for each image."
+        )
     if about.pixel_size_um is None:
         limits.append("The training images state no pixel size, so nothing warns of images of another magnification.")
     if not about.finished:

@@ -88,7 +88,7 @@ _KINDS = {
         made_inputs=_LOW_MAGNIFICATION,
         adversarial=_TEXTURE,
     ),
-    "cgan": _restorer("one network for all (cGAN)", "cgan"),
+    "cgan": _restorer("cGAN", "cgan"),
     "care": _restorer("CARE's U-Net, a baseline", "care"),
     "deblurgan": _restorer("DeblurGAN, a baseline", "deblurgan"),
     "cyclegan": _restorer("CycleGAN, a baseline without pairs", "cyclegan"),

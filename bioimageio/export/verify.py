@@ -255,7 +255,7 @@ class _Comparison:
         package, name = self.package, f"where tiles begin ({picture.shape[0]} x {picture.shape[1]})"
         declared = _declared(package, "tile_tolerance")
         if declared is None:
-            said = "config.relumen has a multiple, and no tile_tolerance: declare what begins of tiles may change."
+            said = "config.relumen has a multiple, and no tile_tolerance: declare what the begin of a tile may change."
             return Check(name, "failed", said)
         value = phase_difference(
             picture, run, tile=package.tile[0], halo=package.halo, scale=package.scale, multiple=package.multiple
