@@ -96,7 +96,8 @@ class CINGAN:
     def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
         """Several steps of the critic, each on other images, then one of the generator."""
         rate = self._config.rate(step, self._data.steps_per_epoch)
-        self._optimizer.learning_rate = self._adversary.optimizer.learning_rate = rate
+        self._optimizer.learning_rate = rate
+        self._adversary.optimizer.learning_rate = rate * self._weights.critic_rate
         return self._step(*(tf.constant(part) for part in batch))
 
     def _train(self, units: tf.Tensor, real: tf.Tensor, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -86,7 +86,7 @@ def test_one_input_with_three_defects_gives_three_outputs(distinct_run, defects)
     made = makers([distinct_run])
     clean = alone[0].validation[0].high
     piece = next(part for part in made["noise"].pieces(clean) if part.std() >= 0.3 * clean.std())
-    outputs = {name: maker.made(piece) for name, maker in made.items()}
+    outputs = {name: maker.made(piece, clean) for name, maker in made.items()}
     expected = {(a, b): np.abs(outputs[a] - outputs[b]).mean() / piece.std() for a, b in found.differences}
     assert found.compared == 1 and min(expected.values()) > 0.01
     assert found.differences == pytest.approx(expected, rel=1e-3)

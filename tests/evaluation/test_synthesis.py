@@ -34,7 +34,7 @@ def test_pairs_are_what_the_network_makes_of_the_clean_image(made, tiny_cin_gan_
         clean = tifffile.imread(defects_folder / name / "high" / "a.tif").astype(np.float32)
         squares = [clean[y : y + side, x : x + side] for y in (0, 32, 64) for x in (0, 32, 64)]
         np.testing.assert_array_equal(high, np.stack(squares))
-        mean, deviation = squares[4].mean(), squares[4].std()
+        mean, deviation = clean.mean(), clean.std()
         one_hot = np.eye(3, dtype=np.float32)[[index]]
         answer = np.asarray(network([((squares[4] - mean) / deviation)[np.newaxis, ..., np.newaxis], one_hot]))
         np.testing.assert_allclose(low[4], answer[0, ..., 0] * deviation + mean, rtol=1e-3, atol=1e-2 * deviation)
@@ -48,6 +48,15 @@ def test_the_defects_differ_and_the_manifest_says_what_made_them(made, tiny_cin_
     assert manifest["runs"] == [str(tiny_cin_gan_run)]
     assert manifest["defects"]["noise"] == {"run": str(tiny_cin_gan_run), "pairs": 18}
     assert "no microscope's" in manifest["note"]
+
+
+def test_figures_6_and_7_stand_beside_the_folder_not_among_its_images(made):
+    import imageio.v3 as iio
+
+    drawn = sorted(path.name for path in made.parent.glob("*.png"))
+    assert drawn == ["defects-figure-6.png", "defects-figure-7.png"]
+    assert all(iio.imread(made.parent / name)[..., :3].std() > 10 for name in drawn)
+    assert {path.name for path in made.iterdir()} == {*NAMES, "manifest.json"}
 
 
 def test_a_restorer_takes_them(made, defects_folder):

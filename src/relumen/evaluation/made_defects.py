@@ -93,7 +93,7 @@ def look_at_made(path: Path, name: str, defects: Sequence[Defect], side: int) ->
     examples = []
     for defect in both:
         triples = [
-            (clean, known[defect.name].made(clean), true)
+            (clean, known[defect.name].made(clean, target(source)), true)
             for source in spread(defect.validation, _IMAGES)
             for clean, true in _pieces(known[defect.name], target(source), defective(source))
         ]
@@ -103,8 +103,10 @@ def look_at_made(path: Path, name: str, defects: Sequence[Defect], side: int) ->
             real[defect.name] = _told(teller, defect.name, (p for c, _, r in triples for p in _parts(c, r, side)))
             made[defect.name] = _told(teller, defect.name, (p for c, m, _ in triples for p in _parts(c, m, side)))
     cleans = spread([(known[each.name], source) for each in both for source in each.validation], _COMPARED)
-    pieces = [next(_pieces(maker, target(source)))[0] for maker, source in cleans]
-    outputs = [{name: maker.made(piece) / piece.std() for name, maker in known.items()} for piece in pieces]
+    pieces = [(next(_pieces(maker, target(source)))[0], target(source)) for maker, source in cleans]
+    outputs = [
+        {name: maker.made(piece, whole) / piece.std() for name, maker in known.items()} for piece, whole in pieces
+    ]
     differences = {
         (a, b): _mean(np.abs(each[a] - each[b]).mean() for each in outputs) for a, b in combinations(known, 2)
     }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 
 import keras
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import UserError
+from relumen.evaluation.divergence import divergence_curves
+from relumen.evaluation.limited_figures import draw_divergence, draw_made
 from relumen.image_writing import write_image
 from relumen.images import Image
 from relumen.models import limited
@@ -22,7 +24,7 @@ from relumen.tiling import Runner
 from relumen.training.cgan import resnet_settings
 from relumen.training.config import parse_config
 from relumen.training.data import file_of
-from relumen.training.defects import defect_folders, load_clean
+from relumen.training.defects import defect_folders, defective, load_clean, load_defects
 from relumen.training.folders import is_data_folder
 from relumen.training.limited_config import CINGANConfig
 from relumen.training.settings import DataConfig
@@ -49,18 +51,23 @@ class Maker:
     network: Restorer
     only: int | None
 
-    def pieces(self, image: Float32) -> Iterator[Float32]:
+    def pieces(self, image: Float32) -> list[Float32]:
         """The parts of an image (y, x) that the network can take: all of it, or squares that cover it."""
         if self.only is None:
-            yield image
-            return
-        for y in _starts(image.shape[0], self.only):
-            for x in _starts(image.shape[1], self.only):
-                yield image[y : y + self.only, x : x + self.only]
+            return [image]
+        starts = (_starts(size, self.only) for size in image.shape)
+        return [image[y : y + self.only, x : x + self.only] for y, x in product(*starts)]
 
-    def made(self, image: Float32) -> Float32:
-        """A clean image (y, x), or one of its pieces, with the defect, in the image's intensities."""
-        return restore_plane(image[..., np.newaxis], self.network)[..., 0]
+    def made(self, piece: Float32, whole: Float32) -> Float32:
+        """A clean image's piece (y, x) with the defect, in the image's intensities.
+
+        Args:
+            piece: one of :meth:`pieces`.
+            whole: the image, whose mean and standard deviation are the units of each of its pieces, as in training.
+        """
+        mean, deviation = whole.mean(), whole.std() + self.network.eps
+        normalised = ((piece - mean) / deviation).astype(np.float32)[..., np.newaxis]
+        return restore_plane(normalised, self.network)[..., 0] * deviation + mean
 
 
 def makers(runs: Sequence[Path]) -> dict[str, Maker]:
@@ -89,6 +96,7 @@ def makers(runs: Sequence[Path]) -> dict[str, Maker]:
                 any_size=about.tile is None,
                 halo=about.halo,
                 multiple=about.multiple,
+                normalises=False,
             )
             found[defect] = Maker(defect, path, restorer, about.tile)
     return found
@@ -127,15 +135,18 @@ def synthesise(
     images = {defect: _clean_images(clean, defect) for defect in known}
     total, done = sum(map(len, images.values())), 0
     counts = dict.fromkeys(known, 0)
+    examples: dict[str, list[tuple[Float32, Float32]]] = {}
     for defect, maker in known.items():
         for name, together in groupby(images[defect], key=lambda source: (file_of(source.name), source.high.shape)):
             low, high = [], []
             for source in together:
-                pieces = list(maker.pieces(source.high))
+                pieces = maker.pieces(source.high)
                 high += pieces
-                low += [maker.made(piece) for piece in pieces]
+                low += [maker.made(piece, source.high) for piece in pieces]
                 done += 1
                 on_image(done, total)
+            best = max(range(len(high)), key=lambda i: high[i].std())
+            examples.setdefault(defect, []).append((high[best], low[best]))
             counts[defect] += len(low)
             stem = f"{Path(name[0]).stem}-{name[1][0]}x{name[1][1]}"
             _write(folder / defect / "low" / f"{stem}.tif", low)
@@ -147,7 +158,43 @@ def synthesise(
         "clean": str(clean),
     }
     (folder / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    for path in _draw(folder, runs, known, examples):
+        say(f"Written: {path}")
     return counts
+
+
+def _draw(
+    folder: Path,
+    runs: Sequence[Path],
+    makers: Mapping[str, Maker],
+    examples: Mapping[str, Sequence[tuple[Float32, Float32]]],
+) -> Iterator[Path]:
+    """Figs. 6 and 7, beside the data folder: in it they would be images to train on."""
+    real = {defect: image for run in runs for defect, image in _real_examples(run).items()}
+    rows = []
+    for defect in makers:
+        clean, made = max(examples[defect], key=lambda pair: pair[0].std())
+        rows.append((defect, clean, made, real.get(defect)))
+    figures = {"figure-6": draw_made(rows)}
+    for run in runs:
+        number = f"-{run.name}" if len(runs) > 1 else ""
+        figures[f"figure-7{number}"] = draw_divergence(*divergence_curves(RunFolder(run)))
+    for name, figure in figures.items():
+        path = folder.with_name(f"{folder.name}-{name}.png")
+        figure.savefig(path, dpi=150)
+        yield path
+
+
+def _real_examples(run: Path) -> dict[str, Float32]:
+    """An image with each defect that a run learned from, where its data folder is still there."""
+    config = parse_config(RunFolder(run).config())
+    if not isinstance(config, CINGANConfig) or not config.data.folder.exists():
+        return {}
+    defects = load_defects(config.data, config.defects)
+    return {
+        defect.name: max((defective(source) for source in defect.validation), key=lambda image: float(image.std()))
+        for defect in defects
+    }
 
 
 def _drawing(network: keras.Model) -> Runner:
