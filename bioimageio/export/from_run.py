@@ -206,7 +206,8 @@ def _defects(about: About, defect: str | None) -> str:
     """What is restored, or made, as far as the run knows it."""
     if defect is not None:
         return in_words(defect)
-    return ", ".join(dict.fromkeys(figures.condition for figures in about.figures)) or "one defect or several"
+    names = [figures.condition for figures in about.figures if figures.condition != "as given"]  # one defect, unnamed
+    return ", ".join(dict.fromkeys(names)) or "the defects of its training images"
 
 
 def _validation(about: About) -> tuple[Table, ...]:
