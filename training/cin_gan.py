@@ -51,7 +51,7 @@ class CINGAN:
             self._generator = resnet(config.generator, defects=count, draw=config.draw)
             self._optimizer = adam(config.betas)
             self._optimizer.build(self._generator.trainable_variables)
-            self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, beside=count)
+            self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, kinds=count)
             network = features.perceptual(config.features, config.features_weights)
             layers = (*config.content_layers, *config.style_layers)
             self._features = features.at_layers(network, layers)
@@ -172,9 +172,10 @@ class CINGAN:
         """The largest of all defects; None: no halo is enough."""
         clean = self._data.held_out[0].clean
         sample = ((clean - clean.mean()) / (clean.std() + 1e-6))[..., np.newaxis]
+        multiple = self._config.generator.multiple
         try:
             return max(
-                measure_halo(lambda batch, i=i: self._run(batch, i), sample, scale=1)
+                measure_halo(lambda batch, i=i: self._run(batch, i), sample, scale=1, multiple=multiple)
                 for i in range(len(self._data.defects))
             )
         except CheckFailedError:
