@@ -140,12 +140,18 @@ def with_defect(network: keras.Model, defect: int, **settings: Any) -> keras.Mod
 
 
 def discriminator(
-    widths: Sequence[int] = (64, 128, 256, 512), *, channels: int = 1, norm: bool = True, clip: float | None = None
+    widths: Sequence[int] = (64, 128, 256, 512),
+    *,
+    channels: int = 1,
+    kinds: int = 0,
+    norm: bool = True,
+    clip: float | None = None,
 ) -> keras.Model:
     """Judges each part of an image by itself: 4x4 convolutions that halve it, two that don't, and a map of logits.
 
-    (batch, y, x, channels) -> (batch, y', x', 1). The image is the first channel, what it is judged beside the
-    others: the defective image, or the defect as planes of 0 and 1.
+    (batch, y, x, channels + kinds) -> (batch, y', x', 1). The image is the first channel; then what it is judged
+    beside, such as the defective image; then which of some kinds it shall be, as planes of 0 and 1. Each kind is judged
+    by logits of its own, of features that all share.
 
     Reference: Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017, Sec. 3.2.2 and
     6.1.2 (of 70 x 70 pixels); the paper names none.
@@ -153,6 +159,7 @@ def discriminator(
     Args:
         widths: feature maps of each convolution but the last; all but the last of these halve the image.
         channels: of the image and what it is judged beside.
+        kinds: of image that are judged each by itself; 0: all alike.
         norm: instance normalisation, but for the first convolution. A critic under the gradient penalty has none
             (Gulrajani et al. 2017, Sec. 4).
         clip: greatest absolute value of a weight, for a critic without gradient penalty; None: any.
@@ -160,16 +167,19 @@ def discriminator(
     >>> discriminator((4, 4, 8, 8), channels=2).output_shape
     (None, None, None, 1)
     """
-    image: Any = keras.Input((None, None, channels), name="image")
+    image: Any = keras.Input((None, None, channels + kinds), name="image")
     clipped: Any = {} if clip is None else {"kernel_constraint": Clipped(clip), "bias_constraint": Clipped(clip)}
-    x = image
+    x = image[..., :channels] if kinds else image
     for i, width in enumerate(widths, start=1):
         strides = 2 if i < len(widths) else 1
         x = layers.Conv2D(width, 4, strides, padding="same", name=f"conv_{i}", **clipped)(x)
         if norm and i > 1:
             x = _norm("instance", f"conv_{i}_norm", x, None)
         x = layers.LeakyReLU(negative_slope=LEAK, name=f"conv_{i}_leaky")(x)
-    logits = layers.Conv2D(1, 4, padding="same", dtype="float32", name="logits", **clipped)(x)
+    logits = layers.Conv2D(max(1, kinds), 4, padding="same", dtype="float32", name="logits", **clipped)(x)
+    if kinds:
+        kind = layers.GlobalAveragePooling2D(keepdims=True, dtype="float32", name="kind")(image[..., channels:])
+        logits = keras.ops.sum(logits * kind, axis=-1, keepdims=True)
     return keras.Model(image, logits, name="patch_discriminator")
 
 

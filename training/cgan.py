@@ -186,7 +186,8 @@ def adversary(
     betas: tuple[float, float],
     replicas: Replicas,
     *,
-    beside: int,
+    beside: int = 0,
+    kinds: int = 0,
 ) -> Adversary:
     """The discriminator, or critic, in training.
 
@@ -196,9 +197,14 @@ def adversary(
         betas: of its optimiser.
         replicas: the devices that share a batch.
         beside: channels that a conditional one sees beside the image.
+        kinds: of image that a conditional one judges each by itself.
     """
     network = limited.discriminator(
-        size.widths, channels=1 + beside * size.conditional, norm=form.form != "wasserstein", clip=form.clip
+        size.widths,
+        channels=1 + beside * size.conditional,
+        kinds=kinds * size.conditional,
+        norm=form.form != "wasserstein",
+        clip=form.clip,
     )
     return Adversary(network, adam(betas), losses.GAN_FORMS[form.form], replicas, penalty=form.penalty)
 

@@ -120,6 +120,17 @@ def test_the_discriminator_judges_patches_of_70_pixels():
     assert sum(judged) == 70
 
 
+def test_each_kind_of_image_is_judged_by_logits_of_its_own(cells):
+    network = limited.discriminator((4, 8), channels=2, kinds=3, norm=False)
+    image = np.repeat(patch(cells, 32), 2, -1)
+    logits = keras.Model(network.inputs[0], network.get_layer("logits").output)
+    for kind in range(3):
+        planes = np.zeros((1, 32, 32, 3), np.float32)
+        planes[..., kind] = 1
+        judged = np.concatenate([image, planes], -1)
+        np.testing.assert_allclose(network(judged)[..., 0], logits(judged)[..., kind], rtol=1e-5)
+
+
 def test_a_clipped_critic_stays_within_its_limit():
     network = limited.discriminator((4, 4), channels=1, norm=False, clip=0.01)
     optimizer = keras.optimizers.Adam(1.0)
