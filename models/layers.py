@@ -102,6 +102,7 @@ class ConditionalAffine(keras.layers.Layer):
 
     def call(self, inputs: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
         """The features with scale and shift of their image's condition."""
+        x: Any
         x, condition = inputs
         condition = ops.cast(condition, x.dtype)
         gamma, beta = (

@@ -185,7 +185,8 @@ def discriminator(
 
 def _drawn(image: Any) -> Any:  # noqa: ANN401  Keras's own
     """A plane of random numbers, the same for every image, of layers that every Keras knows: 0 x image + constant."""
-    plane = layers.LayerNormalization(axis=(1, 2), epsilon=1.0, name="draw_norm")
+    places: Any = (1, 2)
+    plane = layers.LayerNormalization(places, epsilon=1.0, name="draw_norm")
     drawn = plane(layers.Rescaling(0.0, name="nothing")(image))
     shape = image.shape[1:3]
     plane.set_weights([np.zeros(shape), np.random.default_rng(0).normal(size=shape)])

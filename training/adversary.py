@@ -62,8 +62,9 @@ class Adversary:
             loss = self._form.discriminator(self._logits(real, beside), self._logits(fake, beside))
             if self._penalty:
                 # Drawn by the number of the step, so that a training which was interrupted draws the same.
-                number = tf.cast(self.optimizer.iterations.value, tf.int32)
-                share = tf.random.stateless_uniform((tf.shape(real)[0], 1, 1, 1), tf.stack([0, number]))
+                iterations: Any = self.optimizer.iterations
+                shape = tf.stack([tf.shape(real)[0], 1, 1, 1])
+                share = tf.random.stateless_uniform(shape, tf.stack([0, tf.cast(iterations.value, tf.int32)]))
                 loss += self._penalty * gradient_penalty(lambda image: self._logits(image, beside), real, fake, share)
         self._replicas.descend(self.optimizer, tape, loss, self._discriminator)
         return loss

@@ -15,7 +15,7 @@ from relumen.models.baselines import care
 from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.data import Batches, Mixed
-from relumen.training.defects import load_defects, pairs_of
+from relumen.training.defects import load_defects, note, pairs_of
 from relumen.training.limited_config import (
     AdversarialForm,
     CGANConfig,
@@ -136,6 +136,8 @@ class RestorerData:
             self._made = together.training + together.validation  # held out is what is real
             layout = f"{self.pairs.layout}, and {len(self._made)} whose defects CIN-GAN made"
             self.pairs = replace(self.pairs, layout=layout)
+        if words := note(config.data.folder):
+            self.pairs = replace(self.pairs, layout=f"{words} {self.pairs.layout}")
 
     def describe(self) -> str:
         """The data in words, for the card."""

@@ -10,6 +10,7 @@ A folder that is itself such a set of pairs, or a .npz file, is one defect by it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,6 +127,19 @@ def load_clean(config: DataConfig, folder: Path) -> tuple[Source, ...]:
     clean = _load(folder.name, config, folder)
     apart = clean.paired or any((folder / name).is_dir() for name in ("validation", "test"))
     return clean.training if apart else clean.training + clean.validation
+
+
+def note(folder: Path) -> str:
+    """What the manifest of a data folder says of all its images, such as that they are stand-ins; often nothing."""
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        return ""
+    try:
+        read = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError:  # somebody else's file
+        return ""
+    found = read.get("note") if isinstance(read, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def target(source: Source) -> Float32:

@@ -147,7 +147,9 @@ class FeatureLosses(DefectImages):
 class CINGANLosses(AdversarialForm):
     """The generator's loss (Razdaibiedina et al., Method), adversarial by the Wasserstein distance."""
 
-    form: Literal["wasserstein"] = "wasserstein"
+    form: Literal["non-saturating", "wasserstein"] = Field(
+        default="wasserstein", description="Binary cross-entropy, or the Wasserstein distance."
+    )
     penalty: float = Field(default=10.0, ge=0, description="Weight of the critic's gradient penalty.")
     critic_steps: int = Field(default=5, ge=1, description="Steps of the critic before each of the generator.")
     critic_rate: float = Field(

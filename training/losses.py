@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -128,7 +128,8 @@ def gradient_penalty(
         tape.watch(between)
         judged = critic(between)
         means = tf.reduce_sum(tf.reduce_mean(judged, list(range(1, len(judged.shape)))))  # images don't see each other
-    slope = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(means, between)), (1, 2, 3)) + 1e-12)
+    gradient: Any = tape.gradient(means, between)
+    slope = tf.sqrt(tf.reduce_sum(tf.square(gradient), (1, 2, 3)) + 1e-12)
     return tf.reduce_mean(tf.square(slope - 1))
 
 
@@ -156,7 +157,7 @@ def style(features: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> tf.Tens
     """
     return tf.add_n(
         [
-            tf.reduce_mean(tf.reduce_sum(tf.square(gram(a) - gram(b)), (1, 2))) / a.shape[-1]
+            tf.reduce_mean(tf.reduce_sum(tf.square(gram(a) - gram(b)), (1, 2))) / int(a.shape[-1] or 0)
             for a, b in zip(features, others, strict=True)
         ]
     )

@@ -98,7 +98,7 @@ def make_stand_ins(
     if count is not None:
         order = np.random.default_rng((seed, 0)).permutation(len(there))[:count]
         chosen = {there[i] for i in order}
-    totals = dict.fromkeys(DEFECTS, (0, 0))
+    totals: dict[str, tuple[int, int]] = dict.fromkeys(DEFECTS, (0, 0))
     for number, (name, out) in enumerate(images):
         kept = [patch for i, patch in enumerate(patches[name]) if out or (name, i) in chosen]
         if kept:

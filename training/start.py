@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 
 from relumen.errors import UserError
 from relumen.run import RunFolder
-from relumen.training.config import (
-    CascadeConfig,
-    CGANConfig,
-    CINGANConfig,
-    Config,
-    CycleGANConfig,
-    FeaturesConfig,
-    load_config,
-    parse_config,
-)
+from relumen.training.config import CascadeConfig, Config, FeaturesConfig, load_config, parse_config
+from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
 
 if TYPE_CHECKING:
     from relumen.training.loop import System

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from relumen.errors import UserError
 from relumen.metrics import psnr
 from relumen.training.data import EMPTY
-from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, target
+from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, note, target
 from relumen.training.limited_config import UnpairedImages
 from relumen.training.sources import Pair, Source
 
@@ -125,7 +125,8 @@ class Unpaired:
         """The data in words, for the card."""
         real = ", ".join(f"{len(images)} of {name}" for name, images in zip(self.defects, self._real, strict=True))
         clean = len({id(image) for images in self._clean for image in images})
-        return f"{clean} clean images, and defective ones that need be no partners of them: {real}"
+        words = f"{clean} clean images, and defective ones that need be no partners of them: {real}"
+        return " ".join(filter(None, (note(self._config.data.folder), words)))
 
     def divergences(self) -> dict[str, float]:
         """Mean PSNR between clean images and their real defective partners, by defect; nothing without pairs."""

@@ -83,7 +83,7 @@ def separate(k: int, seed: int) -> Made:
 
 
 def restorer(name: str, k: int, seed: int, made: Made | None = None, *changes: str) -> Row:
-    """cGAN for all defects, on k real pairs of each, and made ones."""
+    """A restorer of all defects, on k real pairs of each, and made ones."""
     share = 1 if k == 0 else 0.5
     synthetic = (f"synthetic={{folder: {(RUNS / made.folder).resolve()}, share: {share}}}",) if made else ()
     all_changes = (f"pairs={k}", f"seed={seed}", f"steps={STEPS}", *synthetic, *changes)

@@ -34,5 +34,6 @@ def generator(width: int = 32, depth: int = 2, *, kernel: int = 5) -> keras.Mode
     from csbdeep.models import CARE, Config  # seconds, and nothing else needs it
 
     config = Config("YX", 1, 1, unet_n_first=width, unet_n_depth=depth, unet_kern_size=kernel)
-    network: Any = CARE(config, None, basedir=None).keras_model
+    nowhere: Any = None  # it is kept by relumen
+    network: Any = CARE(config, None, basedir=nowhere).keras_model
     return network

@@ -8,6 +8,9 @@ import tifffile
 
 from relumen.errors import UserError
 from relumen.metrics import psnr
+from relumen.training.cgan import RestorerData
+from relumen.training.cin_gan import UnpairedData
+from relumen.training.config import load_config
 from relumen.training.defects import load_defects
 from relumen.training.settings import DataConfig
 from relumen.training.stand_ins import DEFECTS, HELD_OUT, make_stand_ins
@@ -31,6 +34,17 @@ def test_they_are_a_data_folder_of_three_defects_with_one_truth(folder):
     first, *others = (sorted(folder.glob(f"{name}/high/*.tif")) for name in DEFECTS)
     for other in others:
         assert [path.read_bytes() for path in other] == [path.read_bytes() for path in first]
+
+
+def test_who_trains_on_them_says_so(folder):
+    config = load_config("cgan", "compact", **{"data.folder": str(folder)})
+    assert RestorerData(config).describe().startswith("Stand-ins, made by relumen data stand-ins")
+    maker = load_config("cin-gan", "compact", **{"data.folder": str(folder)})
+    assert UnpairedData(maker).describe().startswith("Stand-ins, made by relumen data stand-ins")
+    (folder / "noise" / "manifest.json").write_text("no JSON", encoding="utf-8")  # somebody else's
+    alone = load_config("cgan", "compact", **{"data.folder": str(folder / "noise")})
+    assert RestorerData(alone).describe().startswith("12 of noise")
+    (folder / "noise" / "manifest.json").unlink()
 
 
 def test_each_defect_is_what_it_says(folder):
