@@ -65,7 +65,7 @@ class CINGAN:
     @property
     def network(self) -> Any:  # noqa: ANN401
         """The generator as of now, in single precision: an image and a defect -> the image with it."""
-        self._kept.set_weights(self._generator.get_weights())
+        self._keep()
         return self._kept
 
     @property
@@ -81,7 +81,8 @@ class CINGAN:
     @property
     def state(self) -> Mapping[str, Any]:
         """Both networks and their optimisers."""
-        return {"generator": self._generator, "optimizer": self._optimizer, **self._adversary.state}
+        average = {"average": self._kept} if self._config.average else {}
+        return {"generator": self._generator, "optimizer": self._optimizer, **average, **self._adversary.state}
 
     @property
     def sample(self) -> Image:
@@ -98,7 +99,10 @@ class CINGAN:
         rate = self._config.rate(step, self._data.steps_per_epoch)
         self._optimizer.learning_rate = rate
         self._adversary.optimizer.learning_rate = rate * self._weights.critic_rate
-        return self._step(*(tf.constant(part) for part in batch))
+        terms = self._step(*(tf.constant(part) for part in batch))
+        if self._config.average:
+            self._follow(step)
+        return terms
 
     def _train(self, units: tf.Tensor, real: tf.Tensor, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """All have a second axis: which step of the critic they are for, the last one being the generator's."""
@@ -132,7 +136,7 @@ class CINGAN:
 
     def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
         """PSNR between clean images and the defects made of them (Fig. 7), and a picture of clean, made and real."""
-        self._kept.set_weights(self._generator.get_weights())
+        self._keep()
         figures: dict[str, list[float]] = {}
         rows = []
         for index, name in enumerate(self._data.defects):
@@ -146,7 +150,7 @@ class CINGAN:
 
     def about(self, *, steps: int, seconds: float, finished: bool) -> About:
         """What the run folder says; the divergence of real defects is what Fig. 7 shows dashed."""
-        self._kept.set_weights(self._generator.get_weights())
+        self._keep()
         config = self._config
         return About(
             system="cin-gan",
@@ -167,6 +171,17 @@ class CINGAN:
             features=self._words,
             measures=self._data.divergences(),
         )
+
+    def _keep(self) -> None:
+        """What is kept is the generator, where it is no running mean of it already."""
+        if not self._config.average:
+            self._kept.set_weights(self._generator.get_weights())
+
+    def _follow(self, step: int) -> None:
+        """The running mean after a step; at first it is short, since the weights go far (Karras et al. 2018)."""
+        stays = min(self._config.average, (1 + step) / (10 + step))
+        for mean, weight in zip(self._kept.weights, self._generator.weights, strict=True):
+            mean.assign(stays * mean + (1 - stays) * weight)
 
     def _halo(self) -> int | None:
         """The largest of all defects; None: no halo is enough."""

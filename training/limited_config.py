@@ -177,6 +177,13 @@ class CINGANConfig(FeatureLosses, UnpairedImages):
         description="Layers of the style loss: low-level features.",
     )
     betas: tuple[float, float] = Field(default=(0.5, 0.9), description="Adam's decay of both moments.")
+    average: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="What is kept is a running mean of the generator's weights, of which so much stays at each step; "
+        "0: the weights themselves. While it plays against the critic a generator never comes to rest.",
+    )
 
     @property
     def pinned(self) -> bool:

@@ -45,7 +45,7 @@ def trained(run, on_step=lambda step, total, terms: None):
 @pytest.mark.parametrize("system", ["cgan", "cin-gan"])
 def test_a_killed_training_goes_on_to_the_same_losses_to_the_bit(system, defects_folder, tmp_path):
     changes = ["losses.adversarial=0.1", "losses.critic_steps=2", "losses.penalty=10", "generator.norm=instance"]
-    changes += ["losses.form=wasserstein"] if system == "cgan" else []
+    changes += ["losses.form=wasserstein"] if system == "cgan" else ["average=0.9", "draw=true"]
     whole = trained(prepared(tmp_path / "whole", system, defects_folder, *changes))
 
     def kill(step, total, terms):
@@ -149,6 +149,21 @@ def test_the_critic_steps_see_other_images_than_the_generator(defects_folder):
     made.train_step(0, made.batch(0))
     assert made.state["discriminator_optimizer"].iterations.numpy() - before == 3
     assert made.state["optimizer"].iterations.numpy() == 1
+
+
+def test_a_running_mean_of_the_weights_is_kept(defects_folder):
+    made = cin_gan(defects_folder, "average=0.5", "losses.critic_steps=1", "learning_rate.initial=1e-2")
+    expected = made.state["generator"].get_weights()
+    for step in range(3):
+        made.train_step(step, made.batch(step))
+        stays = min(0.5, (1 + step) / (10 + step))
+        now = made.state["generator"].get_weights()
+        expected = [stays * mean + (1 - stays) * weight for mean, weight in zip(expected, now, strict=True)]
+        if step == 0:  # the first step's mean begins from the network that is kept, not from the generator's start
+            expected = made.network.get_weights()
+    for mean, weight in zip(made.network.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(mean, weight, rtol=1e-4, atol=1e-6)
+    assert "average" in made.state and "average" not in cin_gan(defects_folder).state
 
 
 def test_a_clipped_critic_needs_no_penalty(defects_folder):
