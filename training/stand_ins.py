@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,38 +25,65 @@ Float32 = NDArray[np.float32]
 
 HELD_OUT = ("kc167/POS218", "translocation/A-12", "ht29", "widefield/fitc")
 """Fields that no model which comes with relumen was trained on."""
-PHOTONS = (10.0, 60.0)
 _READ_NOISE = 2.0
-_PLANES, _AXIAL_BLUR = 12, 3.0
-_COARSE, _BLUR = 8, 3.0
 _OFFSET, _GAIN = 500.0, 10000.0  # of the camera that writes 16 bits
 _HELD_OUT_SIDE = 256
 _HELD_OUT_PATCHES = 4  # of an image, at most
 
-_Defect = Callable[[Float32, np.random.Generator], Float32]
+
+@dataclass(frozen=True)
+class Strengths:
+    """How strong each defect is; of a range, every pair draws its own.
+
+    Attributes:
+        photons: at an image's brightest, from and to.
+        planes: rows from one that is left to the next, at the least and at most; the blur along y before is a quarter.
+        coarse: pixels that became one, at the least and at most; the blur before is three eighths of it.
+    """
+
+    photons: tuple[float, float]
+    planes: tuple[int, int]
+    coarse: tuple[int, int]
+
+    def noise(self, image: Float32, rng: np.random.Generator) -> Float32:
+        """An image (y, x), whose values are 0 to about 1, with noise."""
+        photons = float(np.exp(rng.uniform(*np.log(self.photons))))
+        return Clean(image).with_noise(np.maximum(image, 0), photons, _READ_NOISE, rng)
+
+    def missing_planes(self, image: Float32, rng: np.random.Generator) -> Float32:
+        """The same with most of its rows missing."""
+        step = int(rng.integers(self.planes[0], self.planes[1] + 1))
+        return without_planes(image, step, step / 4)
+
+    def low_resolution(self, image: Float32, rng: np.random.Generator) -> Float32:
+        """The same without fine detail; of the factors in the range those that divide the image."""
+        low, high = self.coarse
+        factors = [each for each in range(low, high + 1) if all(size % each == 0 for size in image.shape)]
+        factor = int(rng.choice(factors))
+        return unresolved(image, factor, 3 * factor / 8)
+
+    def describe(self) -> dict[str, str]:
+        """Each defect by its name, in words."""
+        return {
+            "noise": f"Poisson noise of {_range(self.photons)} photons at the brightest, read-out noise of "
+            f"{_READ_NOISE:g} electrons",
+            "missing-planes": f"one row of {_range(self.planes)} alone, after a blur along y of a quarter as many "
+            "pixels, with linear interpolation",
+            "low-resolution": f"blur of three eighths, and binning of {_range(self.coarse)} pixels, enlarged again by "
+            "cubic convolution",
+        }
+
+    def make(self, defect: str, image: Float32, rng: np.random.Generator) -> Float32:
+        """An image with a defect, by its name."""
+        return {"noise": self.noise, "missing-planes": self.missing_planes, "low-resolution": self.low_resolution}[
+            defect
+        ](image, rng)
 
 
-def _noise(image: Float32, rng: np.random.Generator) -> Float32:
-    photons = float(np.exp(rng.uniform(*np.log(PHOTONS))))
-    return Clean(np.maximum(image, 0)).with_noise(np.maximum(image, 0), photons, _READ_NOISE, rng)
-
-
-DEFECTS: dict[str, tuple[str, _Defect]] = {
-    "noise": (
-        f"Poisson noise of {PHOTONS[0]:g} to {PHOTONS[1]:g} photons at the brightest, read-out noise of "
-        f"{_READ_NOISE:g} electrons",
-        _noise,
-    ),
-    "missing-planes": (
-        f"every {_PLANES}th row alone, after a blur along y (sigma {_AXIAL_BLUR:g} px), with linear interpolation",
-        lambda image, rng: without_planes(image, _PLANES, _AXIAL_BLUR),
-    ),
-    "low-resolution": (
-        f"blur (sigma {_BLUR:g} px), {_COARSE}x binning, and enlarged again by cubic convolution",
-        lambda image, rng: unresolved(image, _COARSE, _BLUR),
-    ),
-}
-"""Each stand-in: in words, and how it is made of an image (y, x) whose values are 0 to about 1."""
+STRONG = Strengths(photons=(10.0, 60.0), planes=(12, 12), coarse=(8, 8))
+"""One strength each, which the comparisons are made on."""
+VARIED = Strengths(photons=(10.0, 300.0), planes=(4, 12), coarse=(2, 8))
+"""A range of each, for a restorer that shall take what comes."""
 
 
 def make_stand_ins(
@@ -63,6 +91,7 @@ def make_stand_ins(
     *,
     side: int = 80,
     count: int | None = None,
+    strengths: Strengths = STRONG,
     seed: int = 0,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, tuple[int, int]]:
@@ -75,6 +104,7 @@ def make_stand_ins(
         folder: to make.
         side: height and width of a pair, a multiple of 8.
         count: of the pairs of each defect, spread over all images; None: as many as there are.
+        strengths: of the defects.
         seed: of the noise, and of the choice.
         on_image: told (images done, images in all).
 
@@ -98,15 +128,16 @@ def make_stand_ins(
     if count is not None:
         order = np.random.default_rng((seed, 0)).permutation(len(there))[:count]
         chosen = {there[i] for i in order}
-    totals: dict[str, tuple[int, int]] = dict.fromkeys(DEFECTS, (0, 0))
+    words = strengths.describe()
+    totals: dict[str, tuple[int, int]] = dict.fromkeys(words, (0, 0))
     for number, (name, out) in enumerate(images):
         kept = [patch for i, patch in enumerate(patches[name]) if out or (name, i) in chosen]
         if kept:
-            for defect, (_, make) in DEFECTS.items():
+            for defect in words:
                 rng = np.random.default_rng((seed, 1, number))
                 place = folder / defect / "validation" if out else folder / defect
                 file = f"{name.replace('/', '-').removesuffix('.tif')}.tif"
-                _write(place / "low" / file, [make(patch, rng) for patch in kept])
+                _write(place / "low" / file, [strengths.make(defect, patch, rng) for patch in kept])
                 _write(place / "high" / file, kept)
                 train, test = totals[defect]
                 totals[defect] = (train, test + len(kept)) if out else (train + len(kept), test)
@@ -114,12 +145,17 @@ def make_stand_ins(
     about = {
         "note": "Stand-ins, made by relumen data stand-ins of images that come with relumen: their defects are stated "
         "degradations, not a microscope's.",
-        "defects": {defect: words for defect, (words, _) in DEFECTS.items()},
+        "defects": words,
         "held out": sorted(held),
         "images": [vars(records()[name]) for name, _ in images],
     }
     (folder / "manifest.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return totals
+
+
+def _range(values: tuple[float, float]) -> str:
+    low, high = values
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _patches(name: str, side: int, held_out: bool) -> Iterator[Float32]:

@@ -13,7 +13,9 @@ from relumen.training.cin_gan import UnpairedData
 from relumen.training.config import load_config
 from relumen.training.defects import load_defects
 from relumen.training.settings import DataConfig
-from relumen.training.stand_ins import DEFECTS, HELD_OUT, make_stand_ins
+from relumen.training.stand_ins import HELD_OUT, STRONG, VARIED, make_stand_ins
+
+DEFECTS = tuple(STRONG.describe())
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,17 @@ def test_each_defect_is_what_it_says(folder):
     assert min(rough["noise"]) > 1.5
     assert max(rough["low-resolution"]) < 0.6
     assert rough["missing-planes"][0] < 0.6 < rough["missing-planes"][1]  # along one axis alone
+
+
+def test_varied_strengths_begin_where_little_is_lost(cells):
+    image = cells[300:556, 300:556] / np.float32(255)
+    for defect in DEFECTS:
+        rng = np.random.default_rng(0)
+        figures = [psnr(image, VARIED.make(defect, image, rng)) for _ in range(20)]
+        strongest = psnr(image, STRONG.make(defect, image, np.random.default_rng(0)))
+        assert max(figures) > strongest + 4
+        assert len(set(figures)) >= 3
+    assert "2 to 8 pixels" in VARIED.describe()["low-resolution"]
 
 
 def test_held_out_fields_are_nowhere_in_the_training(folder):

@@ -155,6 +155,7 @@ def stand_ins(
     output: Annotated[Path, typer.Argument(help="The data folder to make.")],
     pairs: Annotated[int | None, typer.Option(min=1, help="Of each defect. [default: as many as there are]")] = None,
     size: Annotated[int, typer.Option(help="Height and width of a pair, pixels.")] = 80,
+    vary: Annotated[bool, typer.Option("--vary", help="A strength of its own for every pair, from weak on.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise, and of the choice.")] = 0,
 ) -> None:
     """Makes pairs of three defects from the images that come along: noise, missing planes, low resolution.
@@ -164,19 +165,21 @@ def stand_ins(
 
     Example: relumen data stand-ins stand-ins/ --pairs 1000
     """
-    from relumen.training.stand_ins import DEFECTS, make_stand_ins
+    from relumen.training.stand_ins import STRONG, VARIED, make_stand_ins
 
+    strengths = VARIED if vary else STRONG
     with progress_bar("image") as bar:
         task = bar.add_task("making", total=None)
         made = make_stand_ins(
             output,
             count=pairs,
             side=size,
+            strengths=strengths,
             seed=seed,
             on_image=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for defect, (train, test) in made.items():
-        say(f"{defect}: {train} pairs to train on, {test} held out: {DEFECTS[defect][0]}")
+        say(f"{defect}: {train} pairs to train on, {test} held out: {strengths.describe()[defect]}")
     say(f"Next: relumen train cgan --data {output} --pairs 10")
 
 
