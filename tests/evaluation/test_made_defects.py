@@ -16,7 +16,7 @@ from relumen.models.layers import ConditionalAffine
 from relumen.run import RunFolder
 from relumen.training.defects import load_defects
 from relumen.training.settings import DataConfig
-from relumen.training.stand_ins import DEFECTS
+from relumen.training.stand_ins import STRONG
 
 SIDE = 32
 
@@ -43,13 +43,13 @@ def patches(cells, defect, corner):
     """Squares of a field with a stand-in."""
     rng = np.random.default_rng(0)
     field = cells[corner : corner + 384, 200:712] / np.float32(np.percentile(cells, 99.9))
-    image = DEFECTS[defect][1](field, rng)
+    image = STRONG.make(defect, field, rng)
     return [image[y : y + 64, x : x + 64] for y in range(0, 384, 64) for x in range(0, 512, 64)]
 
 
 def test_real_defects_are_told_apart_on_images_not_seen(cells):
-    teller = Teller({name: patches(cells, name, 200) for name in DEFECTS})
-    for name in DEFECTS:
+    teller = Teller({name: patches(cells, name, 200) for name in STRONG.describe()})
+    for name in STRONG.describe():
         told = teller.tell(patches(cells, name, 600))
         assert told.count(name) / len(told) > 0.85, name
     assert teller.tell([]) == []
@@ -86,7 +86,7 @@ def test_one_input_with_three_defects_gives_three_outputs(distinct_run, defects)
     made = makers([distinct_run])
     clean = alone[0].validation[0].high
     piece = next(part for part in made["noise"].pieces(clean) if part.std() >= 0.3 * clean.std())
-    outputs = {name: maker.made(piece, clean) for name, maker in made.items()}
+    outputs = {name: maker.made([piece], clean)[0] for name, maker in made.items()}
     expected = {(a, b): np.abs(outputs[a] - outputs[b]).mean() / piece.std() for a, b in found.differences}
     assert found.compared == 1 and min(expected.values()) > 0.01
     assert found.differences == pytest.approx(expected, rel=1e-3)

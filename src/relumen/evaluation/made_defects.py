@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from relumen.errors import UserError
 from relumen.evaluation.divergence import divergence_curves
-from relumen.evaluation.synthesis import Maker, makers
+from relumen.evaluation.synthesis import Maker, makers, roughness
 from relumen.evaluation.telling import Teller
 from relumen.metrics import psnr
 from relumen.run import RunFolder
@@ -92,20 +92,19 @@ def look_at_made(path: Path, name: str, defects: Sequence[Defect], side: int) ->
     divergence: dict[str, tuple[float, float]] = {}
     examples = []
     for defect in both:
-        triples = [
-            (clean, known[defect.name].made(clean, target(source)), true)
-            for source in spread(defect.validation, _IMAGES)
-            for clean, true in _pieces(known[defect.name], target(source), defective(source))
-        ]
+        triples = []
+        for source in spread(defect.validation, _IMAGES):
+            cleans, trues = zip(*_pieces(known[defect.name], target(source), defective(source)), strict=True)
+            triples += zip(cleans, known[defect.name].made(cleans, target(source)), trues, strict=True)
         divergence[defect.name] = _mean(psnr(c, m) for c, m, _ in triples), _mean(psnr(c, r) for c, _, r in triples)
-        examples.append((defect.name, *max(triples, key=lambda triple: _edges(triple[0]))))
+        examples.append((defect.name, *max(triples, key=lambda triple: roughness(triple[0]))))
         if teller is not None:
             real[defect.name] = _told(teller, defect.name, (p for c, _, r in triples for p in _parts(c, r, side)))
             made[defect.name] = _told(teller, defect.name, (p for c, m, _ in triples for p in _parts(c, m, side)))
     cleans = spread([(known[each.name], source) for each in both for source in each.validation], _COMPARED)
     pieces = [(next(_pieces(maker, target(source)))[0], target(source)) for maker, source in cleans]
     outputs = [
-        {name: maker.made(piece, whole) / piece.std() for name, maker in known.items()} for piece, whole in pieces
+        {name: maker.made([piece], whole)[0] / piece.std() for name, maker in known.items()} for piece, whole in pieces
     ]
     differences = {
         (a, b): _mean(np.abs(each[a] - each[b]).mean() for each in outputs) for a, b in combinations(known, 2)
@@ -166,11 +165,6 @@ def _parts(clean: Float32, image: Float32, side: int) -> Iterator[Float32]:
     ]
     alive = [place for place in places if clean[place].std() >= EMPTY * clean.std()]
     yield from (image[place] for place in spread(alive, _PATCHES))
-
-
-def _edges(image: Float32) -> float:
-    down, across = np.gradient(image)
-    return float(np.hypot(down, across).mean())
 
 
 def _mean(values: Iterator[float]) -> float:

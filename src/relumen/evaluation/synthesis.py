@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from relumen.errors import UserError
@@ -24,7 +25,7 @@ from relumen.tiling import Runner
 from relumen.training.cgan import resnet_settings
 from relumen.training.config import parse_config
 from relumen.training.data import file_of
-from relumen.training.defects import defect_folders, defective, load_clean, load_defects
+from relumen.training.defects import defect_folders, defective, load_clean, load_defects, target
 from relumen.training.folders import is_data_folder
 from relumen.training.limited_config import CINGANConfig
 from relumen.training.settings import DataConfig
@@ -58,16 +59,20 @@ class Maker:
         starts = (_starts(size, self.only) for size in image.shape)
         return [image[y : y + self.only, x : x + self.only] for y, x in product(*starts)]
 
-    def made(self, piece: Float32, whole: Float32) -> Float32:
-        """A clean image's piece (y, x) with the defect, in the image's intensities.
+    def made(self, pieces: Sequence[Float32], whole: Float32) -> list[Float32]:
+        """Pieces (y, x) of a clean image with the defect, in the image's intensities.
 
         Args:
-            piece: one of :meth:`pieces`.
+            pieces: some of :meth:`pieces`.
             whole: the image, whose mean and standard deviation are the units of each of its pieces, as in training.
         """
         mean, deviation = whole.mean(), whole.std() + self.network.eps
-        normalised = ((piece - mean) / deviation).astype(np.float32)[..., np.newaxis]
-        return restore_plane(normalised, self.network)[..., 0] * deviation + mean
+        normalised = [((piece - mean) / deviation).astype(np.float32)[..., np.newaxis] for piece in pieces]
+        if self.only is None:
+            answers = [restore_plane(each, self.network) for each in normalised]
+        else:
+            answers = list(self.network.run(np.stack(normalised)))
+        return [answer[..., 0] * deviation + mean for answer in answers]
 
 
 def makers(runs: Sequence[Path]) -> dict[str, Maker]:
@@ -89,7 +94,7 @@ def makers(runs: Sequence[Path]) -> dict[str, Maker]:
             single = limited.with_defect(network, index, draw=config.draw, **resnet_settings(config.generator))
             restorer = Restorer(
                 name=f"{path.name}, {defect}",
-                run=_drawing(single) if config.draw else lambda x, single=single: np.asarray(single(x, training=False)),
+                run=_runner(single, draw=config.draw),
                 scale=1,
                 channels=1,
                 tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, 1),
@@ -142,10 +147,10 @@ def synthesise(
             for source in together:
                 pieces = maker.pieces(source.high)
                 high += pieces
-                low += [maker.made(piece, source.high) for piece in pieces]
+                low += maker.made(pieces, source.high)
                 done += 1
                 on_image(done, total)
-            best = max(range(len(high)), key=lambda i: high[i].std())
+            best = max(range(len(high)), key=lambda i: roughness(high[i]))
             examples.setdefault(defect, []).append((high[best], low[best]))
             counts[defect] += len(low)
             stem = f"{Path(name[0]).stem}-{name[1][0]}x{name[1][1]}"
@@ -173,7 +178,7 @@ def _draw(
     real = {defect: image for run in runs for defect, image in _real_examples(run).items()}
     rows = []
     for defect in makers:
-        clean, made = max(examples[defect], key=lambda pair: pair[0].std())
+        clean, made = max(examples[defect], key=lambda pair: roughness(pair[0]))
         rows.append((defect, clean, made, real.get(defect)))
     figures = {"figure-6": draw_made(rows)}
     for run in runs:
@@ -192,15 +197,21 @@ def _real_examples(run: Path) -> dict[str, Float32]:
         return {}
     defects = load_defects(config.data, config.defects)
     return {
-        defect.name: max((defective(source) for source in defect.validation), key=lambda image: float(image.std()))
+        defect.name: defective(max(defect.validation, key=lambda source: roughness(target(source))))
         for defect in defects
     }
 
 
-def _drawing(network: keras.Model) -> Runner:
-    """A network that takes random numbers too, as a function of images alone; each has others."""
+def _runner(network: keras.Model, *, draw: bool) -> Runner:
+    """A network as a function of images alone; where it takes random numbers too, every image has others."""
+    predict = tf.function(lambda *inputs: network(inputs if draw else inputs[0], training=False), reduce_retracing=True)
     rng = np.random.default_rng(0)
-    return lambda x: np.asarray(network([x, rng.normal(size=x.shape).astype(np.float32)], training=False))
+
+    def run(images: Float32) -> Float32:
+        drawn = [tf.constant(rng.normal(size=images.shape), tf.float32)] if draw else []
+        return predict(tf.constant(images), *drawn).numpy()
+
+    return run
 
 
 def _clean_images(folder: Path, defect: str) -> list[Source]:
@@ -213,6 +224,12 @@ def _clean_images(folder: Path, defect: str) -> list[Source]:
     if defect not in own:
         raise UserError(f"{folder} has no clean images for {defect}: it has {', '.join(own)}.")
     return list(load_clean(config, own[defect]))
+
+
+def roughness(image: Float32) -> float:
+    """How much an image (y, x) changes from pixel to pixel, in the mean: where there is detail to see."""
+    down, across = np.gradient(image)
+    return float(np.hypot(down, across).mean())
 
 
 def _starts(size: int, side: int) -> list[int]:
