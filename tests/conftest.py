@@ -123,7 +123,15 @@ def tiny_cgan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder: Path
 def tiny_cin_gan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder: Path) -> Path:
     """A generator of three defects with instance normalisation and one halving, trained for a few steps; read only."""
     changes = ("generator.norm=instance", "generator.downsampling=1", "generator.width=4", "losses.critic_steps=1")
+    changes += ("draw=false", "average=0")
     return train_limited("cin-gan", tmp_path_factory.mktemp("cin-gan") / "tiny", defects_folder, *changes)
+
+
+@pytest.fixture(scope="session")
+def drawing_cin_gan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder: Path) -> Path:
+    """The same without normalisation, and with random numbers as an input; read only."""
+    changes = ("losses.critic_steps=1", "draw=true", "average=0")
+    return train_limited("cin-gan", tmp_path_factory.mktemp("drawing") / "tiny", defects_folder, *changes)
 
 
 @pytest.fixture(scope="session")

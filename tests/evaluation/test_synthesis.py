@@ -59,6 +59,18 @@ def test_figures_6_and_7_stand_beside_the_folder_not_among_its_images(made):
     assert {path.name for path in made.iterdir()} == {*NAMES, "manifest.json"}
 
 
+def test_a_network_that_draws_gives_each_image_other_grain(drawing_cin_gan_run):
+    noise = makers([drawing_cin_gan_run])["noise"]
+    flat = np.zeros((32, 32), np.float32)
+    flat[16, 16] = 1
+    first, second, third = (made - flat for made in noise.made([flat, flat, flat], flat))
+    assert first.std() > 0
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.9
+    assert not np.array_equal(second, third)
+    again = makers([drawing_cin_gan_run])["noise"].made([flat], flat)[0] - flat
+    np.testing.assert_allclose(again, first, atol=1e-5)  # the numbers are those of a seed
+
+
 def test_a_restorer_takes_them(made, defects_folder):
     settings = {"pairs": 1, "synthetic": {"folder": str(made), "share": 0.5}, "data.patch": 32}
     config = load_config("cgan", "compact", **{"data.folder": str(defects_folder), **settings})

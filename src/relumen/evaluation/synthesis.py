@@ -179,7 +179,8 @@ def _draw(
     rows = []
     for defect in makers:
         clean, made = max(examples[defect], key=lambda pair: roughness(pair[0]))
-        rows.append((defect, clean, made, real.get(defect)))
+        shown = real.get(defect)
+        rows.append((defect, clean, made, None if shown is None else _middle(shown, clean.shape)))
     figures = {"figure-6": draw_made(rows)}
     for run in runs:
         number = f"-{run.name}" if len(runs) > 1 else ""
@@ -224,6 +225,12 @@ def _clean_images(folder: Path, defect: str) -> list[Source]:
     if defect not in own:
         raise UserError(f"{folder} has no clean images for {defect}: it has {', '.join(own)}.")
     return list(load_clean(config, own[defect]))
+
+
+def _middle(image: Float32, shape: tuple[int, ...]) -> Float32:
+    """As much of an image as another shows, so that structures are as large in both."""
+    y, x = (max(0, (have - want) // 2) for have, want in zip(image.shape, shape, strict=True))
+    return image[y : y + shape[0], x : x + shape[1]]
 
 
 def roughness(image: Float32) -> float:
