@@ -16,12 +16,13 @@ from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.config import CascadeConfig, LapSRNConfig
 from relumen.training.data import DataSet
-from relumen.training.loop import Batch, computing_in
+from relumen.training.loop import computing_in
+from relumen.training.one_phase import OnePhase
 from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
 
 
-class Cascade(Restoration):
+class Cascade(Restoration, OnePhase):
     """The cascaded refinement GAN as the training loop sees it (Han and Yin, Sec. 4).
 
     One step of the discriminator, then one of the generator, on the same images. Content only, adversarial only, a
@@ -57,31 +58,15 @@ class Cascade(Restoration):
             machine=machine,
             tile=config.data.patch if pinned else None,
         )
-        self._step = replicas.step(self._train)
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the training."""
-        return self._config.length(self.steps_per_epoch)
-
-    @property
-    def milestones(self) -> Mapping[int, str]:
-        """None: there is one phase."""
-        return {}
+        self.schedule = config
+        self.optimizers = [self._optimizer, *([self._adversary.optimizer] if self._adversary else [])]
+        self.compiled = replicas.step(self._train)
 
     @property
     def state(self) -> Mapping[str, Any]:
         """Both networks and their optimisers."""
         adversary = self._adversary.state if self._adversary else {}
         return {"generator": self._generator, "optimizer": self._optimizer, **adversary}
-
-    def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
-        """One step of the discriminator, then one of the generator."""
-        rate = self._config.rate(step, self.steps_per_epoch)
-        self._optimizer.learning_rate = rate
-        if self._adversary is not None:
-            self._adversary.optimizer.learning_rate = rate
-        return self._step(*(tf.constant(part) for part in batch))
 
     def _train(self, low: tf.Tensor, high: tf.Tensor) -> dict[str, tf.Tensor]:
         """Both losses are told as they are weighted, since alpha = 1 alone says nothing of what each one does."""

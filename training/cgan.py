@@ -23,13 +23,14 @@ from relumen.training.limited_config import (
     ResNetConfig,
     UNetConfig,
 )
-from relumen.training.loop import Batch, computing_in
+from relumen.training.loop import computing_in
+from relumen.training.one_phase import OnePhase
 from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
 from relumen.training.sources import Source
 
 
-class CGAN(Restoration):
+class CGAN(Restoration, OnePhase):
     """cGAN as the training loop sees it (Razdaibiedina et al., Method, 2).
 
     Some steps of the discriminator, which sees the defective image beside the candidate, then one of the generator.
@@ -70,17 +71,9 @@ class CGAN(Restoration):
             multiple=config.generator.multiple,
             batches=data.batches(config),
         )
-        self._step = replicas.step(self._train)
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the training."""
-        return self._config.length(self.steps_per_epoch)
-
-    @property
-    def milestones(self) -> Mapping[int, str]:
-        """None: there is one phase."""
-        return {}
+        self.schedule = config
+        self.optimizers = [self._optimizer, *([self._adversary.optimizer] if self._adversary else [])]
+        self.compiled = replicas.step(self._train)
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -88,15 +81,8 @@ class CGAN(Restoration):
         adversary = self._adversary.state if self._adversary else {}
         return {"generator": self._generator, "optimizer": self._optimizer, **adversary}
 
-    def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
-        """Steps of the discriminator, then one of the generator."""
-        rate = self._config.rate(step, self.steps_per_epoch)
-        self._optimizer.learning_rate = rate
-        if self._adversary is not None:
-            self._adversary.optimizer.learning_rate = rate
-        return self._step(*(tf.constant(part) for part in batch))
-
     def _train(self, low: tf.Tensor, high: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Steps of the discriminator, then one of the generator."""
         terms = {}
         beside = low if self._config.discriminator.conditional else None
         with tf.GradientTape() as tape:

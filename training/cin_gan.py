@@ -20,6 +20,7 @@ from relumen.training import losses
 from relumen.training.cgan import adam, adversary, resnet
 from relumen.training.limited_config import CINGANConfig
 from relumen.training.loop import Batch, computing_in, software
+from relumen.training.one_phase import OnePhase
 from relumen.training.replicas import Replicas
 from relumen.training.unpaired import Unpaired, in_units
 
@@ -28,7 +29,7 @@ _VALIDATION_IMAGES = 8  # of each defect, at most
 _SHOWN = 2  # of them in a picture
 
 
-class CINGAN:
+class CINGAN(OnePhase):
     """CIN-GAN as the training loop sees it (Razdaibiedina et al., Method, 1).
 
     The network sees a clean image in units of its own mean and standard deviation, as in Fiji. What it makes is
@@ -56,10 +57,13 @@ class CINGAN:
             layers = (*config.content_layers, *config.style_layers)
             self._features = features.at_layers(network, layers)
         self._kept = resnet(config.generator, defects=count, draw=config.draw)
+        self._kept.set_weights(self._generator.get_weights())
         self._predict = tf.function(
             lambda *inputs: self._kept(list(inputs), training=False), autograph=False, reduce_retracing=True
         )
-        self._step = replicas.step(self._train)
+        self.schedule = config
+        self.optimizers = [self._optimizer, self._adversary.optimizer]
+        self.compiled = replicas.step(self._train)
         self._words = features.describe(config.features, config.features_weights, layers)
 
     @property
@@ -69,14 +73,9 @@ class CINGAN:
         return self._kept
 
     @property
-    def total_steps(self) -> int:
-        """Steps of the training."""
-        return self._config.length(self._data.steps_per_epoch)
-
-    @property
-    def milestones(self) -> Mapping[int, str]:
-        """None: there is one phase."""
-        return {}
+    def steps_per_epoch(self) -> int:
+        """Steps that show the generator as many patches as fit into the clean images."""
+        return self._data.steps_per_epoch
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -96,10 +95,7 @@ class CINGAN:
 
     def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
         """Several steps of the critic, each on other images, then one of the generator."""
-        rate = self._config.rate(step, self._data.steps_per_epoch)
-        self._optimizer.learning_rate = rate
-        self._adversary.optimizer.learning_rate = rate * self._weights.critic_rate
-        terms = self._step(*(tf.constant(part) for part in batch))
+        terms = super().train_step(step, batch)
         if self._config.average:
             self._follow(step)
         return terms

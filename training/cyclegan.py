@@ -20,12 +20,13 @@ from relumen.training.cgan import adam, resnet
 from relumen.training.data import DataSet
 from relumen.training.limited_config import CycleGANConfig
 from relumen.training.loop import Batch, computing_in
+from relumen.training.one_phase import OnePhase
 from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
 from relumen.training.unpaired import Unpaired, in_units, moments
 
 
-class CycleGAN(Restoration):
+class CycleGAN(Restoration, OnePhase):
     """CycleGAN as the training loop sees it; what is kept is the network that restores.
 
     Each step trains two generators, one that restores and one that spoils, then the discriminator of clean images and
@@ -69,17 +70,9 @@ class CycleGAN(Restoration):
             multiple=config.generator.multiple,
             batches=data,
         )
-        self._step = replicas.step(self._train)
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the training."""
-        return self._config.length(self.steps_per_epoch)
-
-    @property
-    def milestones(self) -> Mapping[int, str]:
-        """None: there is one phase."""
-        return {}
+        self.schedule = config
+        self.optimizers = [*self._optimizers, self._clean_adversary.optimizer, self._defect_adversary.optimizer]
+        self.compiled = replicas.step(self._train)
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -93,13 +86,6 @@ class CycleGAN(Restoration):
             "spoiling_optimizer": spoiling,
             **{f"{name}_{part}": kept for name, each in adversaries.items() for part, kept in each.state.items()},
         }
-
-    def train_step(self, step: int, batch: Batch) -> Mapping[str, tf.Tensor]:
-        """One step of both generators, then one of both discriminators."""
-        rate = self._config.rate(step, self.steps_per_epoch)
-        for optimizer in (*self._optimizers, self._clean_adversary.optimizer, self._defect_adversary.optimizer):
-            optimizer.learning_rate = rate
-        return self._step(*(tf.constant(part) for part in batch))
 
     def _train(
         self, low: tf.Tensor, low_units: tf.Tensor, high: tf.Tensor, high_units: tf.Tensor

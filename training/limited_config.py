@@ -152,9 +152,6 @@ class CINGANLosses(AdversarialForm):
     )
     penalty: float = Field(default=10.0, ge=0, description="Weight of the critic's gradient penalty.")
     critic_steps: int = Field(default=5, ge=1, description="Steps of the critic before each of the generator.")
-    critic_rate: float = Field(
-        default=1.0, gt=0, description="Learning rate of the critic, as a multiple of the generator's."
-    )
     adversarial: float = Field(default=0.1, ge=0, description="Weight of L_adv.")
     content: float = Field(default=1.0, ge=0, description="Weight of L_content, against the clean image.")
     style: float = Field(default=1.0, ge=0, description="Weight of L_style, against a real image with the defect.")
