@@ -69,7 +69,7 @@ class CGAN(Restoration, OnePhase):
             machine=machine,
             tile=config.data.patch if config.generator.pinned else None,
             multiple=config.generator.multiple,
-            batches=data.batches(config),
+            batches=data.batches,
         )
         self.schedule = config
         self.optimizers = [self._optimizer, *([self._adversary.optimizer] if self._adversary else [])]
@@ -104,6 +104,10 @@ class CGAN(Restoration, OnePhase):
 class RestorerData:
     """The pairs of a training: some real ones of each defect, and made ones.
 
+    Attributes:
+        pairs: the real ones, and those that are held out.
+        batches: of all.
+
     Args:
         config: of the training.
 
@@ -124,12 +128,13 @@ class RestorerData:
             self.pairs = replace(self.pairs, layout=layout)
         if words := note(config.data.folder):
             self.pairs = replace(self.pairs, layout=f"{words} {self.pairs.layout}")
+        self.batches = self._mixed(config)
 
     def describe(self) -> str:
         """The data in words, for the card."""
         return self.pairs.describe()
 
-    def batches(self, config: CGANConfig) -> Mixed:
+    def _mixed(self, config: CGANConfig) -> Mixed:
         """Batches in which each defect is shown equally often, and made pairs as often as they shall be."""
         share = config.synthetic.share if config.synthetic else 0.0
         groups = [

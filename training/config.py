@@ -332,7 +332,7 @@ def read_data_config(values: Mapping[str, Any], overrides: Sequence[str] = (), s
 class _Reading(RestorationConfig):
     """What all systems say of the data that they are trained on."""
 
-    scale: Literal[2, 4, 8, 16] | None = None
+    scale: Literal[1, 2, 4, 8, 16] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

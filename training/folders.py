@@ -143,9 +143,9 @@ def _holding(items: Sequence[Item], fields: set[str]) -> _Split:
     return tuple(i for i in items if i.field not in fields), tuple(i for i in items if i.field in fields)
 
 
-def _subfolders(folder: Path, config: DataConfig) -> tuple[tuple[str, ...], str] | None:
-    """Names of the subfolders of inputs and of targets; None where there are none."""
-    if config.source is not None and config.target is not None:
+def _subfolders(folder: Path, config: DataConfig | None) -> tuple[tuple[str, ...], str] | None:
+    """Names of the subfolders of inputs and of targets, as stated or known; None where there are none."""
+    if config is not None and config.source is not None and config.target is not None:
         return config.source, config.target
     for enough in (all, any):
         for low, high in _KNOWN_PAIRS:
@@ -157,6 +157,12 @@ def _subfolders(folder: Path, config: DataConfig) -> tuple[tuple[str, ...], str]
 def _images_alone(folder: Path) -> tuple[list[Item], list[str]]:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(names) > 1 and not any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
+        within = [name for name in names if _subfolders(folder / name, None)]
+        if within:
+            raise UserError(
+                f"{folder} has a subfolder of pairs for each of several defects: {shortened(within)}. They are "
+                f"restored by `relumen train cgan`; look at them one by one, such as {folder / within[0]}."
+            )
         raise UserError(
             f"There is no image ({', '.join(SUFFIXES)}) in {folder}, and no known layout: {shortened(names)}. "
             "Where two subfolders hold inputs and targets under equal names, say which: "

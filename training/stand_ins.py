@@ -26,7 +26,7 @@ Float32 = NDArray[np.float32]
 HELD_OUT = ("kc167/POS218", "translocation/A-12", "ht29", "widefield/fitc")
 """Fields that no model which comes with relumen was trained on."""
 _READ_NOISE = 2.0
-_OFFSET, _GAIN = 500.0, 10000.0  # of the camera that writes 16 bits
+_OFFSET, _GAIN = 10000.0, 10000.0  # of the camera that writes 16 bits: noise of a dark pixel must not end at 0
 _HELD_OUT_SIDE = 256
 _HELD_OUT_PATCHES = 4  # of an image, at most
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relumen.errors import UserError
 from relumen.run import RunFolder
-from relumen.training.config import CascadeConfig, Config, FeaturesConfig, load_config, parse_config
+from relumen.training.config import (
+    CascadeConfig,
+    Config,
+    ESRGANConfig,
+    FeaturesConfig,
+    load_config,
+    parse_config,
+)
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
 
 if TYPE_CHECKING:
@@ -54,7 +61,10 @@ def prepare(
     if pixel_size is not None:
         changes["data.pixel_size_um"] = pixel_size
     config = load_config(system, preset, overrides, **changes)
-    _check_images(config)
+    if not isinstance(config, FeaturesConfig):  # whose images come along
+        _, data = _loaded(config)  # faults in the images show before anything is made
+        if isinstance(config, CascadeConfig):
+            config.optics_at(data.pixel_size_um)
     run.write_config(config.model_dump(mode="json"))
     return run
 
@@ -92,70 +102,47 @@ def go(
     )
 
 
-def _check_images(config: Config) -> None:
-    """Reads the images, so that their faults show before anything is made.
-
-    Raises:
-        UserError: they have faults.
-    """
-    if isinstance(config, CGANConfig):
-        from relumen.training.cgan import RestorerData
-
-        RestorerData(config).batches(config)
-    elif isinstance(config, CINGANConfig):
-        from relumen.training.cin_gan import UnpairedData
-
-        UnpairedData(config)
-    elif isinstance(config, CycleGANConfig):
-        from relumen.training.cyclegan import TwoDomains
-
-        TwoDomains(config)
-    elif not isinstance(config, FeaturesConfig):
-        from relumen.training.data import load_data
-
-        known = load_data(config.data, config.scale)
-        if isinstance(config, CascadeConfig):
-            config.optics_at(known.pixel_size_um)
-
-
 def _system(config: Config, command: str, machine: str, say: Callable[[str], None]) -> System:
-    """What a configuration trains, with its data; imports only what that one needs."""
+    """What a configuration trains, with its data."""
     from relumen.training.replicas import Replicas
 
     replicas = Replicas(config.devices)
-    if isinstance(config, FeaturesConfig):
-        from relumen.training.features import Features
-        from relumen.training.features_data import load_bank
-
-        bank = load_bank(config)
-        say(f"Data: {bank.describe()}")
-        return Features(config, bank, replicas, command=command, machine=machine)
-    if isinstance(config, CGANConfig):
-        from relumen.training.cgan import CGAN, RestorerData
-
-        pairs = RestorerData(config)
-        say(f"Data: {pairs.describe()}")
-        return CGAN(config, pairs, replicas, command=command, machine=machine)
-    if isinstance(config, CINGANConfig):
-        from relumen.training.cin_gan import CINGAN, UnpairedData
-
-        images = UnpairedData(config)
-        say(f"Data: {images.describe()}")
-        return CINGAN(config, images, replicas, command=command, machine=machine)
-    if isinstance(config, CycleGANConfig):
-        from relumen.training.cyclegan import CycleGAN, TwoDomains
-
-        domains = TwoDomains(config)
-        say(f"Data: {domains.describe()}")
-        return CycleGAN(config, domains, replicas, command=command, machine=machine)
-    from relumen.training.data import load_data
-
-    data = load_data(config.data, config.scale)
+    system, data = _loaded(config)
     say(f"Data: {data.describe()}")
-    if isinstance(config, CascadeConfig):
-        from relumen.training.cascade import Cascade
+    return system(config, data, replicas, command=command, machine=machine)
 
-        return Cascade(config, data, replicas, command=command, machine=machine)
-    from relumen.training.esrgan import ESRGAN
 
-    return ESRGAN(config, data, replicas, command=command, machine=machine)
+def _loaded(config: Config) -> tuple[Callable[..., System], Any]:
+    """The class of a system and its data; imports only what that one needs.
+
+    Raises:
+        UserError: the images have faults.
+    """
+    match config:
+        case FeaturesConfig():
+            from relumen.training.features import Features
+            from relumen.training.features_data import load_bank
+
+            return Features, load_bank(config)
+        case CGANConfig():
+            from relumen.training.cgan import CGAN, RestorerData
+
+            return CGAN, RestorerData(config)
+        case CINGANConfig():
+            from relumen.training.cin_gan import CINGAN, UnpairedData
+
+            return CINGAN, UnpairedData(config)
+        case CycleGANConfig():
+            from relumen.training.cyclegan import CycleGAN, TwoDomains
+
+            return CycleGAN, TwoDomains(config)
+        case CascadeConfig():
+            from relumen.training.cascade import Cascade
+            from relumen.training.data import load_data
+
+            return Cascade, load_data(config.data, config.scale)
+        case ESRGANConfig():
+            from relumen.training.data import load_data
+            from relumen.training.esrgan import ESRGAN
+
+            return ESRGAN, load_data(config.data, config.scale)

@@ -76,7 +76,7 @@ def test_a_restorer_takes_them(made, defects_folder):
     config = load_config("cgan", "compact", **{"data.folder": str(defects_folder), **settings})
     data = RestorerData(config)
     assert "54 whose defects CIN-GAN made" in data.describe()
-    assert data.batches(config)(0)[0].shape == (8, 32, 32, 1)
+    assert data.batches(0)[0].shape == (8, 32, 32, 1)
 
 
 def test_held_out_images_are_not_used_and_clean_ones_of_a_folder_are(tiny_cin_gan_run, defects_folder, tmp_path):

@@ -11,6 +11,7 @@ from relumen.training.cgan import RestorerData
 from relumen.training.cin_gan import UnpairedData
 from relumen.training.config import load_config
 from relumen.training.defects import defect_folders, load_clean, load_defects, pairs_of
+from relumen.training.folders import find_contents
 from relumen.training.settings import DataConfig
 
 NAMES = ["low-resolution", "missing-planes", "noise"]
@@ -87,6 +88,11 @@ def test_a_restorer_wants_pairs(folder):
         pairs_of(load_defects(reading(folder)), None, 0)
 
 
+def test_other_systems_say_whose_folder_it_is(folder):
+    with pytest.raises(UserError, match="subfolder of pairs for each of several defects: low-resolution, missing-pl"):
+        find_contents(reading(folder))
+
+
 @pytest.mark.parametrize("made", ["nothing", "empty"])
 def test_a_folder_without_defects_says_what_belongs_into_it(made, tmp_path):
     if made == "empty":
@@ -114,7 +120,7 @@ def test_batches_mix_real_and_made_pairs_in_their_share(folder, tmp_path):
         tifffile.imwrite(path, np.full((96, 96), 7, np.uint16))
     config = cgan_config(folder, batch=8, synthetic={"folder": str(made), "share": 0.25})
     data = RestorerData(config)
-    batches = data.batches(config)
+    batches = data.batches
     flat = np.array([np.ptp(target) == 0 for step in range(100) for target in batches(step)[1]])
     assert flat.mean() == pytest.approx(0.25, abs=0.05)
     assert "and 9 whose defects CIN-GAN made" in data.describe()
@@ -128,8 +134,8 @@ def test_without_real_pairs_only_made_ones_are_shown_and_real_ones_judge(folder,
     made = shutil.copytree(folder, tmp_path / "made")
     for path in made.rglob("high/*.tif"):
         tifffile.imwrite(path, np.full((96, 96), 7, np.uint16))
-    data = RestorerData(config := cgan_config(folder, pairs=0, synthetic={"folder": str(made), "share": 1}))
-    assert all(np.ptp(target) == 0 for step in range(10) for target in data.batches(config)(step)[1])
+    data = RestorerData(cgan_config(folder, pairs=0, synthetic={"folder": str(made), "share": 1}))
+    assert all(np.ptp(target) == 0 for step in range(10) for target in data.batches(step)[1])
     assert len(data.pairs.validation) == 3
     assert all(source.high.std() > 0 for source in data.pairs.validation)
 

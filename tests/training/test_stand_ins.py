@@ -61,6 +61,7 @@ def test_each_defect_is_what_it_says(folder):
         )
         rough[name] = down, across
     assert min(rough["noise"]) > 1.5
+    assert all(source.low.min() > 0 for source in loaded["noise"].validation)  # no camera cuts the noise of the dark
     assert max(rough["low-resolution"]) < 0.6
     assert rough["missing-planes"][0] < 0.6 < rough["missing-planes"][1]  # along one axis alone
 

@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True)
 _SHOWN = 40
 _SHEETS = (".png", ".jpg", ".pdf", ".svg")
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A data folder, or a .npz file of CSBDeep.")]
-Scale = Annotated[int, typer.Option(help="Magnification that is to be learnt: 2, 4, 8 or 16.")]
+Scale = Annotated[int, typer.Option(help="Magnification that is to be learnt: 1, 2, 4, 8 or 16.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="How the folder is read, as for training, such as --set data.source=wf."),
