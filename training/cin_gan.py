@@ -152,8 +152,9 @@ class CINGAN(OnePhase):
             system="cin-gan",
             scale=1,
             channels=1,
-            halo=0 if config.pinned else self._halo(),
-            tile=config.data.patch if config.pinned else None,
+            halo=0 if config.generator.pinned else self._halo(),
+            tile=config.data.patch if config.generator.pinned else None,
+            draws=config.draw,
             multiple=config.generator.multiple,
             defects=self._data.defects,
             pixel_size_um=self._data.pixel_size_um,
@@ -180,13 +181,13 @@ class CINGAN(OnePhase):
             mean.assign(stays * mean + (1 - stays) * weight)
 
     def _halo(self) -> int | None:
-        """The largest of all defects; None: no halo is enough."""
+        """The largest of all defects, of the image alone: random numbers are 0. None: no halo is enough."""
         clean = self._data.held_out[0].clean
         sample = ((clean - clean.mean()) / (clean.std() + 1e-6))[..., np.newaxis]
         multiple = self._config.generator.multiple
         try:
             return max(
-                measure_halo(lambda batch, i=i: self._run(batch, i), sample, scale=1, multiple=multiple)
+                measure_halo(lambda x, i=i: self._run(x, i, np.zeros_like(x)), sample, scale=1, multiple=multiple)
                 for i in range(len(self._data.defects))
             )
         except CheckFailedError:
@@ -195,13 +196,14 @@ class CINGAN(OnePhase):
     def _made(self, clean: Float32, index: int) -> Float32:
         mean, deviation = float(clean.mean()), float(clean.std()) + 1e-6
         image = ((clean - mean) / deviation).astype(np.float32)[np.newaxis, ..., np.newaxis]
-        return self._run(image, index)[0, ..., 0] * deviation + mean
+        drawn = np.random.default_rng(0).normal(size=image.shape).astype(np.float32)
+        return self._run(image, index, drawn)[0, ..., 0] * deviation + mean
 
-    def _run(self, batch: Float32, index: int) -> Float32:
+    def _run(self, batch: Float32, index: int, drawn: Float32) -> Float32:
         one_hot = np.zeros((len(batch), len(self._data.defects)), np.float32)
         one_hot[:, index] = 1
-        drawn = (np.random.default_rng(0).normal(size=batch.shape).astype(np.float32),) if self._config.draw else ()
-        return self._predict(*(tf.constant(each) for each in (batch, one_hot, *drawn))).numpy()
+        inputs = (batch, one_hot, drawn) if self._config.draw else (batch, one_hot)
+        return self._predict(*(tf.constant(each) for each in inputs)).numpy()
 
 
 class UnpairedData(Unpaired):

@@ -165,7 +165,7 @@ class CINGANConfig(FeatureLosses, UnpairedImages):
     draw: bool = Field(
         default=False,
         description="Whether the generator sees random numbers beside the image, to make noise of; not in the paper. "
-        "Its package has the size of the patches, and the same grain in each.",
+        "Its package has the same grain in every tile.",
     )
     losses: CINGANLosses = CINGANLosses()
     style_layers: tuple[str, ...] = Field(
@@ -181,11 +181,6 @@ class CINGANConfig(FeatureLosses, UnpairedImages):
         description="What is kept is a running mean of the generator's weights, of which so much stays at each step; "
         "0: the weights themselves. While it plays against the critic a generator never comes to rest.",
     )
-
-    @property
-    def pinned(self) -> bool:
-        """Whether the network takes images of one size."""
-        return self.generator.pinned or self.draw
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -65,6 +65,14 @@ def _network(description: PackageDescription, measured: Measured) -> str:
             "The macro and `relumen restore` undo it: answer x standard deviation + mean, both of the input. "
             "DeepImageJ alone shows the answer as the network gives it."
         )
+    if description.fixed_size and measured.halo:
+        lines.append(
+            f"- Tiles of {description.tile} x {description.tile} input pixels and no others, with a halo of "
+            f"{measured.halo}. Random numbers are part of the network, the same in every tile: two tiles of one place "
+            f"have other grain, and differ by up to {measured.halo_error:.1g} of the output's standard deviation "
+            f"(declared limit {measured.tolerance:.1g})."
+        )
+        return "\n".join(lines)
     if description.fixed_size:
         lines.append(
             f"- Tiles of {description.tile} x {description.tile} input pixels and no others, side by side: the answer "

@@ -10,6 +10,7 @@ from relumen.errors import UserError
 from relumen.run import About, RunFolder
 
 from .description import Table
+from .tiles import tile_of
 
 if TYPE_CHECKING:
     import keras
@@ -28,8 +29,8 @@ def network_of(run: RunFolder, defect: str) -> keras.Model:
 
     index, config = index_of(run, defect), run.config()
     settings = {name: value for name, value in config["generator"].items() if name != "network"}
-    if config.get("draw"):
-        settings["draw"] = run.about().tile
+    if run.about().draws:
+        settings["draw"] = tile_of(run.about())
     return with_defect(run.network(), index, **settings)
 
 

@@ -94,7 +94,7 @@ class PackageDescription(_Frozen):
     fixed_size: bool = Field(
         False,
         description="Whether the network takes inputs of the tile's size alone, since its answer depends on the whole "
-        "of a tile: then there is no halo, and seams show between tiles.",
+        "of a tile, or on the place in it: then tiles don't fit each other, and the halo is as stated, or none.",
     )
     multiple: int = Field(
         1,
@@ -141,8 +141,6 @@ class PackageDescription(_Frozen):
             )
         if self.halo is not None and 2 * self.halo >= self.tile:
             raise ValueError(f"a tile of {self.tile} pixels is all halo ({self.halo} on each side)")
-        if self.fixed_size and self.halo:
-            raise ValueError(f"a network of fixed_size has no halo, and {self.halo} pixels were given")
         if self.tile % self.multiple or (self.halo or 0) % self.multiple:
             raise ValueError(f"tile and halo must be multiples of {self.multiple}, of which an input must be")
         if len(set(self.input_channels)) < inputs or len(set(self.output_channels)) < outputs:

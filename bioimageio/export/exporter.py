@@ -147,12 +147,13 @@ def _halo_tiles(
 def _fixed_tiles(
     run: Runner, sample: NDArray, description: PackageDescription, tolerance: float, say: Callable[[str], None]
 ) -> Measured:
-    """The same of a network of fixed size: no halo, what its tiles differ, and what it declares that they may."""
+    """The same of a network of fixed size: the stated halo, what its tiles differ, and what they may, as declared."""
     image = _normalised(_at_least(sample, 2 * description.tile), description)
     tile, scale, multiple = description.tile, description.scale, description.multiple
-    error = tile_difference(image, run, tile=tile, scale=scale, multiple=multiple)
-    say(f"Tiles of {description.tile} pixels alone, no halo: two that show one place differ by up to {error:.1g}")
-    return Measured(0, error, (), max(_declared(error), tolerance))
+    halo = description.halo or 0
+    error = tile_difference(image, run, tile=tile, scale=scale, halo=halo, multiple=multiple)
+    say(f"Tiles of {tile} pixels alone, halo {halo}: two that show one place differ by up to {error:.1g}")
+    return Measured(halo, error, (), max(_declared(error), tolerance))
 
 
 def _declared(error: float) -> float:

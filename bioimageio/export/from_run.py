@@ -18,6 +18,7 @@ from .defects import divergence, in_words, index_of, network_of
 from .description import Citation, PackageDescription, Table
 from .systems import is_adversarial, system_of, works_of
 from .target import check_target
+from .tiles import tile_of
 
 if TYPE_CHECKING:
     import keras
@@ -120,21 +121,6 @@ def packages_of(run_folder: Path, output: Path | None, defect: str | None, overw
     return packages
 
 
-def fiji_tile(scale: int, halo: int | None) -> int:
-    """Height and width of Fiji's tile in input pixels, halo included.
-
-    The work and memory of a tile go with its answer, (scale * tile)^2, and Fiji refuses images of less than a third of
-    a tile, which those for large magnifications often are: so the tile is smaller where the scale is larger. It has
-    at least four halos, so that no less than half of it is kept along each side.
-
-    Args:
-        scale: magnification.
-        halo: as the training measured it.
-    """
-    side = {1: 128, 2: 128, 4: 96}.get(scale, 64)
-    return max(side, 4 * (halo or 0))
-
-
 def describe(
     about: About,
     config: Mapping[str, Any],
@@ -177,8 +163,9 @@ def describe(
             "name": name,
             "summary": system.summary.format(scale=about.scale, defects=_defects(about, defect)),
             "scale": about.scale,
-            "tile": about.tile or fiji_tile(about.scale, about.halo),
-            "fixed_size": about.tile is not None,
+            "tile": tile_of(about),
+            "fixed_size": about.tile is not None or about.draws,
+            "halo": about.halo if about.draws else None,
             "multiple": about.multiple,
             "defect": None if defect is None else in_words(defect),
             "pixel_size_um": about.pixel_size_um,
@@ -269,10 +256,10 @@ def _limitations(about: About, config: Mapping[str, Any]) -> tuple[str, ...]:
         limits.append(system.adversarial)
     if about.degradation:
         limits.append(system.made_inputs.format(degradation=about.degradation))
-    if config.get("draw"):
+    if about.draws:
         limits.append(
-            f"Grain that is drawn anew: its random numbers are part of it, so that every tile of {about.tile} pixels "
-            "has the same. `relumen data synthesise` draws them anew for each image."
+            f"Grain that is drawn anew: its random numbers are part of it, so that every tile of {tile_of(about)} "
+            "pixels has the same. `relumen data synthesise` draws them anew for each image."
         )
     if about.pixel_size_um is None:
         limits.append("The training images state no pixel size, so nothing warns of images of another magnification.")

@@ -238,9 +238,11 @@ class _Comparison:
         if declared is None:
             said = "config.relumen has fixed_size, and no tile_tolerance: declare what tiles of one place may differ."
             return Check(name, "failed", said)
-        value = tile_difference(picture, run, tile=package.tile[0], scale=package.scale, multiple=package.multiple)
+        value = tile_difference(
+            picture, run, tile=package.tile[0], scale=package.scale, halo=package.halo, multiple=package.multiple
+        )
         said = (
-            f"The network takes {package.tile[0]} x {package.tile[1]} pixels alone, and seams show between tiles: it "
+            f"The network takes {package.tile[0]} x {package.tile[1]} pixels alone, and tiles don't fit each other: it "
             f"declares that two tiles of one place differ by up to {declared:g} of the output's standard deviation."
         )
         return Check(name, "passed" if value <= declared else "failed", said, value, declared)

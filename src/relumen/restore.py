@@ -137,7 +137,7 @@ def open_model(
             halo=_filled(about.halo, about.multiple),
             multiple=about.multiple,
             pixel_size_um=about.pixel_size_um,
-            seams=None if about.tile is None else _plain_tiles(source.name, about.tile),
+            seams=None if about.tile is None else _unfitting_tiles(source.name, about.tile, 0),
         )
         yield _with_tiles(restorer, tile, halo)
         return
@@ -162,7 +162,7 @@ def open_model(
             channels_together=package.channels_together,
             eps=package.eps,
             pixel_size_um=package.training_pixel_size,
-            seams=_plain_tiles(package.name, package.tile[0]) if package.fixed_size else None,
+            seams=_unfitting_tiles(package.name, package.tile[0], package.halo) if package.fixed_size else None,
         )
         yield _with_tiles(restorer, tile, halo)
 
@@ -183,7 +183,9 @@ def python_tile(halo: int, scale: int) -> tuple[int, int]:
     return side, side
 
 
-def _plain_tiles(name: str, tile: int) -> str:
+def _unfitting_tiles(name: str, tile: int, halo: int) -> str:
+    if halo:
+        return f"{name} takes tiles of {tile} x {tile} only, and they don't fit each other: all have the same grain."
     return (
         f"{name} takes tiles of {tile} x {tile} only, and its answer depends on the whole of a tile: no halo makes "
         "tiles fit each other, and seams will show between them."

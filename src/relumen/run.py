@@ -64,6 +64,9 @@ class About(BaseModel):
         default=None, description="Height and width of the only input that the network takes; None: it takes any."
     )
     multiple: int = Field(default=1, ge=1, description="Of which the height and width of an input must be.")
+    draws: bool = Field(
+        default=False, description="Whether the network takes random numbers beside the image, as its last input."
+    )
     defects: tuple[str, ...] = Field(
         default=(), description="What the network makes of clean images, in the order of its second input; or nothing."
     )

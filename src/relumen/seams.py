@@ -41,24 +41,25 @@ def jump_ratio(picture: NDArray, plan: TilePlan) -> float:
     return float(borders.mean() / others.mean())
 
 
-def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int, multiple: int = 1) -> float:
-    """How far tiles without halo disagree on what they both show, standard deviations of the output.
+def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int, halo: int = 0, multiple: int = 1) -> float:
+    """How far tiles of one size disagree on what they both show, standard deviations of the output.
 
-    The largest difference of the image's tiled answer from that with all tiles shifted by half a tile, and by half a
-    multiple besides.
+    The largest difference of the image's tiled answer from that with all tiles shifted by half of what is kept of one,
+    and by half a multiple besides.
 
     Args:
         image: (y, x, channels), more than half a tile each, in the network's units.
         run: the network.
         tile: height and width of a tile, input pixels.
         scale: the network's magnification.
+        halo: of the tiles, input pixels.
         multiple: of which the height and width of an input must be.
     """
 
     def tiled(part: Float32) -> Float32:
-        return predict_tiled(part, run, TilePlan((part.shape[0], part.shape[1]), (tile, tile), 0, scale))
+        return predict_tiled(part, run, TilePlan((part.shape[0], part.shape[1]), (tile, tile), halo, scale))
 
-    shift = tile // 2 + multiple // 2
+    shift = tile // 2 - halo + multiple // 2
     answer, shifted = tiled(image), tiled(image[shift:, shift:])
     difference = np.abs(answer[scale * shift :, scale * shift :] - shifted).max()
     return float(difference) / max(float(answer.std()), 1e-12)

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from relumen.errors import UserError
 from relumen.export import weights
-from relumen.export.from_run import Credits, describe, fiji_tile
+from relumen.export.from_run import Credits, describe
+from relumen.export.tiles import fiji_tile
 from relumen.export.verify import verify_package
 from relumen.images import read_image
 from relumen.models.cascade import generator, last_level
@@ -129,10 +129,3 @@ def test_a_package_of_one_size_declares_it_and_is_checked_on_that(fixed_package)
     (tiles,) = [check for check in report.checks if check.name.startswith("tiles of one place")]
     assert 1e-4 < tiles.value <= tiles.limit == ours["tile_tolerance"]
     assert f"differ by up to {ours['tile_tolerance']:g}" in tiles.message
-
-
-def test_fixed_size_and_halo_exclude_each_other(tiny_cascade_run):
-    about = RunFolder(tiny_cascade_run)
-    description = described(about).model_dump()
-    with pytest.raises(UserError, match="fixed_size has no halo"):
-        type(described(about)).checked(description | {"fixed_size": True, "halo": 4})

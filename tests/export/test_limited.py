@@ -14,6 +14,7 @@ from relumen.export import weights
 from relumen.export.defects import network_of
 from relumen.export.from_run import Credits, describe, export_run, packages_of
 from relumen.export.macro import macro_text
+from relumen.export.tiles import tile_of
 from relumen.export.verify import verify_package
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
@@ -168,25 +169,29 @@ def test_each_defect_is_a_network_of_its_own_that_answers_as_that_of_two_inputs(
         assert np.abs(expected[a] - expected[b]).max() > 1e-3 * expected[a].std()
 
 
-def test_random_numbers_become_part_of_the_package(tiny_cin_gan_run, cells, tmp_path):
-    run = RunFolder(shutil.copytree(tiny_cin_gan_run, tmp_path / "run"))
-    run.write_config(run.config() | {"draw": True})
-    settings = {name: value for name, value in run.config()["generator"].items() if name != "network"}
-    keras.utils.set_random_seed(0)
-    both = generator(defects=3, draw=True, **settings)
-    both.save(run.model_file)
-    image = cells[300:332, 300:332].astype(np.float32)
+def test_random_numbers_become_part_of_the_package(drawing_cin_gan_run, cells, tmp_path):
+    run = RunFolder(drawing_cin_gan_run)
+    about = run.about()
+    package = export_run(run.path, tmp_path / "noise", defect="noise")
+    side = tile_of(about)
+    drawn = np.random.default_rng(0).normal(size=(1, side, side, 1)).astype(np.float32)
+    image = cells[300 : 300 + side, 300 : 300 + side].astype(np.float32)
     tile = ((image - image.mean()) / image.std())[np.newaxis, ..., np.newaxis]
-    drawn = np.random.default_rng(0).normal(size=tile.shape).astype(np.float32)
-    expected = np.asarray(both([tile, np.eye(3, dtype=np.float32)[2:], drawn], training=False))
-    frozen = weights.freeze(network_of(run, "noise"), 32)
-    weights.save_onnx(frozen, tmp_path / "model.onnx")
-    answer = runner("onnx", tmp_path / "model.onnx", input_id="input", output_id="output")
-    for found in (frozen(tile)["output"], answer(tile)):
-        np.testing.assert_allclose(found, expected, atol=1e-5 * expected.std())
-    assert np.asarray(answer(np.zeros_like(tile))).std() > 0.01  # grain where the image has none
-    limits = describe(run.about(), run.config(), "a model", Credits(), defect="noise").limitations
-    assert any("every tile of 32 pixels has the same" in limit for limit in limits)
+    expected = np.asarray(run.network()([tile, np.eye(3, dtype=np.float32)[2:], drawn], training=False))
+    for form, file in (("onnx", "model.onnx"), ("tensorflow_saved_model_bundle", "saved_model.zip")):
+        answer = runner(form, package / file, input_id="input", output_id="output")
+        np.testing.assert_allclose(answer(tile), expected, atol=1e-5 * expected.std())
+        assert np.asarray(answer(np.zeros_like(tile))).std() > 1e-3  # grain where the image has none
+    ours = yaml.safe_load((package / "rdf.yaml").read_text())["config"]["relumen"]
+    assert (ours["fixed_size"], ours["tile_exact"], ours["halo_measured"]) == (True, False, about.halo)
+    with open_model(package) as model:
+        assert (model.halo, model.tile, model.any_size) == (about.halo, (side, side), False)
+        assert "don't fit each other" in model.seams_warning(2 * side, side)
+    card = (package / "README.md").read_text(encoding="utf-8")
+    assert f"every tile of {side} pixels has the same" in card
+    assert f"with a halo of {about.halo}. Random numbers are part of the network" in card
+    declared = {check.name.split(" (")[0]: check for check in verify_package(package).checks}["tiles of one place"]
+    assert declared.status == "passed" and declared.value > 0
 
 
 def test_without_a_defect_named_each_becomes_a_package(tiny_cin_gan_run, tmp_path):
