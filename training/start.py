@@ -62,9 +62,9 @@ def prepare(
         changes["data.pixel_size_um"] = pixel_size
     config = load_config(system, preset, overrides, **changes)
     if not isinstance(config, FeaturesConfig):  # whose images come along
-        _, data = _loaded(config)  # faults in the images show before anything is made
+        _, images = _loaded(config)  # faults in the images show before anything is made
         if isinstance(config, CascadeConfig):
-            config.optics_at(data.pixel_size_um)
+            config.optics_at(images.pixel_size_um)
     run.write_config(config.model_dump(mode="json"))
     return run
 
