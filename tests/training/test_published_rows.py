@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from relumen.evaluation import chatton, han_yin
+from relumen.evaluation import chatton, han_yin, razdaibiedina
+from relumen.evaluation.limited_rows import training_of
 from relumen.training.config import CascadeConfig, ESRGANConfig, load_config
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -51,3 +52,38 @@ def test_a_command_of_the_cascade_trains_its_row(row):
     found = han_yin.published_row(config)
     assert found is not None
     assert (found.name, found.figures) == (row, (commands("cascade")[row][1],))
+
+
+def limited_commands():
+    """The last command of each row of the guide to limited data, by the row's name."""
+    guide = (DOCS / "limited.md").read_text(encoding="utf-8")
+    table = guide.partition("## The published table")[2]
+    rows = re.findall(r"^\| (\w[^|]+) \| (.+) \|$", table, re.MULTILINE)
+    return {name: re.findall(r"`(relumen train [^`]+)`", words)[-1] for name, words in rows if "relumen train" in words}
+
+
+def test_every_row_of_limited_data_has_its_command():
+    assert set(limited_commands()) == {row.name for row in razdaibiedina.PAPER.rows[1:]}  # the first is no training
+
+
+@pytest.mark.parametrize("row", limited_commands())
+def test_a_command_of_limited_data_trains_its_row(row, tmp_path):
+    _, _, system, *words = shlex.split(limited_commands()[row])
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    fields = {"data.folder": options["--data"]}
+    if "--pairs" in options:
+        fields["pairs"] = int(options["--pairs"])
+    if "--defect" in options:
+        fields["defects"] = [options["--defect"]]
+    if "--images" in options:
+        fields["images"] = int(options["--images"])
+    if "--synthetic" in options:
+        made = tmp_path / "made"
+        made.mkdir()
+        (made / "manifest.json").write_text('{"defects": {"noise": {"run": "runs/defects"}}}')
+        fields["synthetic"] = {"folder": str(made), "share": 1 if fields["pairs"] == 0 else 0.5}
+    overrides = [options["--set"]] if "--set" in options else []
+    config = load_config(system, options["--preset"], overrides, **fields)
+    found = razdaibiedina.published_row(*training_of(config))
+    assert found is not None
+    assert found.name == row
