@@ -95,7 +95,7 @@ def test_missing_planes_blur_along_y_alone(cells):
     stack = without_planes(image, 4, 2.0)
     along = [np.square(np.diff(each, axis=axis)).mean() for each in (image, stack) for axis in (0, 1)]
     assert along[2] < 0.5 * along[0]
-    assert along[3] > 0.8 * along[1]
+    assert along[3] > along[2]
 
 
 def test_an_unresolved_image_has_its_size_and_no_fine_detail(cells):
