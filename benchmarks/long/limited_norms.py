@@ -35,7 +35,8 @@ def main() -> None:
     if not DATA.is_dir():
         relumen("data", "stand-ins", str(DATA), "--pairs", "1000")
     lines = [
-        "PSNR (dB) on held-out images of the stand-ins after 500 steps, made by `python benchmarks/long/limited_norms.py`.",
+        "PSNR (dB) on held-out images of the stand-ins after 500 steps, made by `python "
+        "benchmarks/long/limited_norms.py`.",
         "",
         f"| network | {' | '.join(DEFECTS)} | halo | parameters |",
         "|---|---|---|---|---|---|",
