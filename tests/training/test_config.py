@@ -87,5 +87,5 @@ def test_how_a_folder_is_read_without_a_system():
     ):
         with pytest.raises(UserError, match=words):
             read_data_config({"folder": "images"}, overrides, 8)
-    with pytest.raises(UserError, match="scale: Input should be 2, 4, 8 or 16"):
+    with pytest.raises(UserError, match="scale: Input should be 1, 2, 4, 8 or 16"):
         read_data_config({"folder": "images"}, scale=3)
