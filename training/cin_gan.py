@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from relumen import features
+from relumen.divergence import MADE
 from relumen.errors import CheckFailedError, UserError
 from relumen.halo import measure_halo
 from relumen.images import Image, PixelSize
@@ -136,10 +137,10 @@ class CINGAN(OnePhase):
         figures: dict[str, list[float]] = {}
         rows = []
         for index, name in enumerate(self._data.defects):
-            images = [each for each in self._data.held_out if name in (each.defect, None)]
+            images = [each for each in self._data.held_out if each.defect == name]
             for number, each in enumerate(images[:: -(-len(images) // _VALIDATION_IMAGES)]):
                 made = self._made(each.clean, index)
-                figures.setdefault(f"divergence, {name}", []).append(psnr(each.clean, made))
+                figures.setdefault(MADE + name, []).append(psnr(each.clean, made))
                 if number < _SHOWN:
                     rows.append((each.clean, made, each.real))
         return {name: float(np.mean(values)) for name, values in figures.items()}, side_by_side(rows)
@@ -238,7 +239,7 @@ class UnpairedData(Unpaired):
             middle, spread = self._units[index]
             image, (mean, deviation) = self._patch(self._clean[index], rng)
             clean.append((image - mean) / deviation)
-            units.append((deviation / spread, (mean - middle) / spread))
+            units.append(self._gain_and_offset(int(index), mean, deviation))
             real.append((self._patch(self._real[index], rng)[0] - middle) / spread)
         shape = (config.batch, count, config.data.patch, config.data.patch, 1)
         drawn = (rng.normal(size=shape).astype(np.float32),) if self._draw else ()

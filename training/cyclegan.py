@@ -151,7 +151,7 @@ class TwoDomains(Unpaired):
                 f"--defect {self.defects[0]}."
             )
         middle, deviation = moments(self._real[0])
-        self.units_of_defect = self._gain_and_offset(middle, deviation)
+        self.units_of_defect = self._gain_and_offset(0, middle, deviation)
 
     @property
     def paired(self) -> bool:
@@ -177,14 +177,9 @@ class TwoDomains(Unpaired):
         for images in (self._real[0], self._clean[0]):
             drawn = [self._patch(images, rng) for _ in range(self._config.batch)]
             patches = [(patch - mean) / deviation for patch, (mean, deviation) in drawn]
-            units = [self._gain_and_offset(mean, deviation) for _, (mean, deviation) in drawn]
+            units = [self._gain_and_offset(0, mean, deviation) for _, (mean, deviation) in drawn]
             parts += [np.array(patches, np.float32)[..., np.newaxis], np.array(units, np.float32)]
         return tuple(parts)
-
-    def _gain_and_offset(self, mean: float, deviation: float) -> tuple[float, float]:
-        """What brings an image from units of its own to those of all clean ones."""
-        middle, spread = self._units[0]
-        return deviation / spread, (mean - middle) / spread
 
 
 def _optimizer(config: CycleGANConfig, network: keras.Model) -> keras.optimizers.Adam:

@@ -212,12 +212,8 @@ class Batches:
             low = image.low[inside]
             mean, deviation = image.statistics
         pair = [((part - mean) / (deviation + 1e-6)).astype(np.float32) for part in (low, high)]
-        if rng.random() < self._augment:
-            vertical, horizontal, turned = rng.random(3) < 0.5
-            pair = [part[::-1] if vertical else part for part in pair]
-            pair = [part[:, ::-1] if horizontal else part for part in pair]
-            pair = [np.rot90(part) if turned and self._turns else part for part in pair]
-        return pair[0], pair[1]
+        low, high = augmented(pair, rng, chance=self._augment, turns=self._turns)
+        return low, high
 
     def _lay_out(self, config: DataConfig) -> list[tuple[int, int, int]]:
         """(source, y, x) of each patch; the last row and column end where the image ends."""
@@ -238,6 +234,23 @@ class Batches:
                     if not empty or rng.random() < config.keep_empty:
                         places.append((index, y, x))
         return places
+
+
+def augmented(parts: Sequence[Float32], rng: np.random.Generator, *, chance: float, turns: bool) -> Sequence[Float32]:
+    """Patches of one place (y, x, ...), all flipped and turned alike, or left as they are.
+
+    Args:
+        parts: the patches.
+        rng: that draws.
+        chance: that they are changed.
+        turns: whether they are turned by quarters, beside flips.
+    """
+    if rng.random() >= chance:
+        return parts
+    vertical, horizontal, turned = rng.random(3) < 0.5
+    parts = [part[::-1] if vertical else part for part in parts]
+    parts = [part[:, ::-1] if horizontal else part for part in parts]
+    return [np.rot90(part) if turned and turns else part for part in parts]
 
 
 class Mixed:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from relumen.degrade import crop_to_multiple
 from relumen.errors import CheckFailedError, UserError
 from relumen.halo import measure_halo
 from relumen.images import Image, PixelSize
@@ -143,9 +144,8 @@ class Restoration:
         rows = []
         for source, condition, low, high in self._validated():
             y, x = (max(0, (n - side) // 2) for n in low.shape)
-            part = low[y : y + side, x : x + side]
-            height, width = (n // self._multiple * self._multiple for n in part.shape)
-            part = part[:height, :width]
+            part = crop_to_multiple(low[y : y + side, x : x + side], self._multiple)
+            height, width = part.shape
             target = high[s * y : s * (y + height), s * x : s * (x + width)]
             mean, deviation = units(source, low)
             inputs = ((part - mean) / (deviation + 1e-6))[np.newaxis, ..., np.newaxis].astype(np.float32)

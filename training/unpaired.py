@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from relumen.divergence import REAL
 from relumen.errors import UserError
 from relumen.metrics import psnr
-from relumen.training.data import EMPTY
+from relumen.training.data import EMPTY, augmented
 from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, note, target
 from relumen.training.limited_config import UnpairedImages
 from relumen.training.sources import Pair, Source
@@ -133,7 +134,7 @@ class Unpaired:
         found: dict[str, list[float]] = {}
         for each in self.held_out:
             if each.paired:
-                found.setdefault(f"divergence, real {each.defect}", []).append(psnr(each.clean, each.real))
+                found.setdefault(REAL + each.defect, []).append(psnr(each.clean, each.real))
         return {name: float(np.mean(values)) for name, values in found.items()}
 
     def _patch(self, images: Sequence[Whole], rng: np.random.Generator) -> tuple[Float32, tuple[float, float]]:
@@ -143,12 +144,13 @@ class Unpaired:
             if part.std() >= EMPTY * whole.deviation or rng.random() < self._config.data.keep_empty:
                 break
             part, whole = self._anywhere(images, rng)
-        if rng.random() < self._config.augment:
-            vertical, horizontal, turned = rng.random(3) < 0.5
-            part = part[::-1] if vertical else part
-            part = part[:, ::-1] if horizontal else part
-            part = np.rot90(part) if turned and self._config.turns else part
+        (part,) = augmented([part], rng, chance=self._config.augment, turns=self._config.turns)
         return part, (whole.mean, whole.deviation)
+
+    def _gain_and_offset(self, index: int, mean: float, deviation: float) -> tuple[float, float]:
+        """What brings an image from units of its own to those of all clean ones of a defect."""
+        middle, spread = self._units[index]
+        return deviation / spread, (mean - middle) / spread
 
     def _anywhere(self, images: Sequence[Whole], rng: np.random.Generator) -> tuple[Float32, Whole]:
         """A part of an image, and the image."""

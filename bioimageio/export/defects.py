@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from typing import TYPE_CHECKING
 
+from relumen.divergence import divergence_curves
 from relumen.errors import UserError
-from relumen.run import About, RunFolder
+from relumen.run import RunFolder
 
 from .description import Table
 from .tiles import tile_of
 
 if TYPE_CHECKING:
     import keras
-
-_MADE = "divergence, "
-_REAL = "divergence, real "
 
 
 def network_of(run: RunFolder, defect: str) -> keras.Model:
@@ -53,22 +50,18 @@ def in_words(defect: str) -> str:
     return re.sub(r"[^A-Za-z0-9_+\-. ()]+", "-", defect)
 
 
-def divergence(run: RunFolder, about: About, defect: str) -> tuple[Table, ...]:
+def divergence(run: RunFolder, defect: str) -> tuple[Table, ...]:
     """How far what is made of clean images is from them, beside how far real images with the defect are.
 
     Args:
         run: of CIN-GAN.
-        about: what is known of it.
         defect: its name.
     """
-    last: dict[str, str] = {}
-    if run.validation_file.is_file():
-        with run.validation_file.open(encoding="utf-8", newline="") as stream:
-            last = list(csv.DictReader(stream))[-1]
-    made, real = last.get(_MADE + defect), about.measures.get(_REAL + defect)
-    if not made:
+    curves, reals = divergence_curves(run)
+    if defect not in curves:
         return ()
-    rows = [("what it makes", f"{float(made):.2f}")]
+    made, real = curves[defect][-1][1], reals.get(defect)
+    rows = [("what it makes", f"{made:.2f}")]
     if real is not None:
         rows.append(("real images with the defect", f"{real:.2f}"))
     caption = "PSNR against clean held-out images, in the mean: the nearer both figures, the nearer the strengths."

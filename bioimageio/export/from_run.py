@@ -87,7 +87,7 @@ def export_run(
         network = run.network() if trained is None else trained[0]
     sample = np.asarray(read_image(run.sample_file).pixels, np.float32)
     name = " ".join([name or f"relumen {run.path.resolve().name}", *([in_words(defect)] if defect else [])])
-    measured = () if defect is None else divergence(run, about, defect)
+    measured = () if defect is None else divergence(run, defect)
     description = describe(about, run.config(), name, credits, defect=defect, validation=measured)
     height, width = (max(size, description.smallest_image) for size in sample.shape)
     sample = mirrored_to(sample, (height, width))[..., np.newaxis]

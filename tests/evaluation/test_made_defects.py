@@ -3,8 +3,8 @@ import shutil
 import numpy as np
 import pytest
 
+from relumen.divergence import divergence_curves
 from relumen.errors import UserError
-from relumen.evaluation.divergence import divergence_curves
 from relumen.evaluation.limited import evaluate
 from relumen.evaluation.limited_report import figures
 from relumen.evaluation.limited_tables import as_markdown

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.divergence import divergence_curves
 from relumen.errors import UserError
-from relumen.evaluation.divergence import divergence_curves
 from relumen.evaluation.synthesis import Maker, makers, roughness
 from relumen.evaluation.telling import Teller
 from relumen.metrics import psnr

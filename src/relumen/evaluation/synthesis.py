@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from relumen.divergence import divergence_curves
 from relumen.errors import UserError
-from relumen.evaluation.divergence import divergence_curves
 from relumen.evaluation.limited_figures import draw_divergence, draw_made
 from relumen.image_writing import write_image
 from relumen.images import Image
@@ -137,7 +137,7 @@ def synthesise(
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} holds something already. Name another folder, or remove it.")
     known = makers(runs)
-    images = {defect: _clean_images(clean, defect) for defect in known}
+    images = _clean_images(clean, list(known))
     total, done = sum(map(len, images.values())), 0
     counts = dict.fromkeys(known, 0)
     examples: dict[str, list[tuple[Float32, Float32]]] = {}
@@ -215,16 +215,17 @@ def _runner(network: keras.Model, *, draw: bool) -> Runner:
     return run
 
 
-def _clean_images(folder: Path, defect: str) -> list[Source]:
+def _clean_images(folder: Path, defects: Sequence[str]) -> dict[str, Sequence[Source]]:
+    """The clean images of each defect; those that all share are read once."""
     config = DataConfig(folder=folder)
     if not folder.exists():
         raise UserError(f"There is no folder of clean images at {folder}.")
     if is_data_folder(config):
-        return list(load_clean(config, folder))
+        return dict.fromkeys(defects, load_clean(config, folder))
     own = defect_folders(config)
-    if defect not in own:
-        raise UserError(f"{folder} has no clean images for {defect}: it has {', '.join(own)}.")
-    return list(load_clean(config, own[defect]))
+    if missing := [defect for defect in defects if defect not in own]:
+        raise UserError(f"{folder} has no clean images for {missing[0]}: it has {', '.join(own)}.")
+    return {defect: load_clean(config, own[defect]) for defect in defects}
 
 
 def _middle(image: Float32, shape: tuple[int, ...]) -> Float32:
