@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -17,12 +16,12 @@ from relumen.training.adversary import Adversary
 from relumen.training.config import CascadeConfig, LapSRNConfig
 from relumen.training.data import DataSet
 from relumen.training.loop import computing_in
-from relumen.training.one_phase import OnePhase
+from relumen.training.one_phase import Duel
 from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
 
 
-class Cascade(Restoration, OnePhase):
+class Cascade(Restoration, Duel):
     """The cascaded refinement GAN as the training loop sees it (Han and Yin, Sec. 4).
 
     One step of the discriminator, then one of the generator, on the same images. Content only, adversarial only, a
@@ -59,14 +58,7 @@ class Cascade(Restoration, OnePhase):
             tile=config.data.patch if pinned else None,
         )
         self.schedule = config
-        self.optimizers = [self._optimizer, *([self._adversary.optimizer] if self._adversary else [])]
         self.compiled = replicas.step(self._train)
-
-    @property
-    def state(self) -> Mapping[str, Any]:
-        """Both networks and their optimisers."""
-        adversary = self._adversary.state if self._adversary else {}
-        return {"generator": self._generator, "optimizer": self._optimizer, **adversary}
 
     def _train(self, low: tf.Tensor, high: tf.Tensor) -> dict[str, tf.Tensor]:
         """Both losses are told as they are weighted, since alpha = 1 alone says nothing of what each one does."""

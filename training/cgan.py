@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,13 +24,13 @@ from relumen.training.limited_config import (
     UNetConfig,
 )
 from relumen.training.loop import computing_in
-from relumen.training.one_phase import OnePhase
+from relumen.training.one_phase import Duel
 from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
 from relumen.training.sources import Source
 
 
-class CGAN(Restoration, OnePhase):
+class CGAN(Restoration, Duel):
     """cGAN as the training loop sees it (Razdaibiedina et al., Method, 2).
 
     Some steps of the discriminator, which sees the defective image beside the candidate, then one of the generator.
@@ -72,14 +72,7 @@ class CGAN(Restoration, OnePhase):
             batches=data.batches,
         )
         self.schedule = config
-        self.optimizers = [self._optimizer, *([self._adversary.optimizer] if self._adversary else [])]
         self.compiled = replicas.step(self._train)
-
-    @property
-    def state(self) -> Mapping[str, Any]:
-        """Both networks and their optimisers."""
-        adversary = self._adversary.state if self._adversary else {}
-        return {"generator": self._generator, "optimizer": self._optimizer, **adversary}
 
     def _train(self, low: tf.Tensor, high: tf.Tensor) -> dict[str, tf.Tensor]:
         """Steps of the discriminator, then one of the generator."""

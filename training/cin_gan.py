@@ -21,7 +21,7 @@ from relumen.training import losses
 from relumen.training.cgan import adam, adversary, resnet
 from relumen.training.limited_config import CINGANConfig
 from relumen.training.loop import Batch, computing_in, software
-from relumen.training.one_phase import OnePhase
+from relumen.training.one_phase import Duel
 from relumen.training.replicas import Replicas
 from relumen.training.unpaired import Unpaired, in_units
 
@@ -30,7 +30,7 @@ _VALIDATION_IMAGES = 8  # of each defect, at most
 _SHOWN = 2  # of them in a picture
 
 
-class CINGAN(OnePhase):
+class CINGAN(Duel):
     """CIN-GAN as the training loop sees it (Razdaibiedina et al., Method, 1).
 
     The network sees a clean image in units of its own mean and standard deviation, as in Fiji. What it makes is
@@ -53,7 +53,7 @@ class CINGAN(OnePhase):
             self._generator = resnet(config.generator, defects=count, draw=config.draw)
             self._optimizer = adam(config.betas)
             self._optimizer.build(self._generator.trainable_variables)
-            self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, kinds=count)
+            self._critic = adversary(config.discriminator, config.losses, config.betas, replicas, kinds=count)
             network = features.perceptual(config.features, config.features_weights)
             layers = (*config.content_layers, *config.style_layers)
             self._features = features.at_layers(network, layers)
@@ -62,8 +62,8 @@ class CINGAN(OnePhase):
         self._predict = tf.function(
             lambda *inputs: self._kept(list(inputs), training=False), autograph=False, reduce_retracing=True
         )
+        self._adversary = self._critic
         self.schedule = config
-        self.optimizers = [self._optimizer, self._adversary.optimizer]
         self.compiled = replicas.step(self._train)
         self._words = features.describe(config.features, config.features_weights, layers)
 
@@ -80,9 +80,9 @@ class CINGAN(OnePhase):
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """Both networks and their optimisers."""
+        """Both networks and their optimisers, and what is kept where that is a running mean."""
         average = {"average": self._kept} if self._config.average else {}
-        return {"generator": self._generator, "optimizer": self._optimizer, **average, **self._adversary.state}
+        return {**super().state, **average}
 
     @property
     def sample(self) -> Image:
@@ -109,7 +109,7 @@ class CINGAN(OnePhase):
         for i in range(steps):
             made = in_units(self._generator([each[:, i] for each in inputs], training=True), units[:, i])
             planes = self._beside(defect[:, i], real[:, i])
-            terms["critic"] = self._adversary.learn(real[:, i], made, planes)
+            terms["critic"] = self._critic.learn(real[:, i], made, planes)
         x, index, unit, example = clean[:, steps], defect[:, steps], units[:, steps], real[:, steps]
         deep = len(self._config.content_layers)
         truth = tf.nest.flatten(self._features(in_units(x, unit)))[:deep]
@@ -117,7 +117,7 @@ class CINGAN(OnePhase):
         with tf.GradientTape() as tape:
             made = in_units(self._generator([each[:, steps] for each in inputs], training=True), unit)
             seen = tf.nest.flatten(self._features(made))
-            judged = self._adversary.judge(example, made, self._beside(index, made))
+            judged = self._critic.judge(example, made, self._beside(index, made))
             terms["adversarial"] = self._weights.adversarial * judged
             terms["content"] = self._weights.content * losses.content(truth, seen[:deep])
             terms["style"] = self._weights.style * losses.style(wanted, seen[deep:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -71,8 +71,12 @@ class CycleGAN(Restoration, OnePhase):
             batches=data,
         )
         self.schedule = config
-        self.optimizers = [*self._optimizers, self._clean_adversary.optimizer, self._defect_adversary.optimizer]
         self.compiled = replicas.step(self._train)
+
+    @property
+    def optimizers(self) -> Sequence[keras.optimizers.Optimizer]:
+        """Those of both generators, and of both discriminators."""
+        return [*self._optimizers, self._clean_adversary.optimizer, self._defect_adversary.optimizer]
 
     @property
     def state(self) -> Mapping[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from relumen.training.adversary import Adversary
 from relumen.training.loop import Batch
 from relumen.training.replicas import Terms
 from relumen.training.settings import Schedule
@@ -18,18 +20,21 @@ class OnePhase(ABC):
 
     Attributes:
         schedule: length and learning rate.
-        optimizers: of all networks.
         compiled: one step on parts of a batch; see :meth:`~relumen.training.replicas.Replicas.step`.
     """
 
     schedule: Schedule
-    optimizers: Sequence[keras.optimizers.Optimizer]
     compiled: Callable[..., Terms]
 
     @property
     @abstractmethod
     def steps_per_epoch(self) -> int:
         """Steps of one pass over all patches."""
+
+    @property
+    @abstractmethod
+    def optimizers(self) -> Sequence[keras.optimizers.Optimizer]:
+        """Of all networks."""
 
     @property
     def total_steps(self) -> int:
@@ -47,3 +52,22 @@ class OnePhase(ABC):
         for optimizer in self.optimizers:
             optimizer.learning_rate = rate
         return self.compiled(*(tf.constant(part) for part in batch))
+
+
+class Duel(OnePhase):
+    """A generator, and the adversary that it learns beside; where its loss has no adversarial term there is none."""
+
+    _generator: keras.Model
+    _optimizer: keras.optimizers.Optimizer
+    _adversary: Adversary | None
+
+    @property
+    def optimizers(self) -> Sequence[keras.optimizers.Optimizer]:
+        """The generator's, and the adversary's."""
+        return [self._optimizer, *([self._adversary.optimizer] if self._adversary else [])]
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Both networks and their optimisers."""
+        adversary = self._adversary.state if self._adversary else {}
+        return {"generator": self._generator, "optimizer": self._optimizer, **adversary}
