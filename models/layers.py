@@ -90,30 +90,53 @@ class ConditionalAffine(keras.layers.Layer):
     conditional instance normalisation (Dumoulin et al., A Learned Representation for Artistic Style, ICLR 2017,
     Eq. 5; Razdaibiedina et al., Method).
 
+    Args:
+        scale: of all channels at first.
+        spread: standard deviation of the scales at first: conditions that begin alike are slow to part.
+        center: whether there is a shift.
+
     >>> ConditionalAffine()([np.ones((2, 4, 4, 3), np.float32), np.eye(2, dtype=np.float32)]).shape
     TensorShape([2, 4, 4, 3])
     """
 
+    def __init__(
+        self,
+        scale: float = 1.0,
+        spread: float = 0.0,
+        center: bool = True,
+        **kwargs: Any,  # noqa: ANN401  Keras's own
+    ) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.spread = spread
+        self.center = center
+
     def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
-        """Scale 1 and shift 0 at first, for every condition."""
+        """Shift 0 at first, for every condition."""
         shape = (input_shape[1][-1], input_shape[0][-1])
-        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        at_first = keras.initializers.RandomNormal(self.scale, self.spread)
+        self.gamma = self.add_weight(shape=shape, initializer=at_first, name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta") if self.center else None
 
     def call(self, inputs: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
         """The features with scale and shift of their image's condition."""
         x: Any
         x, condition = inputs
         condition = ops.cast(condition, x.dtype)
-        gamma, beta = (
-            ops.expand_dims(ops.matmul(condition, ops.cast(each, x.dtype)), (1, 2)) for each in (self.gamma, self.beta)
-        )
-        answer: Any = x * gamma + beta
-        return answer
+
+        def own(weight: Any) -> Any:  # noqa: ANN401  Keras's own
+            return ops.expand_dims(ops.matmul(condition, ops.cast(weight, x.dtype)), (1, 2))
+
+        answer: Any = x * own(self.gamma)
+        return answer if self.beta is None else answer + own(self.beta)
 
     def compute_output_shape(self, input_shape: Sequence[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         """That of the features."""
         return tuple(input_shape[0])
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        return super().get_config() | {"scale": self.scale, "spread": self.spread, "center": self.center}
 
 
 @keras.saving.register_keras_serializable("relumen")

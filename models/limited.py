@@ -19,6 +19,8 @@ Norm = Literal["instance", "frozen", "pixel", "none"]
 Activation = Literal["tanh", "linear"]
 LEAK = 0.2  # slope of the discriminator's LeakyReLU
 _EPSILON = 1e-5
+_SPREAD = 0.5  # of each defect's scales at first
+_DRAWN = 0.3  # each defect's scale of random numbers at first
 _HEAD = 7  # height and width of the first and last kernels
 
 
@@ -60,8 +62,10 @@ def generator(
         span: value that the network counts as 1. With tanh, y is between -span and span.
         defects: how many kinds of defect the normalisation tells apart; None: it knows none.
         draw: whether the network sees random numbers beside the image, of which it can make noise: an image without
-            any tells none. The paper has no such input. A number: they are drawn once and for all, and the network
-            takes images of that height and width only.
+            any tells none. The paper has no such input. With defects, each has a scale of its own for them, 0 at
+            first (as Karras et al., A Style-Based Generator Architecture, CVPR 2019, Sec. 2, scale theirs), so that
+            a defect without noise stays free of it. A number: they are drawn once and for all, and the network takes
+            images of that height and width only.
 
     Raises:
         ValueError: there is no block or no dilation.
@@ -75,6 +79,9 @@ def generator(
     image = keras.Input((side, side, 1), name="input")
     drawn = keras.Input((None, None, 1), name="draw") if draw is True else _drawn(image) if draw else None
     defect = None if defects is None else keras.Input((defects,), name="defect")
+    seen = drawn
+    if drawn is not None and defect is not None:
+        seen = ConditionalAffine(_DRAWN, center=False, name="draw_scale")([drawn, defect])
 
     def refined(x: Any, filters: int, name: str, **conv: Any) -> Any:  # noqa: ANN401  Keras's own
         """Convolution, normalisation, ReLU."""
@@ -85,7 +92,7 @@ def generator(
         return _norm(norm, f"{name}_norm", x, defect)
 
     x = layers.Rescaling(1 / span, name="to_span")(image)
-    x = x if drawn is None else layers.Concatenate(name="with_draw")([x, drawn])
+    x = x if seen is None else layers.Concatenate(name="with_draw")([x, seen])
     x = refined(x, width, "conv_first", kernel_size=_HEAD)
     for i in range(1, downsampling + 1):
         x = refined(x, 2**i * width, f"down_{i}", strides=2)
@@ -126,7 +133,12 @@ def with_defect(network: keras.Model, defect: int, **settings: Any) -> keras.Mod
     for layer in single.layers:
         if layer.weights and not layer.name.endswith("_norm"):
             layer.set_weights(network.get_layer(layer.name).get_weights())
-    for affine in [layer for layer in network.layers if isinstance(layer, ConditionalAffine)]:
+    if settings.get("draw"):
+        first = single.get_layer("conv_first")
+        kernel, bias = first.get_weights()
+        kernel[:, :, 1] *= np.asarray(network.get_layer("draw_scale").gamma)[defect]
+        first.set_weights([kernel, bias])
+    for affine in [layer for layer in network.layers if isinstance(layer, ConditionalAffine) and layer.center]:
         gamma, beta = (np.asarray(part)[defect] for part in affine.get_weights())
         if settings["norm"] == "none":  # a convolution takes over its scale and shift
             conv = single.get_layer(affine.name.removesuffix("_norm_affine"))
@@ -203,4 +215,4 @@ def _norm(norm: Norm, name: str, x: Any, defect: Any) -> Any:  # noqa: ANN401
         x = layers.BatchNormalization(epsilon=_EPSILON, **own)(x)
     elif norm == "pixel":
         x = layers.LayerNormalization(epsilon=_EPSILON, **own)(x)
-    return x if defect is None else ConditionalAffine(name=f"{name}_affine")([x, defect])
+    return x if defect is None else ConditionalAffine(spread=_SPREAD, name=f"{name}_affine")([x, defect])

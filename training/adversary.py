@@ -11,6 +11,8 @@ import tensorflow as tf
 from relumen.training.losses import GANForm, gradient_penalty
 from relumen.training.replicas import Replicas
 
+_BLUR = 2.0  # pixels: what is finer is fine detail
+
 
 class Adversary:
     """The discriminator, its optimiser, and both sides of the adversarial loss.
@@ -21,6 +23,7 @@ class Adversary:
         form: of the loss.
         replicas: the devices that share a batch.
         penalty: weight of the gradient penalty.
+        detail: gain of the fine detail that the discriminator sees as one more channel, of images of one; 0: none.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Adversary:
         replicas: Replicas,
         *,
         penalty: float = 0.0,
+        detail: float = 0.0,
     ) -> None:
         self._discriminator = discriminator
         self.optimizer = optimizer
@@ -38,6 +42,7 @@ class Adversary:
         self._form = form
         self._replicas = replicas
         self._penalty = penalty
+        self._detail = detail
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -52,12 +57,12 @@ class Adversary:
             fake: the generator's.
             beside: more channels that a conditional discriminator sees, whichever image it judges.
         """
-        judged_fake = self._logits(fake, beside)
-        return self._form.generator(self._logits(real, beside), judged_fake)
+        judged_fake = self._logits(self._seen(fake), beside)
+        return self._form.generator(self._logits(self._seen(real), beside), judged_fake)
 
     def learn(self, real: tf.Tensor, fake: tf.Tensor, beside: tf.Tensor | None = None) -> tf.Tensor:
         """One step of the discriminator; gives its loss before. Arguments as of :meth:`judge`."""
-        fake = tf.stop_gradient(fake)
+        real, fake = self._seen(real), self._seen(tf.stop_gradient(fake))
         with tf.GradientTape() as tape:
             loss = self._form.discriminator(self._logits(real, beside), self._logits(fake, beside))
             if self._penalty:
@@ -69,5 +74,19 @@ class Adversary:
         self._replicas.descend(self.optimizer, tape, loss, self._discriminator)
         return loss
 
+    def _seen(self, image: tf.Tensor) -> tf.Tensor:
+        """The image, and its fine detail amplified: a distance between images counts it for as much more."""
+        return tf.concat([image, self._detail * fine_detail(image)], -1) if self._detail else image
+
     def _logits(self, image: tf.Tensor, beside: tf.Tensor | None) -> tf.Tensor:
         return self._discriminator(image if beside is None else tf.concat([image, beside], -1), training=True)
+
+
+def fine_detail(image: tf.Tensor) -> tf.Tensor:
+    """What a Gaussian blur of two pixels' standard deviation takes from images (batch, y, x, 1), mirrored onward."""
+    reach = round(3 * _BLUR)
+    line = tf.exp(-0.5 * (tf.range(-reach, reach + 1, dtype=image.dtype) / _BLUR) ** 2)
+    line /= tf.reduce_sum(line)
+    padded = tf.pad(image, [[0, 0], [reach, reach], [reach, reach], [0, 0]], "SYMMETRIC")
+    down = tf.nn.conv2d(padded, line[:, tf.newaxis, tf.newaxis, tf.newaxis], 1, "VALID")
+    return image - tf.nn.conv2d(down, line[tf.newaxis, :, tf.newaxis, tf.newaxis], 1, "VALID")

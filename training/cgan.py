@@ -187,12 +187,14 @@ def adversary(
     """
     network = limited.discriminator(
         size.widths,
-        channels=1 + beside * size.conditional,
+        channels=1 + bool(size.detail) + beside * size.conditional,
         kinds=kinds * size.conditional,
         norm=form.form != "wasserstein",
         clip=form.clip,
     )
-    return Adversary(network, adam(betas), losses.GAN_FORMS[form.form], replicas, penalty=form.penalty)
+    return Adversary(
+        network, adam(betas), losses.GAN_FORMS[form.form], replicas, penalty=form.penalty, detail=size.detail
+    )
 
 
 def adam(betas: tuple[float, float]) -> keras.optimizers.Adam:

@@ -88,6 +88,12 @@ class PatchDiscriminatorConfig(PatchSizes):
         default=True,
         description="Whether it sees what the image was made of: the defective image, or the defect's name.",
     )
+    detail: float = Field(
+        default=0.0,
+        ge=0,
+        description="Gain of the fine detail that it sees beside the image; 0: none. Without, a critic counts grain "
+        "and sharpness for as little as they are, and a generator leaves them. Not in the paper.",
+    )
 
 
 class AdversarialForm(Frozen):

@@ -53,6 +53,21 @@ def test_a_defect_folded_in_is_the_conditional_network(norm, cells):
         limited.with_defect(network, 3, **SMALL, norm=norm)
 
 
+def test_random_numbers_are_shut_out_at_first_and_each_defect_lets_in_its_own_share(cells):
+    keras.utils.set_random_seed(0)
+    settings = {**SMALL, "norm": "none", "draw": True}
+    network, image = limited.generator(**settings, defects=3), patch(cells)
+    rng, defects = np.random.default_rng(0), np.eye(3, dtype=np.float32)
+    some, others = (rng.normal(size=image.shape).astype(np.float32) for _ in range(2))
+    np.testing.assert_array_equal(network([image, defects[:1], some]), network([image, defects[:1], others]))
+    network.get_layer("draw_scale").set_weights([np.array([[0.0], [1.0], [2.0]], np.float32)])
+    for defect, moved in ((0, False), (1, True), (2, True)):
+        answers = [np.asarray(network([image, defects[[defect]], drawn])) for drawn in (some, others)]
+        assert (np.abs(answers[0] - answers[1]).max() > 0.01) == moved
+        single = limited.with_defect(network, defect, **settings)
+        np.testing.assert_allclose(single([image, some]), answers[0], atol=2e-4 * answers[0].std())
+
+
 def test_every_normalisation_is_conditional():
     network = limited.generator(**SMALL, defects=3)
     norms = [layer for layer in network.layers if layer.name.endswith("_norm")]
@@ -60,7 +75,10 @@ def test_every_normalisation_is_conditional():
     convs = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
     assert len(norms) == len(affine) == len(convs) - 1  # all but the last
     assert all(not layer.weights for layer in norms)
-    assert all(weights.shape[0] == 3 for layer in affine for weights in layer.get_weights())
+    for scale, shift in (layer.get_weights() for layer in affine):
+        assert len(scale) == len(shift) == 3
+        assert 0.3 < scale.std() < 0.7  # defects whose scales begin alike take long to part
+        assert not shift.any()
 
 
 def test_instance_norm_and_the_affine_by_hand():

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.ndimage import gaussian_filter
 
 from relumen.models import cascade, limited
-from relumen.training.adversary import Adversary
+from relumen.training.adversary import Adversary, fine_detail
 from relumen.training.losses import GAN_FORMS
 from relumen.training.replicas import Replicas
 
@@ -73,3 +74,27 @@ def test_a_conditional_discriminator_finds_the_wrong_partner(images):
     for _ in range(60):
         adversary.learn(real, swapped, poor)
     assert float(adversary.judge(real, swapped, poor)) > 2 * float(adversary.judge(swapped, real, poor))
+
+
+def test_fine_detail_is_what_a_blur_takes(cells):
+    image = cells[300:340, 300:350].astype(np.float32)
+    detail = fine_detail(tf.constant(image[np.newaxis, ..., np.newaxis]))
+    expected = image - gaussian_filter(image.astype(np.float64), 2.0, truncate=3.0)
+    np.testing.assert_allclose(detail[0, ..., 0], expected, atol=1e-4 * image.std())
+
+
+def test_a_critic_that_sees_fine_detail_tells_faint_grain_further_from_none(images):
+    blurred = images[1]
+    grain = 0.05 * tf.random.stateless_normal(tf.shape(blurred), [1, 2])
+
+    def distance(detail):
+        keras.utils.set_random_seed(0)
+        network = limited.discriminator((4, 8), channels=1 + bool(detail), norm=False)
+        critic = Adversary(
+            network, keras.optimizers.Adam(1e-2), GAN_FORMS["wasserstein"], Replicas(), penalty=10.0, detail=detail
+        )
+        for _ in range(60):
+            critic.learn(blurred, blurred + grain)
+        return float(critic.judge(blurred, blurred + grain) - critic.judge(blurred, blurred))
+
+    assert distance(8.0) > 2 * max(distance(0.0), 0)
