@@ -62,10 +62,10 @@ def generator(
         span: value that the network counts as 1. With tanh, y is between -span and span.
         defects: how many kinds of defect the normalisation tells apart; None: it knows none.
         draw: whether the network sees random numbers beside the image, of which it can make noise: an image without
-            any tells none. The paper has no such input. With defects, each has a scale of its own for them, 0 at
-            first (as Karras et al., A Style-Based Generator Architecture, CVPR 2019, Sec. 2, scale theirs), so that
-            a defect without noise stays free of it. A number: they are drawn once and for all, and the network takes
-            images of that height and width only.
+            any tells none. The paper has no such input. With defects, each has a scale of its own for them (as each
+            feature of Karras et al., A Style-Based Generator Architecture, CVPR 2019, Sec. 2), which a defect
+            without noise brings to 0. A number: they are drawn once and for all, and the network takes images of
+            that height and width only.
 
     Raises:
         ValueError: there is no block or no dilation.
