@@ -153,6 +153,14 @@ def make_stand_ins(
     return totals
 
 
+def held_out_patches() -> Iterator[Float32]:
+    """The patches (y, x) that stand in ``validation/``, without a defect: 0 to about 1."""
+    held = fields(HELD_OUT)
+    for name, record in records("fluorescence").items():
+        if record.field in held:
+            yield from _patches(name, _HELD_OUT_SIDE, held_out=True)
+
+
 def _range(values: tuple[float, float]) -> str:
     low, high = values
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
