@@ -13,7 +13,7 @@ from relumen.training.cin_gan import UnpairedData
 from relumen.training.config import load_config
 from relumen.training.defects import load_defects
 from relumen.training.settings import DataConfig
-from relumen.training.stand_ins import HELD_OUT, STRONG, VARIED, make_stand_ins
+from relumen.training.stand_ins import HELD_OUT, STRONG, VARIED, held_out_patches, make_stand_ins
 
 DEFECTS = tuple(STRONG.describe())
 
@@ -36,6 +36,13 @@ def test_they_are_a_data_folder_of_three_defects_with_one_truth(folder):
     first, *others = (sorted(folder.glob(f"{name}/high/*.tif")) for name in DEFECTS)
     for other in others:
         assert [path.read_bytes() for path in other] == [path.read_bytes() for path in first]
+
+
+def test_held_out_patches_are_those_of_the_validation(folder):
+    files = (folder / "noise" / "validation" / "high").glob("*.tif")
+    written = [(patch - 10_000.0) / 10_000 for file in files for patch in tifffile.imread(file)]
+    both = [sorted(patches, key=np.mean) for patches in (held_out_patches(), written)]
+    np.testing.assert_allclose(*both, atol=1e-4)
 
 
 def test_who_trains_on_them_says_so(folder):
