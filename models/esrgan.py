@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import layers
 
+from relumen.models.layers import he_tenth
 from relumen.models.scales import doublings
 
 LEAK = 0.2  # slope of every LeakyReLU, both networks
@@ -100,9 +99,7 @@ def _dense_block(x: keras.KerasTensor, width: int, growth: int, name: str) -> ke
 
 
 def _conv(filters: int, name: str, dtype: str | None = None) -> layers.Layer:
-    # He's normal initialisation with weights scaled by 0.1 (ESRGAN, Sec. 4.1), so its variance by 0.01.
-    he_tenth: Any = keras.initializers.VarianceScaling(0.02, "fan_in", "untruncated_normal")
-    return layers.Conv2D(filters, 3, padding="same", kernel_initializer=he_tenth, dtype=dtype, name=name)
+    return layers.Conv2D(filters, 3, padding="same", kernel_initializer=he_tenth(), dtype=dtype, name=name)
 
 
 def _leaky(x: keras.KerasTensor) -> keras.KerasTensor:

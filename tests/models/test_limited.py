@@ -112,6 +112,15 @@ def test_the_tile_exact_variant_has_a_halo_and_the_paper_s_has_none(norm, cells)
     assert inside.max() > 0.01 * np.asarray(whole).std()
 
 
+def test_blocks_without_normalisation_begin_near_the_identity(cells):
+    keras.utils.set_random_seed(0)
+    network = limited.generator(16, 8, downsampling=0, norm="none", dropout=0, activation="linear")
+    stages = [network.get_layer(name).output for name in ("conv_first_relu", "block_8_add", "conv_last")]
+    first, last, answer = (np.asarray(each) for each in keras.Model(network.inputs[0], stages)(patch(cells)))
+    assert last.std() < 1.2 * first.std()
+    assert answer.std() < 0.5
+
+
 def test_dilated_blocks_see_as_far_as_they_say():
     network = limited.generator(1, 2, downsampling=0, dilations=(1, 4), norm="none", activation="linear", dropout=0)
     for layer in network.layers:
