@@ -269,4 +269,7 @@ def _limitations(about: About, config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+    minutes = max(1, round(seconds / 60))
+    if minutes >= 90:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{minutes} minutes" if minutes > 1 else "a minute"
