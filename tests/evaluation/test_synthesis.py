@@ -63,11 +63,10 @@ def test_a_network_that_draws_gives_each_image_other_grain(drawing_cin_gan_run):
     noise = makers([drawing_cin_gan_run])["noise"]
     flat = np.zeros((32, 32), np.float32)
     flat[16, 16] = 1
-    first, second, third = (made - flat for made in noise.made([flat, flat, flat], flat))
-    assert first.std() > 0
-    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.9
-    assert not np.array_equal(second, third)
-    again = makers([drawing_cin_gan_run])["noise"].made([flat], flat)[0] - flat
+    first, second, third = noise.made([flat, flat, flat], flat)
+    differences = (first - second).ravel(), (second - third).ravel()
+    assert np.corrcoef(*differences)[0, 1] == pytest.approx(-0.5, abs=0.15)  # of three that have nothing in common
+    again = makers([drawing_cin_gan_run])["noise"].made([flat], flat)[0]
     np.testing.assert_allclose(again, first, atol=1e-5)  # the numbers are those of a seed
 
 

@@ -12,6 +12,7 @@ from relumen import features
 from relumen.metrics import psnr
 from relumen.run import RunFolder
 from relumen.training import losses, start
+from relumen.training.adversary import fine_detail
 from relumen.training.cgan import CGAN, RestorerData
 from relumen.training.cin_gan import CINGAN, UnpairedData, in_units
 from relumen.training.config import load_config
@@ -126,7 +127,7 @@ def cin_gan(data, *changes):
 def test_cin_gan_s_losses_compare_with_the_clean_image_and_with_a_real_defect(defects_folder):
     layers = ["content_layers=[block3_conv3]", "style_layers=[block1_conv2, block2_conv1]"]
     weights = "losses={adversarial: 0.5, content: 2, style: 3, critic_steps: 1}"
-    made = cin_gan(defects_folder, *layers, weights, "learning_rate.initial=1e-12")
+    made = cin_gan(defects_folder, *layers, weights, "discriminator.detail=4", "learning_rate.initial=1e-12")
     units, real, clean, defect = (tf.constant(part[:, 1]) for part in made.batch(0))  # the generator's are the last
     image = in_units(made.network([clean, defect]), units)
     network = features.perceptual("microscopy")
@@ -134,7 +135,7 @@ def test_cin_gan_s_losses_compare_with_the_clean_image_and_with_a_real_defect(de
     content = losses.content([deep(in_units(clean, units))], [deep(image)])
     style = losses.style(low(real), low(image))
     planes = tf.ones_like(image) * defect[:, None, None, :]
-    judged = np.asarray(made.state["discriminator"](tf.concat([image, planes], -1)))
+    judged = np.asarray(made.state["discriminator"](tf.concat([image, 4 * fine_detail(image), planes], -1)))
     terms = made.train_step(0, made.batch(0))
     assert float(terms["content"]) == pytest.approx(2 * float(content), rel=1e-3)
     assert float(terms["style"]) == pytest.approx(3 * float(style), rel=1e-3)
