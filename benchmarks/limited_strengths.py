@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from relumen.restore import Restorer
+    from relumen.training.stand_ins import Strengths
 
 PHOTONS = (10, 30, 100, 300)
 PLANES = (4, 6, 8, 12)
@@ -30,11 +32,11 @@ COARSE = (2, 4, 8)
 
 
 class Judged(NamedTuple):
-    """PSNR of an image in dB, before and after, and the best of Gaussian and non-local means where that is asked."""
+    """PSNR of each patch in dB, before and after; of the best of Gaussian and non-local means where that is asked."""
 
-    before: float
-    after: float
-    classical: float | None
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+    classical: NDArray[np.float64] | None
 
 
 def main() -> None:
@@ -48,70 +50,66 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     patches = list(held_out_patches())
+    print(
+        f"PSNR (dB) of {len(patches)} held-out patches before and after `{arguments.model.name}`, made by `python "
+        "benchmarks/limited_strengths.py`.\n\n"
+        "| what they lack | before | best of Gaussian and non-local means | after | gain, from and to | better |\n"
+        "|---|---|---|---|---|---|"
+    )
     with open_model(arguments.model) as model:
-        rows = [(words, [judge(low, high, model, words) for low, high in pairs]) for words, pairs in cases(patches)]
-    print(report(arguments.model.name, len(patches), rows))
+        for defect, words, strengths in plan():
+            print(row(words, judge(patches, defect, strengths, model)), flush=True)
+        after = [restored_psnr(patch, patch, model) for patch in patches]
+    print(f"| nothing | - | - | {sum(after) / len(after):.2f}, at the worst {min(after):.2f} | - | - |")
 
 
-def cases(
-    patches: list[NDArray[np.float32]],
-) -> Iterator[tuple[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]]]:
-    """Each strength in words, and all patches with it beside themselves."""
+def plan() -> list[tuple[str, str, Strengths]]:
+    """Each defect at each of its strengths, and that in words."""
+    from relumen.training.stand_ins import STRONG
+
+    return [
+        *(("noise", f"noise, {n} photons", replace(STRONG, photons=(n, n))) for n in PHOTONS),
+        *(("missing-planes", f"one row of {n} left", replace(STRONG, planes=(n, n))) for n in PLANES),
+        *(("low-resolution", f"{n} x {n} pixels binned", replace(STRONG, coarse=(n, n))) for n in COARSE),
+    ]
+
+
+def judge(patches: Sequence[NDArray[np.float32]], defect: str, strengths: Strengths, model: Restorer) -> Judged:
+    """What became of all patches with a defect."""
     import numpy as np
 
-    from relumen.training.stand_ins import Strengths
-
-    plans = [
-        *(("noise", f"noise, {each} photons", Strengths((each, each), (1, 1), (1, 1))) for each in PHOTONS),
-        *(("missing-planes", f"one row of {each} left", Strengths((1, 1), (each, each), (1, 1))) for each in PLANES),
-        *(
-            ("low-resolution", f"{each} x {each} pixels binned", Strengths((1, 1), (1, 1), (each, each)))
-            for each in COARSE
-        ),
-    ]
-    for defect, words, strengths in plans:
-        rng = np.random.default_rng(0)
-        yield words, [(strengths.make(defect, patch, rng), patch) for patch in patches]
-    yield "nothing", [(patch, patch) for patch in patches]
-
-
-def judge(low: NDArray[np.float32], high: NDArray[np.float32], model: Restorer, words: str) -> Judged:
-    """What became of an image."""
     from relumen.evaluation.classical import best_gaussian, best_non_local_means
+    from relumen.metrics import psnr
+
+    rng = np.random.default_rng(0)
+    pairs = [(strengths.make(defect, patch, rng), patch) for patch in patches]
+    classical = None
+    if defect == "noise":
+        methods = (best_gaussian, best_non_local_means)
+        classical = np.array([max(method(low, high, 1).psnr for method in methods) for low, high in pairs])
+    return Judged(
+        before=np.array([psnr(high, low) for low, high in pairs]),
+        after=np.array([restored_psnr(low, high, model) for low, high in pairs]),
+        classical=classical,
+    )
+
+
+def restored_psnr(low: NDArray[np.float32], high: NDArray[np.float32], model: Restorer) -> float:
+    """PSNR in dB of what becomes of an image (y, x)."""
     from relumen.metrics import psnr
     from relumen.restore import restore_plane
 
-    after = psnr(high, restore_plane(low[..., None], model)[..., 0])
-    classical = None
-    if words.startswith("noise"):
-        classical = max(method(low, high, 1).psnr for method in (best_gaussian, best_non_local_means))
-    return Judged(psnr(high, low), after, classical)
+    return psnr(high, restore_plane(low[..., None], model)[..., 0])
 
 
-def report(model: str, count: int, rows: list[tuple[str, list[Judged]]]) -> str:
-    """The table."""
-    import numpy as np
-
-    lines = [
-        f"PSNR (dB) of {count} held-out patches before and after `{model}`, made by `python "
-        "benchmarks/limited_strengths.py`.",
-        "",
-        "| what they lack | before | best of Gaussian and non-local means | after | gain, from and to | better |",
-        "|---|---|---|---|---|---|",
-    ]
-    for words, judged in rows:
-        before, after = (np.array([getattr(each, name) for each in judged]) for name in ("before", "after"))
-        classical = [each.classical for each in judged if each.classical is not None]
-        beside = f"{np.mean(classical):.2f}" if classical else "-"
-        if np.isinf(before).all():
-            lines.append(f"| {words} | - | - | {after.mean():.2f}, at the worst {after.min():.2f} | - | - |")
-            continue
-        gain = after - before
-        lines.append(
-            f"| {words} | {before.mean():.2f} | {beside} | {after.mean():.2f} | {gain.mean():+.2f}, {gain.min():+.2f} "
-            f"to {gain.max():+.2f} | {(gain > 0).sum()} of {count} |"
-        )
-    return "\n".join(lines)
+def row(words: str, judged: Judged) -> str:
+    """A row of the table."""
+    gain = judged.after - judged.before
+    classical = "-" if judged.classical is None else f"{judged.classical.mean():.2f}"
+    return (
+        f"| {words} | {judged.before.mean():.2f} | {classical} | {judged.after.mean():.2f} | {gain.mean():+.2f}, "
+        f"{gain.min():+.2f} to {gain.max():+.2f} | {(gain > 0).sum()} of {len(gain)} |"
+    )
 
 
 if __name__ == "__main__":

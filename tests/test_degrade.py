@@ -94,8 +94,8 @@ def test_missing_planes_blur_along_y_alone(cells):
     image = cells[300:400, 300:400].astype(np.float32)
     stack = without_planes(image, 4, 2.0)
     along = [np.square(np.diff(each, axis=axis)).mean() for each in (image, stack) for axis in (0, 1)]
-    assert along[2] < 0.5 * along[0]
-    assert along[3] > along[2]
+    assert along[2] < 0.35 * along[0]
+    assert along[3] > max(along[2], 0.5 * along[1])
 
 
 def test_an_unresolved_image_has_its_size_and_no_fine_detail(cells):
@@ -104,4 +104,4 @@ def test_an_unresolved_image_has_its_size_and_no_fine_detail(cells):
     assert coarse.shape == image.shape
     np.testing.assert_allclose(coarse.mean(), image.mean(), rtol=0.01)
     spectra = [np.abs(np.fft.fft2(each - each.mean()))[16:48, 16:48].mean() for each in (image, coarse)]
-    assert spectra[1] < 0.2 * spectra[0]
+    assert spectra[1] < 0.15 * spectra[0]

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trials import RUNS, Trial, relumen
+from trials import DEFECTS, STAND_INS, Trial, make_stand_ins
 
 from relumen.run import RunFolder
 
-DATA = RUNS / "stand-ins"
-DEFECTS = ("low-resolution", "missing-planes", "noise")
 SAME = ("steps=500", "check_every=500", "losses.content=0")
 HALVED = (
     "generator={{network: resnet, width: 16, blocks: 9, downsampling: 2, norm: {}, dropout: 0, activation: linear}}"
@@ -32,8 +30,7 @@ TRIALS = (
 
 def main() -> None:
     """Trains what is missing, and leaves a table beside this file."""
-    if not DATA.is_dir():
-        relumen("data", "stand-ins", str(DATA), "--pairs", "1000")
+    make_stand_ins()
     lines = [
         "PSNR (dB) on held-out images of the stand-ins after 500 steps, made by `python "
         "benchmarks/long/limited_norms.py`.",
@@ -42,7 +39,7 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     for trial in TRIALS:
-        trial.train("cgan", DATA, same=SAME)
+        trial.train("cgan", STAND_INS, same=SAME)
         lines.append(f"| {trial.name} | {' | '.join(_row(trial.run))} |")
     Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -19,10 +19,8 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from trials import RUNS, Trial, relumen
+from trials import DEFECTS, RUNS, STAND_INS, Trial, make_stand_ins, relumen
 
-DATA = RUNS / "stand-ins"
-DEFECTS = ("low-resolution", "missing-planes", "noise")
 SEEDS = (0, 1, 2)
 FEW = 10
 MORE = (50, 250, 1000)
@@ -47,12 +45,12 @@ class Made:
         """Trains the makers, and makes the data set, once for all rows that want it."""
         with self.lock:
             for maker in self.makers:
-                maker.train("cin-gan", DATA)
+                maker.train("cin-gan", STAND_INS)
             place = RUNS / self.folder
             if not (place / "manifest.json").is_file():
                 shutil.rmtree(place, ignore_errors=True)
                 runs = [str(maker.run.path) for maker in self.makers]
-                relumen("data", "synthesise", *runs, "--clean", str(DATA), "-o", str(place))
+                relumen("data", "synthesise", *runs, "--clean", str(STAND_INS), "-o", str(place))
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Row:
         if self.made is not None:
             self.made.make()
         for trial in self.trials:
-            trial.train(self.system, DATA)
+            trial.train(self.system, STAND_INS)
 
 
 @cache
@@ -128,15 +126,14 @@ def rows() -> list[Row]:
 def main() -> None:
     """Trains what is missing, and leaves the table and the figures beside this file."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-    if not DATA.is_dir():
-        relumen("data", "stand-ins", str(DATA), "--pairs", "1000")
+    make_stand_ins()
     plan = rows()
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(Row.train, plan))
     judged = RUNS / "limited-table2"
     makers = [str(maker.run.path) for seed in SEEDS for maker in joint(FEW, seed).makers]
     runs = [str(trial.run.path) for row in plan for trial in row.trials]
-    relumen("evaluate", "limited", *runs, *makers, "--data", str(DATA), "-o", str(judged), "--overwrite")
+    relumen("evaluate", "limited", *runs, *makers, "--data", str(STAND_INS), "-o", str(judged), "--overwrite")
     here = Path(__file__).with_suffix("")
     shutil.copyfile(judged / "table.md", here.with_name(f"{here.name}.md"))
     for figure in sorted(judged.glob("figure-*.png")):

@@ -11,6 +11,9 @@ from pathlib import Path
 from relumen.run import RunFolder
 
 RUNS = Path("runs")
+STAND_INS = RUNS / "stand-ins"
+DEFECTS = ("low-resolution", "missing-planes", "noise")
+"""Of the stand-ins."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,9 @@ class Trial:
 def relumen(*arguments: str) -> None:
     """Runs relumen's command line."""
     subprocess.run([str(Path(sys.executable).with_name("relumen")), *arguments], check=True)
+
+
+def make_stand_ins() -> None:
+    """Makes the stand-ins of the limited-data benchmarks where they are not there yet."""
+    if not STAND_INS.is_dir():
+        relumen("data", "stand-ins", str(STAND_INS), "--pairs", "1000")
