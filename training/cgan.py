@@ -14,7 +14,7 @@ from relumen.models import limited
 from relumen.models.baselines import care
 from relumen.training import losses
 from relumen.training.adversary import Adversary
-from relumen.training.data import Batches, Mixed
+from relumen.training.data import Batches, InTurn, Mixed, Patches
 from relumen.training.defects import load_defects, note, pairs_of
 from relumen.training.limited_config import (
     AdversarialForm,
@@ -121,15 +121,24 @@ class RestorerData:
             self.pairs = replace(self.pairs, layout=layout)
         if words := note(config.data.folder):
             self.pairs = replace(self.pairs, layout=f"{words} {self.pairs.layout}")
-        self.batches = self._mixed(config)
+        self.batches = self._batches(config)
 
     def describe(self) -> str:
         """The data in words, for the card."""
         return self.pairs.describe()
 
-    def _mixed(self, config: CGANConfig) -> Mixed:
+    def _batches(self, config: CGANConfig) -> Patches:
+        """Those of the whole training: made pairs among real ones, and real ones alone once that is over."""
+        if config.synthetic is None:
+            return self._mixed(config, 0.0)
+        mixed = self._mixed(config, config.synthetic.share)
+        if config.synthetic.until == 1:
+            return mixed
+        end = round(config.synthetic.until * config.length(mixed.steps_per_epoch))
+        return InTurn(mixed, self._mixed(config, 0.0), end)
+
+    def _mixed(self, config: CGANConfig, share: float) -> Mixed:
         """Batches in which each defect is shown equally often, and made pairs as often as they shall be."""
-        share = config.synthetic.share if config.synthetic else 0.0
         groups = [
             (_group(config, group), weight / len(split))
             for sources, weight in ((self.pairs.training, 1 - share), (self._made, share))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,19 @@ def check_usable(contents: Contents, config: DataConfig) -> None:
             f"{config.folder} has real pairs ({contents.layout}), so its inputs are there: leave out --degrade, or add "
             "--set data.degradation=null."
         )
+
+
+class Patches(Protocol):
+    """What gives the batch of a step."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over all patches."""
+        ...
+
+    def __call__(self, step: int) -> tuple[Float32, ...]:
+        """The batch of a step, a pure function of it."""
+        ...
 
 
 class Batches:
@@ -280,6 +294,30 @@ class Mixed:
         pairs = [self._groups[group](step * self._batch + i) for i, group in enumerate(chosen)]
         low, high = (np.concatenate(part) for part in zip(*pairs, strict=True))
         return low, high
+
+
+class InTurn:
+    """The batches of one kind first, and of another from a step on.
+
+    Args:
+        first: also tells how long a pass is.
+        then: the others.
+        end: of the first, a step.
+    """
+
+    def __init__(self, first: Patches, then: Patches, end: int) -> None:
+        self._first = first
+        self._then = then
+        self._end = end
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over all patches of the first kind."""
+        return self._first.steps_per_epoch
+
+    def __call__(self, step: int) -> tuple[Float32, ...]:
+        """The batch of a step."""
+        return (self._first if step < self._end else self._then)(step)
 
 
 def _degraded(

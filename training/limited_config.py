@@ -207,6 +207,13 @@ class SyntheticConfig(Frozen):
 
     folder: Path = Field(description="What relumen data synthesise wrote.")
     share: float = Field(default=0.5, gt=0, le=1, description="Their share of every batch, in the mean.")
+    until: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Part of the training in which they are shown; then real pairs alone correct what made ones taught "
+        "wrong. 1, the paper's: in all of it.",
+    )
 
 
 class CGANConfig(FeatureLosses):
@@ -233,8 +240,13 @@ class CGANConfig(FeatureLosses):
             raise ValueError("nothing is learnt with all weights of losses 0")
         if self.pairs == 0 and self.synthetic is None:
             raise ValueError("without real pairs, synthetic.folder must name made ones")
-        if self.synthetic is not None and self.synthetic.share == 1 and self.pairs != 0:
-            raise ValueError("synthetic.share=1 leaves no place for real pairs: set pairs=0 too, or a smaller share")
+        if self.synthetic is not None and self.pairs == 0 and self.synthetic.until < 1:
+            raise ValueError("without real pairs, made ones must be shown to the end: set synthetic.until=1")
+        if self.synthetic is not None and self.synthetic.share == self.synthetic.until == 1 and self.pairs != 0:
+            raise ValueError(
+                "synthetic.share=1 leaves no place for real pairs: set pairs=0 too, or a smaller share, or "
+                "synthetic.until=0.7 to show them at the end"
+            )
         return self
 
 

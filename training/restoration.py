@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 import keras
 import numpy as np
@@ -19,7 +18,7 @@ from relumen.pictures import side_by_side
 from relumen.restore import Restorer, python_tile
 from relumen.run import About, Figures
 from relumen.tiling import Runner
-from relumen.training.data import Batches, DataSet
+from relumen.training.data import Batches, DataSet, Patches
 from relumen.training.held_out import held_out, held_out_figures, units
 from relumen.training.loop import Batch, software
 from relumen.training.settings import RestorationConfig
@@ -28,19 +27,6 @@ from relumen.training.sources import Source
 Float32 = NDArray[np.float32]
 _VALIDATION_PATCH = 192  # of an image, input pixels, while training; the final figures are over whole images
 _VALIDATION_IMAGES = 4  # at most, spread over all
-
-
-class Patches(Protocol):
-    """What gives the batch of a step."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches in one pass over all patches."""
-        ...
-
-    def __call__(self, step: int) -> Batch:
-        """The batch of a step, a pure function of it."""
-        ...
 
 
 class Restoration:

@@ -13,7 +13,7 @@ from relumen.errors import UserError
 from relumen.evaluation.judging import Limits
 from relumen.evaluation.limited import evaluate
 from relumen.evaluation.limited_report import figures
-from relumen.evaluation.limited_rows import INPUT, training_of
+from relumen.evaluation.limited_rows import INPUT, Training, training_of
 from relumen.evaluation.limited_tables import as_markdown, for_terminal, images_csv, table_csv
 from relumen.evaluation.razdaibiedina import (
     CARE,
@@ -84,6 +84,7 @@ def runs(tiny_cgan_run, tmp_path_factory):
         ("real-50", 0.8, {"pairs": 50}),
         ("ours-0", 0.7, {"pairs": 10, "synthetic": one}),
         ("ours-1", 0.5, {"pairs": 10, "synthetic": one, "seed": 1}),
+        ("ours-then-real", 0.6, {"pairs": 10, "synthetic": {**one, "until": 0.5}}),
         ("separate", 0.6, {"pairs": 10, "synthetic": several}),
         ("none", 0.4, {"pairs": 0, "synthetic": one}),
     ):
@@ -123,6 +124,7 @@ def test_rows_are_as_published():
         ("cgan", ["pairs=50", "synthetic.folder=SEVERAL"], (SEPARATE, 50)),
         ("cgan", ["pairs=0", "synthetic.folder=SEVERAL"], (SEPARATE_ALONE, 0)),
         ("cgan", ["pairs=10", "synthetic.folder=GONE"], ("real + made pairs", 10)),
+        ("cgan", ["pairs=10", "synthetic={folder: ONE, until: 0.5}"], (OURS, 10, True)),
         ("cgan", ["pairs=10", "synthetic.folder=ONE", "generator={network: unet}"], (f"{CARE}, {OURS}", 10)),
         ("cyclegan", [], (CYCLEGAN, 0)),
     ],
@@ -131,7 +133,7 @@ def test_a_run_tells_its_method(tmp_path, system, overrides, training):
     made_by(tmp_path / "ONE", "runs/a")
     made_by(tmp_path / "SEVERAL", "runs/a", "runs/b")
     overrides = [re.sub(r"(ONE|SEVERAL|GONE)", rf"{tmp_path}/\1", each) for each in overrides]
-    assert training_of(load_config(system, "compact", overrides, **{"data.folder": "images"})) == training
+    assert training_of(load_config(system, "compact", overrides, **{"data.folder": "images"})) == Training(*training)
 
 
 def test_networks_of_one_training_are_one_row(found):
@@ -142,11 +144,12 @@ def test_networks_of_one_training_are_one_row(found):
         (REAL, "10", ("real-10",), False),
         (SEPARATE, "10", ("separate",), False),
         (OURS, "10", ("ours-0", "ours-1"), False),
+        (f"{OURS}, then real alone", "10", ("ours-then-real",), False),
         (REAL, "50", ("real-50",), False),
         (OURS_ALONE, "none", ("none",), False),
     ]
     published = [row.published and row.published.name for row in found.rows]
-    assert published == ["raw", "CARE, 10 pairs", "DeblurGAN, 10 pairs", None, None, "ours, 10 pairs", None,
+    assert published == ["raw", "CARE, 10 pairs", "DeblurGAN, 10 pairs", None, None, "ours, 10 pairs", None, None,
                          "ours, no pairs"]  # fmt: skip
 
 
@@ -208,7 +211,7 @@ def test_figures_are_drawn_where_there_are_networks_for_them(found, runs, defect
     drawn = dict(figures(found))
     assert list(drawn) == ["figure-3.png", "figure-4.png", "figure-5.png"]
     titles = [ax.get_title().split("\n")[0] for ax in drawn["figure-4.png"].axes]
-    assert titles[:5] == ["input", CARE, DEBLURGAN, OURS, "truth"] and len(titles) == 15
+    assert titles[:6] == ["input", CARE, DEBLURGAN, OURS, f"{OURS}, then real alone", "truth"] and len(titles) == 18
     assert all(ax.images for ax in drawn["figure-4.png"].axes)
     assert [ax.get_title() for ax in drawn["figure-5.png"].axes] == DEFECTS
     assert [tick.get_text() for tick in drawn["figure-5.png"].axes[0].get_xticklabels()] == ["10", "50"]

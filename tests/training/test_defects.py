@@ -114,10 +114,16 @@ def cgan_config(folder, *overrides, **fields):
     return load_config("cgan", "compact", overrides, **changes)
 
 
-def test_batches_mix_real_and_made_pairs_in_their_share(folder, tmp_path):
-    made = shutil.copytree(folder, tmp_path / "made")
-    for path in made.rglob("high/*.tif"):  # to be told from the real ones
+@pytest.fixture
+def made(folder, tmp_path):
+    """Pairs whose targets are flat, to be told from the real ones."""
+    copy = shutil.copytree(folder, tmp_path / "made")
+    for path in copy.rglob("high/*.tif"):
         tifffile.imwrite(path, np.full((96, 96), 7, np.uint16))
+    return copy
+
+
+def test_batches_mix_real_and_made_pairs_in_their_share(folder, made):
     config = cgan_config(folder, batch=8, synthetic={"folder": str(made), "share": 0.25})
     data = RestorerData(config)
     batches = data.batches
@@ -130,10 +136,15 @@ def test_batches_mix_real_and_made_pairs_in_their_share(folder, tmp_path):
     assert not np.array_equal(batches(4)[0], low)
 
 
-def test_without_real_pairs_only_made_ones_are_shown_and_real_ones_judge(folder, tmp_path):
-    made = shutil.copytree(folder, tmp_path / "made")
-    for path in made.rglob("high/*.tif"):
-        tifffile.imwrite(path, np.full((96, 96), 7, np.uint16))
+def test_real_pairs_alone_end_a_training_that_made_ones_began(folder, made):
+    batches = RestorerData(
+        cgan_config(folder, steps=20, synthetic={"folder": str(made), "share": 1, "until": 0.6})
+    ).batches
+    shown = [{bool(np.ptp(target) == 0) for target in batches(step)[1]} for step in range(20)]
+    assert shown == [{True}] * 12 + [{False}] * 8
+
+
+def test_without_real_pairs_only_made_ones_are_shown_and_real_ones_judge(folder, made):
     data = RestorerData(cgan_config(folder, pairs=0, synthetic={"folder": str(made), "share": 1}))
     assert all(np.ptp(target) == 0 for step in range(10) for target in data.batches(step)[1])
     assert len(data.pairs.validation) == 3
@@ -145,6 +156,7 @@ def test_without_real_pairs_only_made_ones_are_shown_and_real_ones_judge(folder,
     [
         ({"pairs": 0}, "synthetic.folder must name made ones"),
         ({"synthetic": {"folder": "made", "share": 1}}, "leaves no place for real pairs"),
+        ({"pairs": 0, "synthetic": {"folder": "made", "share": 1, "until": 0.5}}, "shown to the end"),
         ({"losses": {"adversarial": 0, "content": 0, "pixel": 0}}, "nothing is learnt"),
         ({"data.patch": 30, "generator.downsampling": 2}, "multiple of 4, received 30"),
         ({"losses.adversarial": 1, "data.patch": 36}, "multiple of 8, received 36"),

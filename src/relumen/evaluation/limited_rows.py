@@ -41,10 +41,12 @@ class Training(NamedTuple):
     Attributes:
         method: as tables call it.
         pairs: real pairs of each defect; None: all that there were.
+        ends_on_real: whether made pairs were shown in a first part alone; not so in the paper.
     """
 
     method: str
     pairs: int | None
+    ends_on_real: bool = False
 
 
 class Pooled(NamedTuple):
@@ -121,7 +123,8 @@ def training_of(config: DefectImages) -> Training:
         return Training(CYCLEGAN, 0)
     if not isinstance(config, CGANConfig):
         raise ValueError(f"Methods restore. Received: {type(config).__name__}")
-    made = None if config.synthetic is None else _makers(config.synthetic)
+    synthetic = config.synthetic
+    made = None if synthetic is None else _makers(synthetic)
     base = None
     if isinstance(config.generator, UNetConfig):
         base = CARE
@@ -130,7 +133,7 @@ def training_of(config: DefectImages) -> Training:
     method = REAL if made is None else made[config.pairs == 0]
     if base:
         method = base if made is None else f"{base}, {method}"
-    return Training(method, config.pairs)
+    return Training(method, config.pairs, synthetic is not None and synthetic.until < 1)
 
 
 def find_rows(names: Sequence[str], entrants: Sequence[Entrant], apart: Sequence[bool]) -> tuple[Row, ...]:
@@ -148,15 +151,17 @@ def find_rows(names: Sequence[str], entrants: Sequence[Entrant], apart: Sequence
     for members in groups.values():
         first = entrants[members[0]]
         networks = tuple(names[i] for i in members)
-        method, pairs = networks[0], ""
+        kind = method = networks[0]
+        pairs = ""
         if isinstance(first.config, DefectImages):
-            method, count = training_of(first.config)
+            kind, count, ends_on_real = training_of(first.config)
+            method = f"{kind}, then real alone" if ends_on_real else kind
             pairs = ALL if count is None else str(count) if count else NONE
             if isinstance(first.config, CycleGANConfig) and first.config.images is not None:
                 pairs = f"{NONE}, {first.config.images} unpaired"
         finished = all(entrants[i].finished for i in members)
         published = first.published if finished else None
-        rows.append(Row(method, method, pairs, networks, apart[members[0]], published))
+        rows.append(Row(method, kind, pairs, networks, apart[members[0]], published))
     shared = Counter((row.method, row.pairs) for row in rows)
     rows = [
         replace(row, method=f"{row.method} ({', '.join(row.networks)})") if shared[row.method, row.pairs] > 1 else row
