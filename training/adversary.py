@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from relumen.training.losses import GANForm, gradient_penalty
+from relumen.training.losses import GANForm, blurred, gradient_penalty
 from relumen.training.replicas import Replicas
 
 _BLUR = 2.0  # pixels: what is finer is fine detail
@@ -84,7 +84,4 @@ class Adversary:
 
 def fine_detail(image: tf.Tensor) -> tf.Tensor:
     """What a Gaussian blur of two pixels' standard deviation takes from images (batch, y, x, 1), mirrored onward."""
-    reach = round(3 * _BLUR)
-    padded = tf.pad(image, [[0, 0], [reach, reach], [reach, reach], [0, 0]], "SYMMETRIC")
-    blurred: Any = keras.ops.image.gaussian_blur(padded, (2 * reach + 1, 2 * reach + 1), (_BLUR, _BLUR))
-    return image - blurred[:, reach:-reach, reach:-reach]
+    return image - blurred(image, _BLUR)

@@ -103,16 +103,17 @@ class CINGAN(Duel):
 
     def _train(self, units: tf.Tensor, real: tf.Tensor, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """All have a second axis: which step of the critic they are for, the last one being the generator's."""
-        clean, defect, *_ = inputs
+        patches, defect, *_ = inputs
         terms: dict[str, tf.Tensor] = {}
         steps = self._weights.critic_steps
         for i in range(steps):
             made = in_units(self._generator([each[:, i] for each in inputs], training=True), units[:, i])
             planes = self._beside(defect[:, i], real[:, i])
             terms["critic"] = self._critic.learn(real[:, i], made, planes)
-        x, index, unit, example = clean[:, steps], defect[:, steps], units[:, steps], real[:, steps]
+        index, unit, example = defect[:, steps], units[:, steps], real[:, steps]
+        clean = in_units(patches[:, steps], unit)
         deep = len(self._config.content_layers)
-        truth = tf.nest.flatten(self._features(in_units(x, unit)))[:deep]
+        truth = tf.nest.flatten(self._features(clean))[:deep]
         wanted = tf.nest.flatten(self._features(example))[deep:]
         with tf.GradientTape() as tape:
             made = in_units(self._generator([each[:, steps] for each in inputs], training=True), unit)
@@ -121,7 +122,9 @@ class CINGAN(Duel):
             terms["adversarial"] = self._weights.adversarial * judged
             terms["content"] = self._weights.content * losses.content(truth, seen[:deep])
             terms["style"] = self._weights.style * losses.style(wanted, seen[deep:])
-            loss = tf.add_n([terms[name] for name in ("adversarial", "content", "style")])
+            if self._weights.brightness:
+                terms["brightness"] = self._weights.brightness * losses.brightness(clean, made)
+            loss = tf.add_n([value for name, value in terms.items() if name != "critic"])
         self._replicas.descend(self._optimizer, tape, loss, self._generator)
         return terms
 

@@ -161,6 +161,13 @@ class CINGANLosses(AdversarialForm):
     adversarial: float = Field(default=0.1, ge=0, description="Weight of L_adv.")
     content: float = Field(default=1.0, ge=0, description="Weight of L_content, against the clean image.")
     style: float = Field(default=1.0, ge=0, description="Weight of L_style, against a real image with the defect.")
+    brightness: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the squared difference to the clean image after a wide blur. Few images of a defect are "
+        "brighter or darker than the clean ones by chance, which is learned too without it; 0 where the defect itself "
+        "changes brightness. Not in the paper.",
+    )
 
 
 class CINGANConfig(FeatureLosses, UnpairedImages):

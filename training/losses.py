@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from relumen.training.replicas import mean_over_replicas
+
+_REGION = 8.0  # pixels: deviation of the blur that leaves of an image how bright its regions are
 
 Distance = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """The difference of two tensors of one shape, as a scalar."""
@@ -26,6 +29,28 @@ def l2(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
 def charbonnier(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     """A smooth absolute error (Lai et al., LapSRN, CVPR 2017, Sec. 3.3, with its epsilon of 1e-3)."""
     return tf.reduce_mean(tf.sqrt(tf.square(target - output) + 1e-3**2))
+
+
+def blurred(image: tf.Tensor, deviation: float) -> tf.Tensor:
+    """A Gaussian blur of images (batch, y, x, 1), mirrored onward; its kernel ends at three standard deviations.
+
+    Args:
+        image: its height and width are three standard deviations at least.
+        deviation: of the blur, pixels.
+    """
+    reach = round(3 * deviation)
+    padded = tf.pad(image, [[0, 0], [reach, reach], [reach, reach], [0, 0]], "SYMMETRIC")
+    wide: Any = keras.ops.image.gaussian_blur(padded, (2 * reach + 1, 2 * reach + 1), (deviation, deviation))
+    return wide[:, reach:-reach, reach:-reach]
+
+
+def brightness(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+    """Mean squared difference of two images (batch, y, x, 1) after a wide blur: how bright each region is, no more.
+
+    Ignatov et al., DSLR-Quality Photos on Mobile Devices with Deep Convolutional Networks, ICCV 2017, Sec. 3.1.1, where
+    it is that of colours; the blur is a wider one here, so that images which are blurred themselves count as equal.
+    """
+    return l2(blurred(target, _REGION), blurred(output, _REGION))
 
 
 DISTANCES: dict[str, Distance] = {"l1": l1, "l2": l2, "charbonnier": charbonnier}

@@ -126,7 +126,7 @@ def cin_gan(data, *changes):
 
 def test_cin_gan_s_losses_compare_with_the_clean_image_and_with_a_real_defect(defects_folder):
     layers = ["content_layers=[block3_conv3]", "style_layers=[block1_conv2, block2_conv1]"]
-    weights = "losses={adversarial: 0.5, content: 2, style: 3, critic_steps: 1}"
+    weights = "losses={adversarial: 0.5, content: 2, style: 3, brightness: 7, critic_steps: 1}"
     made = cin_gan(defects_folder, *layers, weights, "discriminator.detail=4", "learning_rate.initial=1e-12")
     units, real, clean, defect = (tf.constant(part[:, 1]) for part in made.batch(0))  # the generator's are the last
     image = in_units(made.network([clean, defect]), units)
@@ -139,6 +139,8 @@ def test_cin_gan_s_losses_compare_with_the_clean_image_and_with_a_real_defect(de
     terms = made.train_step(0, made.batch(0))
     assert float(terms["content"]) == pytest.approx(2 * float(content), rel=1e-3)
     assert float(terms["style"]) == pytest.approx(3 * float(style), rel=1e-3)
+    brightness = losses.brightness(in_units(clean, units), image)
+    assert float(terms["brightness"]) == pytest.approx(7 * float(brightness), rel=1e-3)
     assert float(terms["adversarial"]) == pytest.approx(-0.5 * judged.mean(), rel=2e-2, abs=1e-4)
 
 

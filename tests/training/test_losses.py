@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.ndimage import gaussian_filter
 
 from relumen.training import losses
 
@@ -132,6 +133,16 @@ def test_content_loss_by_hand():
     b = [rng.normal(size=each.shape) for each in a]
     expected = sum(np.square(x - y).sum((1, 2, 3)) / x[0].size for x, y in zip(a, b, strict=True)).mean()
     assert float(losses.content([tf.constant(x) for x in a], [tf.constant(y) for y in b])) == pytest.approx(expected)
+
+
+def test_brightness_is_compared_after_a_wide_blur(cells):
+    clean = np.stack([cells[300:348, 300:356], cells[500:548, 300:356]]).astype(np.float32) / cells.std()
+    made = clean + np.random.default_rng(0).normal(0.3, 1, clean.shape).astype(np.float32)
+    wide = [[gaussian_filter(image, 8, mode="reflect", truncate=3) for image in batch] for batch in (clean, made)]
+    expected = np.mean((np.array(wide[0]) - np.array(wide[1])) ** 2)
+    found = losses.brightness(*(tf.constant(batch[..., np.newaxis]) for batch in (clean, made)))
+    assert float(found) == pytest.approx(expected, rel=1e-3)
+    assert expected == pytest.approx(0.3**2, rel=0.2)  # noise counts for little beside a shift
 
 
 def test_style_loss_by_hand_and_between_images_of_two_sizes():
