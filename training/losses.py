@@ -10,8 +10,6 @@ import tensorflow as tf
 
 from relumen.training.replicas import mean_over_replicas
 
-_REGION = 8.0  # pixels: deviation of the blur that leaves of an image how bright its regions are
-
 Distance = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """The difference of two tensors of one shape, as a scalar."""
 
@@ -48,9 +46,11 @@ def brightness(target: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     """Mean squared difference of two images (batch, y, x, 1) after a wide blur: how bright each region is, no more.
 
     Ignatov et al., DSLR-Quality Photos on Mobile Devices with Deep Convolutional Networks, ICCV 2017, Sec. 3.1.1, where
-    it is that of colours; the blur is a wider one here, so that images which are blurred themselves count as equal.
+    it is that of colours. The blur's deviation, a quarter of the height, is wider than theirs: an image that is blurred
+    itself counts as equal.
     """
-    return l2(blurred(target, _REGION), blurred(output, _REGION))
+    deviation = target.shape[1] / 4
+    return l2(blurred(target, deviation), blurred(output, deviation))
 
 
 DISTANCES: dict[str, Distance] = {"l1": l1, "l2": l2, "charbonnier": charbonnier}
