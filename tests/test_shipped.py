@@ -12,9 +12,12 @@ from relumen.images import read_image
 from relumen.metrics import psnr
 from relumen.restore import open_model, restore_plane
 from relumen.shipped import shipped_names, shipped_packages, shipped_path
+from relumen.training.stand_ins import Strengths
 from relumen.upsampling import bicubic
 
 MEBIBYTE = 1 << 20
+GAINS = {"noise": 5.0, "missing-planes": 1.0, "low-resolution": 1.0}
+"""What a restorer of several defects gains at least, dB."""
 
 
 def test_each_has_a_card_and_is_small():
@@ -55,5 +58,18 @@ def test_phase_contrast_restores_cells_that_it_never_saw(scale, gain):
     assert psnr(target, restored) > psnr(target, bicubic(low, scale)) + gain
 
 
+@pytest.mark.parametrize("name", ["kc167/01_POS218_F.tif", "ht29/AS_09125_050116030001_D03f00d2.tif"])
+@pytest.mark.parametrize("defect", ["noise", "missing-planes", "low-resolution"])
+def test_one_restorer_takes_each_of_three_defects_from_fields_and_stains_that_it_never_saw(name, defect):
+    target = np.asarray(read_image(image_path(name)).pixels, np.float32)[:320, :320]
+    target /= np.percentile(target, 99.9)
+    strengths = Strengths(photons=(30, 30), planes=(8, 8), coarse=(5, 5))
+    low = strengths.make(defect, target, np.random.default_rng(0))
+    with open_model(Path("cgan-fluorescence")) as model:
+        restored = restore_plane(low[..., np.newaxis], model)[..., 0]
+    assert psnr(target, restored) > psnr(target, low) + GAINS[defect]
+
+
 def test_the_packages_are_packages():
-    assert {"esrgan-widefield", *(f"cascade-phase-{scale}x" for scale in (2, 4, 8))} == set(shipped_packages())
+    cascades = {f"cascade-phase-{scale}x" for scale in (2, 4, 8)}
+    assert {"esrgan-widefield", "cgan-fluorescence", *cascades} == set(shipped_packages())

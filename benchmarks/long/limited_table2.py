@@ -28,7 +28,7 @@ FEW = 10
 MORE = (50, 250)
 ALL = 1000
 MAKER_STEPS = 1600  # of CIN-GAN; of a restorer:
-STEPS = 1500
+STEPS = 1000
 PRECISION = "precision=mixed_bfloat16"  # of restorers: half the time where the processor has matrix units
 UNTIL = 0.5  # of a training, where made pairs begin it and real ones alone end it
 
