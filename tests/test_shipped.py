@@ -16,7 +16,7 @@ from relumen.training.stand_ins import Strengths
 from relumen.upsampling import bicubic
 
 MEBIBYTE = 1 << 20
-GAINS = {"noise": 5.0, "missing-planes": 1.0, "low-resolution": 1.0}
+GAINS = {"noise": 9.0, "missing-planes": 0.8, "low-resolution": 1.5}
 """What a restorer of several defects gains at least, dB."""
 
 

@@ -338,6 +338,7 @@ def file_of(name: str) -> str:
 
 def _names(sources: tuple[Source, ...]) -> str:
     names = list(dict.fromkeys(source.name for source in sources))
-    files = list(dict.fromkeys(map(file_of, names)))
+    # An image that several defects were made of is listed once.
+    files = list(dict.fromkeys(file_of(source.name.removeprefix(f"{source.condition}/")) for source in sources))
     shown = ", ".join(files[:40]) + (", ..." if len(files) > 40 else "")
     return f"{len(names)} image{'s' if len(names) != 1 else ''} ({shown})"

@@ -114,13 +114,12 @@ def rows() -> list[Row]:
     few = [restorer("real", FEW, seed) for seed in SEEDS]
     few += [restorer("then-real", FEW, seed, joint(FEW, seed), until=UNTIL) for seed in SEEDS]
     few += [restorer("real-cin-gan", FEW, seed, joint(FEW, seed)) for seed in SEEDS]
-    few += [restorer("none-cin-gan", 0, seed, joint(FEW, seed)) for seed in SEEDS]
-    few.append(restorer("then-real-apart", FEW, 0, separate(FEW, 0), until=UNTIL))
     others = [baseline("cgan", preset, FEW, 0) for preset in ("care", "deblurgan")]
     others.append(baseline("cyclegan", "compact", FEW, 0))
-    more = [
-        row for k in MORE for row in (restorer("real", k, 0), restorer("then-real", k, 0, joint(k, 0), until=UNTIL))
-    ]
+    others.append(restorer("none-cin-gan", 0, 0, joint(FEW, 0)))
+    others.append(restorer("then-real-apart", FEW, 0, separate(FEW, 0), until=UNTIL))
+    more = [restorer("real", k, 0) for k in (ALL, *MORE)]
+    more += [restorer("then-real", k, 0, joint(k, 0), until=UNTIL) for k in MORE]
     return few + others + more
 
 
