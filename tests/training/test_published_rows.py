@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relumen.evaluation import chatton, han_yin, razdaibiedina
-from relumen.evaluation.limited_rows import training_of
+from relumen.evaluation.limited import Limited
 from relumen.training.config import CascadeConfig, ESRGANConfig, load_config
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -81,9 +81,10 @@ def test_a_command_of_limited_data_trains_its_row(row, tmp_path):
         made = tmp_path / "made"
         made.mkdir()
         (made / "manifest.json").write_text('{"defects": {"noise": {"run": "runs/defects"}}}')
-        fields["synthetic"] = {"folder": str(made), "share": 1 if fields["pairs"] == 0 else 0.5}
+        usual = 1 if fields["pairs"] == 0 else 0.5
+        fields["synthetic"] = {"folder": str(made), "share": usual, "until": float(options.get("--until", usual))}
     overrides = [options["--set"]] if "--set" in options else []
     config = load_config(system, options["--preset"], overrides, **fields)
-    found = razdaibiedina.published_row(*training_of(config))
+    found = Limited().published(config, None)
     assert found is not None
     assert found.name == row

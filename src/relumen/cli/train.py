@@ -167,6 +167,15 @@ def cgan(
         float | None,
         typer.Option(min=0, max=1, help="Share of such pairs in a batch. [default: 0.5; 1 with --pairs 0]"),
     ] = None,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Part of the training in which such pairs are shown, before real ones alone; 1 is the paper's. "
+            "[default: 0.5; 1 with --pairs 0]",
+        ),
+    ] = None,
     preset: Annotated[
         str,
         typer.Option(
@@ -194,10 +203,12 @@ def cgan(
         raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
     fields: dict[str, object] = {} if pairs is None else {"pairs": pairs}
     if synthetic is not None:
-        made = share if share is not None else 1.0 if pairs == 0 else 0.5
-        fields["synthetic"] = {"folder": str(synthetic.resolve()), "share": made}
-    elif share is not None:
-        raise UserError("--share is that of made pairs: name their folder with --synthetic.")
+        usual = 1.0 if pairs == 0 else 0.5
+        parts = {"share": share, "until": until}
+        chosen = {name: usual if value is None else value for name, value in parts.items()}
+        fields["synthetic"] = {"folder": str(synthetic.resolve()), **chosen}
+    elif share is not None or until is not None:
+        raise UserError("--share and --until are those of made pairs: name their folder with --synthetic.")
     run = _train(
         "cgan",
         output or Path("runs") / f"cgan-{Path(preset).stem}",
