@@ -79,7 +79,7 @@ class CGAN(Restoration, Duel):
         terms = {}
         beside = low if self._config.discriminator.conditional else None
         with tf.GradientTape() as tape:
-            image = self._generator(low, training=True)
+            image = tf.cast(self._generator(low, training=True), high.dtype)  # CSBDeep's network ends as it computes
             if self._adversary is not None:
                 for _ in range(self._weights.critic_steps):
                     terms["discriminator"] = self._adversary.learn(high, image, beside)

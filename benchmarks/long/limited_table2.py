@@ -30,6 +30,7 @@ ALL = 1000
 MAKER_STEPS = 1600  # of CIN-GAN; of a restorer:
 STEPS = 1000
 PRECISION = "precision=mixed_bfloat16"  # of restorers: half the time where the processor has matrix units
+ONE_CORE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 UNTIL = 0.5  # of a training, where made pairs begin it and real ones alone end it
 
 
@@ -128,15 +129,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other, each on a core")
     jobs = parser.parse_args().jobs
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     make_stand_ins()
     plan = rows()
+    os.environ |= ONE_CORE
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(Row.train, plan))
+    for name in ONE_CORE:
+        del os.environ[name]
     judged = RUNS / "limited-table2"
     makers = [str(maker.run.path) for seed in SEEDS for maker in joint(FEW, seed).makers]
     runs = [str(trial.run.path) for row in plan for trial in row.trials]
-    relumen("evaluate", "limited", *runs, *makers, "--data", str(STAND_INS), "-o", str(judged), "--overwrite")
+    data = ["--data", str(STAND_INS), "--crop", "160"]
+    relumen("evaluate", "limited", *runs, *makers, *data, "-o", str(judged), "--overwrite")
     here = Path(__file__).with_suffix("")
     shutil.copyfile(judged / "table.md", here.with_name(f"{here.name}.md"))
     for figure in sorted(judged.glob("figure-*.png")):

@@ -25,10 +25,11 @@ def configured(preset, folder, *changes):
     return load_config("cgan", preset, changes, **{"data.folder": str(folder)})
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("preset", TINY)
-def test_a_step_has_the_losses_of_the_paper(preset, defects_folder):
+def test_a_step_has_the_losses_of_the_paper(preset, precision, defects_folder):
     keras.utils.set_random_seed(0)
-    config = configured(preset, defects_folder)
+    config = configured(preset, defects_folder, f"precision={precision}")
     made = CGAN(config, RestorerData(config), Replicas(), command="", machine="")
     before = made.network.get_weights()
     terms = made.train_step(0, made.batch(0))
