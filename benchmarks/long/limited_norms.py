@@ -3,7 +3,7 @@
 Trains each at equal steps on the stand-ins, and judges them on images never trained on. Instance normalisation and
 halving are the paper's; neither gives tiles that fit each other everywhere.
 
-    python benchmarks/long/limited_norms.py            # about 20 minutes on 2 idle cores
+    python benchmarks/long/limited_norms.py            # about 20 minutes on 2 cores
 """
 
 from __future__ import annotations

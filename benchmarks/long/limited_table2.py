@@ -25,7 +25,7 @@ from trials import DEFECTS, RUNS, STAND_INS, Trial, make_stand_ins, relumen
 
 SEEDS = (0, 1, 2)
 FEW = 10
-MORE = (50, 250)
+MORE = (50,)
 ALL = 1000
 MAKER_STEPS = 1600  # of CIN-GAN; of a restorer:
 STEPS = 1000
