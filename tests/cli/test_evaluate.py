@@ -109,7 +109,7 @@ def test_evaluate_limited_leaves_the_papers_table(relumen, tiny_cgan_run, defect
     code, said = relumen(*command)
     assert code == 0, said
     assert "Held out: 1 of low-resolution, 1 of missing-planes, 1 of noise." in said and "are not comparable" in said
-    assert sorted(path.name for path in out.iterdir()) == ["images.csv", "table.csv", "table.md"]
+    assert sorted(path.name for path in out.iterdir()) == ["figure-3.png", "images.csv", "table.csv", "table.md"]
     with (out / "table.csv").open() as file:
         rows = {(row["method"], row["defect"]): row for row in csv.DictReader(file)}
     mine = rows["real pairs only", "noise"]

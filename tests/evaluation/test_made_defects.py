@@ -126,7 +126,7 @@ def test_a_run_of_cin_gan_has_its_tables_and_figures(distinct_run, tiny_cgan_run
     assert "| real, held out, 32 x 32 |" in text and "| made by distinct |" in text
     assert "| distinct | missing-planes - noise | " in text and "linear discriminant analysis" in text
     drawn = dict(figures(found))
-    assert list(drawn) == ["figure-6.png", "figure-7.png"]
+    assert list(drawn) == ["figure-3.png", "figure-6.png", "figure-7.png"]
     assert all(ax.images for ax in drawn["figure-6.png"].axes) and len(drawn["figure-7.png"].axes[0].lines) == 6
     other = shutil.copytree(distinct_run, tmp_path / "distinct")
     names = [made.run for made in evaluate([distinct_run, other], defects_folder / "noise").made]
