@@ -129,24 +129,22 @@ class RestorerData:
 
     def _batches(self, config: CGANConfig) -> Patches:
         """Those of the whole training: made pairs among real ones, and real ones alone once that is over."""
-        if config.synthetic is None:
-            return self._mixed(config, 0.0)
-        mixed = self._mixed(config, config.synthetic.share)
-        if config.synthetic.until == 1:
-            return mixed
-        end = round(config.synthetic.until * config.length(mixed.steps_per_epoch))
-        return InTurn(mixed, self._mixed(config, 0.0), end)
+        real, made = (
+            [_group(config, group) for group in _by_condition(sources)] for sources in (self.pairs.training, self._made)
+        )
 
-    def _mixed(self, config: CGANConfig, share: float) -> Mixed:
-        """Batches in which each defect is shown equally often, and made pairs as often as they shall be."""
-        groups = [
-            (_group(config, group), weight / len(split))
-            for sources, weight in ((self.pairs.training, 1 - share), (self._made, share))
-            for split in [_by_condition(sources)]
-            for group in split
-            if weight
-        ]
-        return Mixed(groups, batch=config.batch, seed=config.seed)
+        def mixed(share: float) -> Mixed:
+            """Each defect is shown equally often, and made pairs as often as they shall be."""
+            groups = [(group, (1 - share) / len(real)) for group in real]
+            groups += [(group, share / len(made)) for group in made]
+            return Mixed(groups, batch=config.batch, seed=config.seed)
+
+        if config.synthetic is None:
+            return mixed(0.0)
+        first = mixed(config.synthetic.share)
+        if config.synthetic.until == 1:
+            return first
+        return InTurn(first, mixed(0.0), round(config.synthetic.until * config.length(first.steps_per_epoch)))
 
 
 def _by_condition(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
