@@ -70,6 +70,7 @@ class About(BaseModel):
     defects: tuple[str, ...] = Field(
         default=(), description="What the network makes of clean images, in the order of its second input; or nothing."
     )
+    stains: tuple[str, ...] = Field(default=(), description="What the channels of a prior's images show.")
     pixel_size_um: float | None = Field(default=None, description="Training pixel size at the input, micrometres.")
     data: str = Field(description="The training images, in words.")
     features: str | None = Field(default=None, description="The feature network of the losses; None: none was used.")
@@ -201,7 +202,9 @@ class RunFolder:
         """
         import keras
 
-        import relumen.models.layers  # noqa: F401  registers them
+        # registers them
+        import relumen.models.layers
+        import relumen.models.stylegan2  # noqa: F401
 
         file = self.model_file if milestone is None else self.milestone_file(milestone)
         try:
@@ -228,6 +231,21 @@ def kind_of(config: Mapping[str, Any]) -> str:
     if system == "cgan" and losses.get("adversarial") and losses.get("form") == "wasserstein":
         return "deblurgan"  # which differs from cGAN by this loss
     return system
+
+
+def software() -> str:
+    """The versions that matter, in one line."""
+    import platform
+
+    import keras
+    import tensorflow as tf
+
+    import relumen
+
+    return (
+        f"relumen {relumen.__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}, "
+        f"Python {platform.python_version()}"
+    )
 
 
 def write_text(path: Path, text: str) -> None:

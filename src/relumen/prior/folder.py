@@ -1,0 +1,210 @@
+"""A prior's folder: the generator, what is known of it, and the normalizing flow of its style vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from relumen.errors import UserError
+from relumen.run import About, RunFolder, software, write_text
+
+if TYPE_CHECKING:
+    import keras
+
+    from relumen.models.flow import MaskedAutoregressiveFlow
+    from relumen.models.stylegan2 import Generator
+    from relumen.prior.variables import Imported
+
+_CHUNK = 1000  # codes that are mapped at a time
+
+
+class AboutFlow(BaseModel):
+    """What is known of a flow; every field is written by its training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    samples: int = Field(ge=1, description="Style vectors that it was trained on.")
+    seed: int = Field(description="Of the codes that they were mapped from.")
+    generator: str = Field(description="SHA-256 of the mapping network's weights, of which it is the flow.")
+    epochs: int = Field(ge=0, description="Passes over them until the best was reached.")
+    log_likelihood: float = Field(description="Mean natural logarithm of the density of held-out w.")
+    norms: dict[str, tuple[float, float, float]] = Field(
+        description="Squared norms of held-out z, w, PULSE's and F(w): mean, deviation, Kolmogorov-Smirnov distance."
+    )
+    command: str = Field(description="The command that trained it.")
+    seconds: float = Field(ge=0, description="Time spent training.")
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A prior: a run of ``relumen train prior``, an imported checkpoint, or one that comes with relumen.
+
+    Attributes:
+        path: its folder.
+        about: what is known of it.
+    """
+
+    path: Path
+    about: About
+
+    @classmethod
+    def open(cls, path: Path) -> Prior:
+        """The prior of a folder, or one that comes with relumen, by its name.
+
+        Raises:
+            UserError: there is none, or its training has not come to a checkpoint.
+        """
+        from relumen.shipped import shipped_names, shipped_path
+
+        if not path.exists() and str(path) in shipped_names():
+            path = shipped_path(str(path))
+        run = RunFolder(path)
+        if not run.about_file.is_file() or not run.model_file.is_file():
+            priors = [name for name in shipped_names() if name.startswith("prior-")]
+            raise UserError(
+                f"{path} is no prior: it has no model.keras with about.json. Name a run of relumen train prior, a "
+                f"folder of relumen prior import, or one of {', '.join(priors) or 'those that come with relumen'}."
+            )
+        about = run.about()
+        if about.system != "prior":
+            raise UserError(f"{path} is no prior: it was trained by relumen train {about.system}.")
+        return cls(path, about)
+
+    @property
+    def flow_file(self) -> Path:
+        """The flow."""
+        return self.path / "flow.keras"
+
+    @property
+    def about_flow_file(self) -> Path:
+        """What is known of the flow."""
+        return self.path / "flow.json"
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The generator, in single precision.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        network: Any = RunFolder(self.path).network()
+        return network
+
+    @cached_property
+    def flow(self) -> MaskedAutoregressiveFlow:
+        """The flow of its style vectors.
+
+        Raises:
+            UserError: there is none yet, it can't be read, or it is that of other weights.
+        """
+        if not self.flow_file.is_file():
+            raise UserError(f"{self.path} has no flow yet. Train it with: relumen train flow {self.path}")
+        import keras
+
+        import relumen.models.flow  # noqa: F401  registers it
+
+        if self.about_flow.generator != digest(self.generator.mapping):
+            raise UserError(
+                f"{self.flow_file} is the flow of another generator: this one was trained on since. Train it again "
+                f"with: relumen train flow {self.path}"
+            )
+        try:
+            flow: Any = keras.models.load_model(self.flow_file)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.flow_file} can't be read ({error}). Train it again.") from error
+        return flow
+
+    @property
+    def about_flow(self) -> AboutFlow:
+        """What is known of the flow.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            return AboutFlow.model_validate_json(self.about_flow_file.read_text(encoding="utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.about_flow_file} is missing or damaged: {error}") from error
+
+    def style_vectors(self, count: int, seed: int | tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Latent codes z (count, z_dim), standard normal, and the style vectors w = G_m(z) (count, w_dim) of them.
+
+        Args:
+            count: of codes.
+            seed: equal seeds give equal codes.
+        """
+        length = self.generator.architecture.z_dim
+        z = np.random.default_rng(seed).standard_normal((count, length)).astype(np.float32)
+        w = [np.asarray(self.generator.mapping(z[i : i + _CHUNK])) for i in range(0, count, _CHUNK)]
+        return z, np.concatenate(w)
+
+    def write_flow(self, flow: MaskedAutoregressiveFlow, about: AboutFlow) -> None:
+        """Stores the flow."""
+        partial = self.path / ".partial.keras"
+        flow.save(partial)
+        partial.replace(self.flow_file)
+        write_text(self.about_flow_file, about.model_dump_json(indent=1) + "\n")
+
+
+def digest(network: keras.Model) -> str:
+    """SHA-256 of a network's weights, as half precision tells them apart: a shipped prior has the same as its run."""
+    answer = hashlib.sha256()
+    for weight in network.get_weights():
+        answer.update(np.ascontiguousarray(weight, np.float16).tobytes())
+    return answer.hexdigest()
+
+
+def write_imported(imported: Imported, source: Path, folder: Path, *, command: str, stains: tuple[str, ...]) -> Prior:
+    """Makes the folder of a prior out of an imported checkpoint.
+
+    Args:
+        imported: of :func:`relumen.prior.checkpoints.import_checkpoint`.
+        source: the checkpoint.
+        folder: to make.
+        command: that imports.
+        stains: what the channels show; none: it isn't known.
+
+    Raises:
+        UserError: the folder holds a prior already, or the stains are not as many as the channels.
+    """
+    channels = imported.architecture.channels
+    if stains and len(stains) != channels:
+        raise UserError(f"{source} makes images of {channels} channels. Received stains of {len(stains)}: {stains}")
+    run = RunFolder(folder)
+    if run.model_file.exists():
+        raise UserError(f"{folder} holds a network already. Name another folder with -o.")
+    generator = imported.generator()
+    folder.mkdir(parents=True, exist_ok=True)
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    try:
+        generator.save(run.model_file)
+        run.write_about(
+            About(
+                system="prior",
+                scale=1,
+                channels=channels,
+                stains=stains,
+                halo=None,
+                tile=imported.architecture.size,
+                data=f"as the makers of {source.name} tell it ({imported.layout}, SHA-256 {sha256})",
+                degradation=None,
+                command=command,
+                machine="not trained by relumen",
+                software=software(),
+                seconds=0,
+                steps=0,
+                finished=True,
+            )
+        )
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another with -o.") from error
+    return Prior.open(folder)

@@ -1,0 +1,60 @@
+"""Trained networks as small files: half precision, compressed, and read by Keras like any other."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from relumen.image_writing import file_appears_whole
+
+_WEIGHTS = "model.weights.h5"
+
+
+def store_small(source: Path, target: Path) -> None:
+    """Copies a .keras file with its weights in half precision, compressed.
+
+    Keras reads it as the network that it was: the weights are single precision again, rounded to eleven bits. Whether
+    that can be seen is for who stores it to measure.
+
+    Args:
+        source: a .keras file.
+        target: to write; it may be the source.
+
+    Raises:
+        ValueError: a weight is beyond half precision's range, 65504.
+    """
+    with zipfile.ZipFile(source) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts[_WEIGHTS] = _small(parts[_WEIGHTS])
+    with file_appears_whole(target, sum(map(len, parts.values()))) as partly, zipfile.ZipFile(partly, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+
+
+def _small(weights: bytes) -> bytes:
+    import h5py
+
+    answer = io.BytesIO()
+    with h5py.File(io.BytesIO(weights)) as source, h5py.File(answer, "w") as target:
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Group):
+                made = target.require_group(name)
+            else:
+                value = item[()]
+                if value.dtype == np.float32:
+                    if not np.all(np.abs(value) <= np.finfo(np.float16).max):
+                        raise ValueError(f"{name} has weights beyond half precision")
+                    value = value.astype(np.float16)
+                options = {"compression": "gzip", "shuffle": True} if item.shape else {}
+                made = target.create_dataset(name, data=value, **options)
+            for key, attribute in item.attrs.items():
+                made.attrs[key] = attribute
+
+        source.visititems(copy)
+        for key, attribute in source.attrs.items():
+            target.attrs[key] = attribute
+    return answer.getvalue()
