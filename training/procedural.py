@@ -43,8 +43,8 @@ def nuclei(rng: np.random.Generator, size: int) -> NDArray:
     """Filled ellipses with chromatin: fine mottles, and now and then a bright one, as in division."""
     radius = rng.uniform(5, 14)
     cells, owner = _ellipses(rng, size, _count(rng, size, radius, 0.1, 0.45), radius, spread=0.2)
-    inside = _soft_step(1 - cells, 0.15) * _lognormal(rng, owner.max() + 1, 0.35)[owner]
-    chromatin = 1 + rng.uniform(0.1, 0.4) * _field(rng, size, rng.uniform(0.8, 2.5))
+    inside = soft_step(1 - cells, 0.15) * lognormal(rng, owner.max() + 1, 0.35)[owner]
+    chromatin = 1 + rng.uniform(0.1, 0.4) * random_field(rng, size, rng.uniform(0.8, 2.5))
     return inside.max(0) * np.maximum(chromatin, 0.1)
 
 
@@ -52,10 +52,10 @@ def cytoplasm(rng: np.random.Generator, size: int) -> NDArray:
     """Cell bodies with dark nuclei and a shade from the middle outwards."""
     radius = rng.uniform(12, 26)
     cells, owner = _ellipses(rng, size, _count(rng, size, radius, 0.2, 0.7), radius, spread=0.25, wobble=0.25)
-    body = _soft_step(1 - cells, 0.2) * (1.1 - 0.6 * np.minimum(cells, 1))
-    hole = 1 - rng.uniform(0.4, 0.9) * _soft_step(rng.uniform(0.35, 0.55) - cells, 0.08)
-    brightness = _lognormal(rng, owner.max() + 1, 0.4)[owner]
-    grain = 1 + rng.uniform(0.05, 0.2) * _field(rng, size, rng.uniform(1, 3))
+    body = soft_step(1 - cells, 0.2) * (1.1 - 0.6 * np.minimum(cells, 1))
+    hole = 1 - rng.uniform(0.4, 0.9) * soft_step(rng.uniform(0.35, 0.55) - cells, 0.08)
+    brightness = lognormal(rng, owner.max() + 1, 0.4)[owner]
+    grain = 1 + rng.uniform(0.05, 0.2) * random_field(rng, size, rng.uniform(1, 3))
     return (body * hole * brightness).max(0) * np.maximum(grain, 0.1)
 
 
@@ -64,8 +64,8 @@ def membranes(rng: np.random.Generator, size: int) -> NDArray:
     spacing = rng.uniform(14, 34)
     seeds = _jittered_grid(rng, size, spacing)
     edge, owner = _voronoi(rng, size, seeds, wobble=spacing * 0.08)
-    outline = np.exp(-((edge / rng.uniform(0.8, 1.6)) ** 2)) * (1 + 0.4 * _field(rng, size, 5))
-    inside = rng.uniform(0, 0.25) * _lognormal(rng, len(seeds), 0.4)[owner]
+    outline = np.exp(-((edge / rng.uniform(0.8, 1.6)) ** 2)) * (1 + 0.4 * random_field(rng, size, 5))
+    inside = rng.uniform(0, 0.25) * lognormal(rng, len(seeds), 0.4)[owner]
     present = (rng.random(len(seeds)) < rng.uniform(0.6, 1))[owner]
     return np.maximum(outline, 0) * gaussian_filter(present.astype(np.float32), 1.5) + inside * present
 
@@ -74,12 +74,12 @@ def puncta(rng: np.random.Generator, size: int) -> NDArray:
     """Spots of all brightnesses, gathered in cells with a faint haze: vesicles, foci, transcripts."""
     radius = rng.uniform(16, 34)
     bodies, _ = _ellipses(rng, size, _count(rng, size, radius, 0.2, 0.7), radius, spread=0.25, wobble=0.2)
-    cells = _soft_step(1 - bodies.min(0), 0.2)
+    cells = soft_step(1 - bodies.min(0), 0.2)
     count = int(rng.uniform(0.002, 0.015) * size * size)
     places = rng.uniform(0, size - 1, (4 * count, 2))
     kept = rng.random(len(places)) < cells[tuple(places.astype(int).T)] + 0.03
     places = places[kept][:count]
-    spots = gaussian_filter(_splat(places, _lognormal(rng, len(places), 0.8), size), rng.uniform(0.5, 1.2))
+    spots = gaussian_filter(splat(places, lognormal(rng, len(places), 0.8), size), rng.uniform(0.5, 1.2))
     return spots / max(float(spots.max()), 1e-6) + rng.uniform(0.02, 0.25) * cells
 
 
@@ -88,7 +88,7 @@ def beads(rng: np.random.Generator, size: int) -> NDArray:
     radius = rng.uniform(1, 5)
     count = _count(rng, size, max(radius, 2.5), 0.03, 0.2)
     discs, owner = _ellipses(rng, size, count, radius, spread=0.02, stretch=0.0)
-    return (_soft_step(1 - discs, 0.2) * rng.normal(1, 0.05, count).astype(np.float32)[owner]).sum(0)
+    return (soft_step(1 - discs, 0.2) * rng.normal(1, 0.05, count).astype(np.float32)[owner]).sum(0)
 
 
 def rings(rng: np.random.Generator, size: int) -> NDArray:
@@ -96,8 +96,8 @@ def rings(rng: np.random.Generator, size: int) -> NDArray:
     radius = rng.uniform(3, 10)
     circles, owner = _ellipses(rng, size, _count(rng, size, radius, 0.1, 0.45), radius, spread=0.4, stretch=0.15)
     wall = rng.uniform(0.7, 1.3) / radius
-    brightness = _lognormal(rng, owner.max() + 1, 0.4)[owner]
-    lumen = rng.uniform(0, 0.2) * _soft_step(1 - circles, 0.2)
+    brightness = lognormal(rng, owner.max() + 1, 0.4)[owner]
+    lumen = rng.uniform(0, 0.2) * soft_step(1 - circles, 0.2)
     return ((np.exp(-(((circles - 1) / wall) ** 2)) + lumen) * brightness).sum(0)
 
 
@@ -115,16 +115,16 @@ def bundles(rng: np.random.Generator, size: int) -> NDArray:
     turns = rng.uniform(0, np.pi) + rng.normal(0, rng.uniform(0.03, 0.25), count) + np.pi * rng.integers(0, 2, count)
     fibres = _lines(rng, size, rng.uniform(0, size, (count, 2)), turns, bend=0.004)
     thick = gaussian_filter(fibres, rng.uniform(0.5, 2))
-    sheet = np.maximum(0, 0.5 + 0.5 * _field(rng, size, size / 8))
+    sheet = np.maximum(0, 0.5 + 0.5 * random_field(rng, size, size / 8))
     share = rng.uniform(0.2, 0.8)
     return (share * fibres / fibres.max() + thick / thick.max() + rng.uniform(0, 0.3)) * sheet
 
 
 def mesh(rng: np.random.Generator, size: int) -> NDArray:
     """A net of thin winding strands with small holes, brighter in some places: endoplasmic reticulum."""
-    field = _field(rng, size, rng.uniform(2, 4.5))
+    field = random_field(rng, size, rng.uniform(2, 4.5))
     strands = np.exp(-((field / rng.uniform(0.15, 0.35)) ** 2))
-    cell = np.maximum(0, 0.6 + 0.5 * _field(rng, size, size / 8))
+    cell = np.maximum(0, 0.6 + 0.5 * random_field(rng, size, size / 8))
     return strands * cell + rng.uniform(0, 0.15) * cell
 
 
@@ -149,17 +149,18 @@ def _count(rng: np.random.Generator, size: int, radius: float, low: float, high:
     return max(2, int(rng.uniform(low, high) * size * size / (np.pi * radius**2)))
 
 
-def _lognormal(rng: np.random.Generator, count: int, deviation: float) -> Float32:
+def lognormal(rng: np.random.Generator, count: int, deviation: float) -> Float32:
+    """Random factors (count,) around 1."""
     return rng.lognormal(0, deviation, count).astype(np.float32)
 
 
-def _soft_step(x: NDArray, width: float) -> Float32:
+def soft_step(x: NDArray, width: float) -> Float32:
     """0 below -width, 1 above width, smooth between."""
     t = np.clip(0.5 + x / (2 * width), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
-def _field(rng: np.random.Generator, size: int, scale: float) -> Float32:
+def random_field(rng: np.random.Generator, size: int, scale: float) -> Float32:
     """A Gaussian random field of a correlation length, with mean 0 and deviation 1."""
     field = gaussian_filter(rng.normal(size=(size, size)).astype(np.float32), scale, mode="wrap")
     return (field - field.mean()) / max(float(field.std()), 1e-6)
@@ -198,7 +199,7 @@ def _ellipses(
     cos, sin = np.cos(turn)[owner], np.sin(turn)[owner]
     distance = np.hypot((cos * dy + sin * dx) / (radii * ratio)[owner], (cos * dx - sin * dy) / (radii / ratio)[owner])
     if wobble:
-        distance = distance * (1 + wobble * np.clip(_field(rng, size, radius / 2), -2, 2))
+        distance = distance * (1 + wobble * np.clip(random_field(rng, size, radius / 2), -2, 2))
     return distance.astype(np.float32), owner
 
 
@@ -225,7 +226,7 @@ def _jittered_grid(rng: np.random.Generator, size: int, spacing: float) -> NDArr
 
 def _voronoi(rng: np.random.Generator, size: int, seeds: NDArray, wobble: float) -> tuple[Float32, NDArray]:
     """Distance (size, size) to the nearest border, pixels, and the index of each pixel's cell."""
-    shift = wobble * np.stack([_field(rng, size, 6), _field(rng, size, 6)], -1)
+    shift = wobble * np.stack([random_field(rng, size, 6), random_field(rng, size, 6)], -1)
     near, owner = KDTree(seeds).query(_pixels(size) + shift.reshape(-1, 2), 2)
     edge = (near[:, 1] - near[:, 0]) / 2
     return edge.reshape(size, size).astype(np.float32), np.asarray(owner)[:, 0].reshape(size, size)
@@ -245,11 +246,11 @@ def _lines(rng: np.random.Generator, size: int, starts: NDArray, turns: NDArray,
     change = gaussian_filter(rng.normal(size=(len(starts), steps)), (0, 12)) * bend * 4
     direction = turns[:, np.newaxis] + np.cumsum(change, 1)
     places = starts[:, np.newaxis] + 0.5 * np.cumsum(np.stack([np.sin(direction), np.cos(direction)], -1), 1)
-    brightness = np.repeat(_lognormal(rng, len(starts), 0.4), steps)
-    return _splat(places.reshape(-1, 2), brightness, size)
+    brightness = np.repeat(lognormal(rng, len(starts), 0.4), steps)
+    return splat(places.reshape(-1, 2), brightness, size)
 
 
-def _splat(places: NDArray, brightness: NDArray, size: int) -> Float32:
+def splat(places: NDArray, brightness: NDArray, size: int) -> Float32:
     """Adds points to an image, each shared out among its four pixels; points outside are dropped."""
     inside = ((places >= 0) & (places < size - 1)).all(1)
     places, brightness = places[inside], brightness[inside]

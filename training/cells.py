@@ -1,0 +1,260 @@
+"""Procedural fields of fluorescently stained cells, centred on a nucleus, with exact masks and features.
+
+They stand in for crops of high-content screens (BBBC021's three stains, BBBC014's translocation assay, a Golgi assay)
+where a prior is trained and where features must be known exactly. A figure made of them says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from relumen.errors import UserError
+from relumen.image_writing import file_appears_whole
+from relumen.training.cell_shapes import INTERPHASE, Labels, Shapes, place
+from relumen.training.cell_stains import STAINS
+
+Float32 = NDArray[np.float32]
+
+VERSION = 1
+"""Of the drawings: goes up whenever equal arguments give another image."""
+STAIN_SETS: dict[str, tuple[str, ...]] = {
+    "cells": ("actin", "tubulin", "DNA"),
+    "nfkb": ("DNA", "NF-kB"),
+    "golgi": ("DNA", "Golgi"),
+}
+"""Stains in the order of the channels."""
+PHENOTYPES: tuple[str, ...] = ("dmso", "nocodazole", "cytochalasin", "tnf-alpha")
+"""Untreated, and what a treatment changes: microtubules and Golgi, actin, the place of NF-kB."""
+_SIZES = {"cells": (1.0, 39.0), "nfkb": (0.7, 33.0), "golgi": (1.0, 39.0)}  # scale, body: nfkb as BBBC014 has them
+_MARGIN = 14  # drawn around a crop: light spreads into it from there
+_INNER = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
+_SMALLEST = 32
+_RING = (2, 6)  # pixels around a nucleus
+_GOLGI = 0.22  # a Golgi spot is brighter
+
+
+@dataclass(frozen=True)
+class Camera:
+    """The microscope and its camera.
+
+    Attributes:
+        blur: standard deviation of the point spread function, from and to, pixels.
+        haze: share of the light that comes from out of focus.
+        background: of the empty field, from and to.
+        photons: at brightness 1, which is the exposure of a stain set.
+        read_noise: standard deviation, in units of brightness.
+    """
+
+    blur: tuple[float, float] = (0.8, 1.2)
+    haze: float = 0.14
+    background: tuple[float, float] = (0.02, 0.05)
+    photons: float = 2500.0
+    read_noise: float = 0.004
+
+    def take(self, light: Float32, rng: np.random.Generator) -> Float32:
+        """A picture (size, size) of a canvas that is larger by the margin on all sides, 0..1."""
+        sharp = ndimage.gaussian_filter(light, rng.uniform(*self.blur))
+        coarse = np.asarray(ndimage.gaussian_filter(light[::2, ::2], 4.0))
+        wide = ndimage.zoom(coarse, np.divide(light.shape, coarse.shape), order=1)
+        seen = np.asarray((1 - self.haze) * sharp + self.haze * wide + rng.uniform(*self.background))[_INNER]
+        noisy = rng.poisson(seen * self.photons) / self.photons + rng.normal(0, self.read_noise, seen.shape)
+        return np.clip(noisy, 0, 1).astype(np.float32)
+
+
+_CAMERA = Camera()
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is true of the cell in the middle, measured on the drawing before the microscope.
+
+    Attributes:
+        nuclear_area: pixels.
+        cell_area: of the part within the crop, pixels.
+        nuclear_brightness: mean of the DNA stain within the nucleus, 0..1.
+        mitotic: whether its chromosomes are condensed.
+        translocation: mean of the NF-kB stain within the nucleus, over that in a ring of the cell around it; None
+            where the stain set lacks it.
+        golgi_spots: connected parts of the Golgi stain; None alike.
+        golgi_spot_area: their mean area, pixels, 0 without any; None alike.
+    """
+
+    nuclear_area: int
+    cell_area: int
+    nuclear_brightness: float
+    mitotic: bool
+    translocation: float | None = None
+    golgi_spots: int | None = None
+    golgi_spot_area: float | None = None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A crop, and the truth about it.
+
+    Attributes:
+        image: (size, size, stains), float32, 0..1.
+        nuclei: labels (size, size), 0 where there is none; 1 in the middle.
+        cells: labels of the bodies, the same numbers.
+        features: of the cell in the middle.
+        phenotype: a name of :data:`PHENOTYPES`.
+        stain_set: a name of :data:`STAIN_SETS`.
+    """
+
+    image: Float32
+    nuclei: Labels
+    cells: Labels
+    features: Features
+    phenotype: str
+    stain_set: str
+
+
+def draw_cells(
+    stain_set: str, phenotype: str, rng: np.random.Generator, size: int = 128, *, camera: Camera = _CAMERA
+) -> Cells:
+    """A crop whose middle is a nucleus, with the cells around it.
+
+    Brightness is at one exposure for a stain set: no image is stretched to its own range.
+
+    Args:
+        stain_set: a name of :data:`STAIN_SETS`.
+        phenotype: a name of :data:`PHENOTYPES`.
+        rng: equal generators give equal images, to the bit.
+        size: height and width, pixels, 32 or more. A nucleus measures 28 to 42, of ``nfkb`` seven tenths of that.
+        camera: microscope and camera.
+
+    Raises:
+        UserError: there is no such stain set or phenotype, or the size is too small.
+
+    >>> draw_cells("nfkb", "tnf-alpha", np.random.default_rng(0)).image.shape
+    (128, 128, 2)
+    """
+    _check(stain_set, (phenotype,), size)
+    shapes = place(rng, size + 2 * _MARGIN, phenotype, *_SIZES[stain_set])
+    light = {stain: STAINS[stain](rng, shapes) for stain in STAIN_SETS[stain_set]}
+    return Cells(
+        image=np.stack([camera.take(each, rng) for each in light.values()], -1),
+        nuclei=shapes.nuclei[_INNER],
+        cells=shapes.cells[_INNER],
+        features=_features(shapes, {stain: each[_INNER] for stain, each in light.items()}),
+        phenotype=phenotype,
+        stain_set=stain_set,
+    )
+
+
+def draw_images(
+    stain_set: str,
+    count: int,
+    seed: int,
+    size: int = 128,
+    phenotypes: Sequence[str] = PHENOTYPES,
+    *,
+    processes: int = 1,
+) -> NDArray[np.uint8]:
+    """Images (count, size, size, stains) to train on, 0..255, phenotypes in turn.
+
+    Args:
+        stain_set: a name of :data:`STAIN_SETS`.
+        count: of images.
+        seed: image i is a function of the seed and i alone.
+        size: height and width, pixels.
+        phenotypes: names of :data:`PHENOTYPES`.
+        processes: that draw at once; with more than one, a script calls this under ``if __name__ == "__main__"``.
+
+    Raises:
+        UserError: as :func:`draw_cells`.
+    """
+    _check(stain_set, phenotypes, size)
+    images = np.empty((count, size, size, len(STAIN_SETS[stain_set])), np.uint8)
+    one = partial(_draw_image, stain_set, tuple(phenotypes), seed, size)
+    if processes == 1:
+        for i in range(count):
+            images[i] = one(i)
+        return images
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for i, image in enumerate(pool.map(one, range(count), chunksize=32)):
+            images[i] = image
+    return images
+
+
+def cached_images(
+    folder: Path,
+    stain_set: str,
+    count: int,
+    seed: int,
+    size: int = 128,
+    phenotypes: Sequence[str] = PHENOTYPES,
+    *,
+    processes: int = 1,
+) -> NDArray[np.uint8]:
+    """:func:`draw_images`, kept in a folder: drawn the first time, read from then on.
+
+    The file is named by the arguments and by :data:`VERSION`. One that is damaged is drawn again.
+    """
+    _check(stain_set, phenotypes, size)
+    arguments = json.dumps([VERSION, stain_set, count, seed, size, list(phenotypes)])
+    path = folder / f"{stain_set}-{hashlib.sha256(arguments.encode()).hexdigest()[:16]}.npy"
+    shape = (count, size, size, len(STAIN_SETS[stain_set]))
+    if path.exists():
+        try:
+            images = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            images = None
+        if images is not None and images.shape == shape and images.dtype == np.uint8:
+            return images
+    images = draw_images(stain_set, count, seed, size, phenotypes, processes=processes)
+    folder.mkdir(parents=True, exist_ok=True)
+    with file_appears_whole(path, images.nbytes) as partly:
+        np.save(partly, images)
+    return images
+
+
+def _check(stain_set: str, phenotypes: Sequence[str], size: int) -> None:
+    if stain_set not in STAIN_SETS:
+        raise UserError(f"A stain set is one of {', '.join(STAIN_SETS)}. Received: {stain_set!r}")
+    if not phenotypes or not set(phenotypes) <= set(PHENOTYPES):
+        raise UserError(f"A phenotype is one of {', '.join(PHENOTYPES)}. Received: {', '.join(phenotypes) or 'none'}")
+    if size < _SMALLEST:
+        raise UserError(f"size is {_SMALLEST} pixels or more. Received: {size}")
+
+
+def _draw_image(stain_set: str, phenotypes: tuple[str, ...], seed: int, size: int, index: int) -> NDArray[np.uint8]:
+    phenotype = phenotypes[index % len(phenotypes)]
+    drawn = draw_cells(stain_set, phenotype, np.random.default_rng((seed, index)), size)
+    return np.rint(drawn.image * 255).astype(np.uint8)
+
+
+def _features(shapes: Shapes, light: dict[str, Float32]) -> Features:
+    """Of cell 0, from the light of the stains within the crop."""
+    cell, nucleus = shapes.cells[_INNER] == 1, shapes.nuclei[_INNER] == 1
+    translocation = spots = area = None
+    if "NF-kB" in light:
+        around = np.asarray(ndimage.distance_transform_edt(~nucleus))
+        ring = (around > _RING[0]) & (around <= _RING[1]) & cell & (shapes.nuclei[_INNER] == 0)
+        translocation = float(light["NF-kB"][nucleus].mean() / light["NF-kB"][ring].mean())
+    if "Golgi" in light:
+        lit = (light["Golgi"] > _GOLGI) & cell
+        labels = np.zeros(lit.shape, np.int32)
+        ndimage.label(lit, output=labels)
+        spots = int(labels.max())
+        area = float(lit.sum() / max(spots, 1))
+    return Features(
+        nuclear_area=int(nucleus.sum()),
+        cell_area=int(cell.sum()),
+        nuclear_brightness=float(light["DNA"][nucleus].mean()),
+        mitotic=bool(shapes.phase[0] != INTERPHASE),
+        translocation=translocation,
+        golgi_spots=spots,
+        golgi_spot_area=area,
+    )
