@@ -16,11 +16,11 @@ from relumen.halo import measure_halo
 from relumen.images import Image, PixelSize
 from relumen.metrics import psnr
 from relumen.pictures import side_by_side
-from relumen.run import About
+from relumen.run import About, software
 from relumen.training import losses
 from relumen.training.cgan import adam, adversary, resnet
 from relumen.training.limited_config import CINGANConfig
-from relumen.training.loop import Batch, computing_in, software
+from relumen.training.loop import Batch, computing_in
 from relumen.training.one_phase import Duel
 from relumen.training.replicas import Replicas
 from relumen.training.unpaired import Unpaired, in_units

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from relumen.errors import UserError
 from relumen.models.optics import Optics
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
+from relumen.training.prior_config import PriorConfig
 from relumen.training.settings import DataConfig, Frozen, LoopConfig, RestorationConfig, Schedule
 
 
@@ -239,7 +240,7 @@ def _check_factor(data: DataConfig, scale: int) -> None:
         raise ValueError(f"scale is {scale} and data.degradation.factor is {data.degradation.factor}")
 
 
-Config = ESRGANConfig | CascadeConfig | CINGANConfig | CGANConfig | CycleGANConfig | FeaturesConfig
+Config = ESRGANConfig | CascadeConfig | CINGANConfig | CGANConfig | CycleGANConfig | FeaturesConfig | PriorConfig
 """The configuration of any system."""
 _KINDS: tuple[type[Config], ...] = (
     ESRGANConfig,
@@ -248,6 +249,7 @@ _KINDS: tuple[type[Config], ...] = (
     CGANConfig,
     CycleGANConfig,
     FeaturesConfig,
+    PriorConfig,
 )
 
 

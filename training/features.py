@@ -18,10 +18,10 @@ from relumen.degrade import blurred
 from relumen.images import Image
 from relumen.models import features
 from relumen.pictures import side_by_side
-from relumen.run import About
+from relumen.run import About, software
 from relumen.training.config import FeaturesConfig
 from relumen.training.features_data import ImageBank, Patches, Seen, stacked
-from relumen.training.loop import Batch, computing_in, software
+from relumen.training.loop import Batch, computing_in
 from relumen.training.replicas import Replicas
 from relumen.training.sensitivity import CHANGES, pixels, sensitivity, standardised, with_noise
 

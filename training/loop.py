@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,13 +16,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-import relumen
 from relumen.errors import CheckFailedError
 from relumen.image_writing import write_image
 from relumen.images import Image
 from relumen.run import About, RunFolder
 
-Batch = tuple[NDArray[np.float32], ...]
+Batch = tuple[NDArray[Any], ...]
 _AHEAD = 4  # batches prepared while the device works
 
 
@@ -64,7 +62,7 @@ class System(Protocol):
         ...
 
     def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
-        """Figures on the held-out images, and a picture (y, x) of input, output and target."""
+        """Figures on the held-out images, and a picture (y, x) or (y, x, 3), such as of input, output and target."""
         ...
 
     def about(self, *, steps: int, seconds: float, finished: bool) -> About:
@@ -117,7 +115,7 @@ def train(
         CheckFailedError: a loss is no longer finite, or the disk or the device's memory is full.
     """
     step_done, seconds = tf.Variable(tf.constant(0, tf.int64)), tf.Variable(tf.constant(0.0, tf.float64))
-    checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **system.state, **_draws(system.state))
+    checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **tracked(system.state))
     manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=2)
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_consumed()
@@ -155,7 +153,7 @@ def train(
                     write_figures(done, figures)
                     for name, value in figures.items():
                         tf.summary.scalar(f"validation/{name}", value, step=done)
-                    tf.summary.image("validation", picture[np.newaxis, ..., np.newaxis], step=done)
+                    tf.summary.image("validation", picture.reshape(1, *picture.shape[:2], -1), step=done)
                     _save_picture(run.pictures / f"step-{done:07d}.png", picture)
                     board.flush()
                     elapsed = earlier + time.monotonic() - began
@@ -166,30 +164,23 @@ def train(
                 say(f"step {done}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()))
 
 
-def _draws(state: Mapping[str, Any]) -> dict[str, list[tf.Variable]]:
-    """What layers that draw, such as dropout, have drawn so far: Keras leaves it out of a network's checkpoint."""
-    generators = [
-        layer.seed_generator.state.value
-        for network in state.values()
-        if isinstance(network, keras.Model)
-        for layer in network.layers
-        if hasattr(layer, "seed_generator")
-    ]
-    return {"draws": generators} if generators else {}
+def tracked(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint holds of networks, optimisers and variables, by name.
+
+    Networks and optimisers are lists of all their variables: TensorFlow overlooks layers that a network has in a list,
+    and what layers that draw, such as dropout, have drawn so far.
+    """
+    kinds = (keras.Model, keras.optimizers.Optimizer)
+    return {
+        name: [variable.value for variable in part.variables] if isinstance(part, kinds) else part
+        for name, part in state.items()
+    }
 
 
 def _means(window: list[Mapping[str, tf.Tensor]]) -> dict[str, float]:
     """The mean of each loss term over the steps that have it; a new phase brings new terms."""
     names = dict.fromkeys(name for terms in window for name in terms)
     return {name: float(np.mean([terms[name] for terms in window if name in terms])) for name in names}
-
-
-def software() -> str:
-    """The versions that matter, in one line."""
-    return (
-        f"relumen {relumen.__version__}, Keras {keras.__version__}, TensorFlow {tf.__version__}, "
-        f"Python {platform.python_version()}"
-    )
 
 
 def _prefetched(system: System, start: int) -> Iterator[tuple[int, Batch]]:

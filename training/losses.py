@@ -164,6 +164,45 @@ def gradient_penalty(
     return tf.reduce_mean(tf.square(slope - 1))
 
 
+def r1_penalty(critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor) -> tf.Tensor:
+    """The squared gradient of the discriminator at real images: E |grad D(x)|^2, a scalar.
+
+    Source: Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018, Eq. 9, without its
+    gamma / 2.
+
+    Args:
+        critic: images (batch, y, x, channels) -> logits (batch, 1).
+        real: images.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(real)
+        judged = tf.reduce_sum(critic(real))  # images see each other through the minibatch's deviation alone
+    gradient: Any = tape.gradient(judged, real)
+    return tf.reduce_mean(tf.reduce_sum(tf.square(gradient), (1, 2, 3)))
+
+
+def path_lengths(
+    synthesis: Callable[[tf.Tensor], tf.Tensor], styles: tf.Tensor, direction: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
+    """How fast images change with their styles: |J^T y| of each image, (batch,).
+
+    Source: Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, Eq. 4 and Appendix B: y is
+    noise over the root of the pixels, the square is the mean over the style inputs.
+
+    Args:
+        synthesis: styles (batch, L, w_dim) -> images (batch, y, x, channels).
+        styles: where.
+        direction: gives noise of deviation 1, of the shape that it is given.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(styles)
+        images = synthesis(styles)
+        pixels: Any = tf.cast(tf.shape(images)[1] * tf.shape(images)[2], images.dtype)
+        along = tf.reduce_sum(images * direction(tf.shape(images)) / tf.sqrt(pixels))
+    gradient: Any = tape.gradient(along, styles)
+    return tf.sqrt(tf.reduce_mean(tf.reduce_sum(tf.square(gradient), 2), 1))
+
+
 def content(features: Sequence[tf.Tensor], others: Sequence[tf.Tensor]) -> tf.Tensor:
     """L_content: sum over layers of the squared difference of features, over the number of units of the layer.
 

@@ -16,11 +16,11 @@ from relumen.images import Image, PixelSize
 from relumen.metrics import psnr
 from relumen.pictures import side_by_side
 from relumen.restore import Restorer, python_tile
-from relumen.run import About, Figures
+from relumen.run import About, Figures, software
 from relumen.tiling import Runner
 from relumen.training.data import Batches, DataSet, Patches
 from relumen.training.held_out import held_out, held_out_figures, units
-from relumen.training.loop import Batch, software
+from relumen.training.loop import Batch
 from relumen.training.settings import RestorationConfig
 from relumen.training.sources import Source
 

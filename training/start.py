@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from relumen.training.config import (
     parse_config,
 )
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
+from relumen.training.prior_config import PriorConfig
 
 if TYPE_CHECKING:
     from relumen.training.loop import System
@@ -107,12 +109,12 @@ def _system(config: Config, command: str, machine: str, say: Callable[[str], Non
     from relumen.training.replicas import Replicas
 
     replicas = Replicas(config.devices)
-    system, data = _loaded(config)
+    system, data = _loaded(config, say)
     say(f"Data: {data.describe()}")
     return system(config, data, replicas, command=command, machine=machine)
 
 
-def _loaded(config: Config) -> tuple[Callable[..., System], Any]:
+def _loaded(config: Config, say: Callable[[str], None] = lambda text: None) -> tuple[Callable[..., System], Any]:
     """The class of a system and its data; imports only what that one needs.
 
     Raises:
@@ -124,6 +126,11 @@ def _loaded(config: Config) -> tuple[Callable[..., System], Any]:
             from relumen.training.features_data import load_bank
 
             return Features, load_bank(config)
+        case PriorConfig():
+            from relumen.training.prior import Prior
+            from relumen.training.prior_data import PriorData
+
+            return partial(Prior, say=say), PriorData(config)
         case CGANConfig():
             from relumen.training.cgan import CGAN, RestorerData
 

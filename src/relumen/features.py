@@ -12,6 +12,8 @@ from relumen.run import RunFolder
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
+    from numpy.typing import NDArray
 
 SHIPPED = "features-microscopy"
 """The folder of the network that comes with relumen."""
@@ -89,6 +91,29 @@ def describe(name: str, weights: str | None = None, layers: Sequence[str] | None
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     source = SHIPPED if weights is None else file.name
     return f"{words}; weights {source}, SHA-256 {digest[:12]}"
+
+
+def embedded(network: keras.Model, images: NDArray, units: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
+    """What a feature network sees of whole images: the means of its features over all places, channel by channel.
+
+    Args:
+        network: of :func:`perceptual`.
+        images: (images, y, x, channels), any range.
+        units: mean and standard deviation of each channel over a set of images; equal for the sets that are compared,
+            so that brightness counts.
+
+    Returns:
+        (images, channels * features).
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    see = tf.function(lambda x: tf.reduce_mean(network(x, training=False), (1, 2)), autograph=False)
+    seen = []
+    for channel, (mean, deviation) in enumerate(units):
+        plane = (images[..., channel : channel + 1].astype(np.float32) - mean) / (deviation + 1e-6)
+        seen.append(np.concatenate([see(tf.constant(plane[i : i + 50])) for i in range(0, len(plane), 50)]))
+    return np.concatenate(seen, 1)
 
 
 def microscopy(weights: str | None = None) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Pictures for people: grey images beside each other, with one contrast for all of a row."""
+"""Pictures for people: grey images beside each other, with one contrast for all of a row, or grids in colour."""
 
 from __future__ import annotations
 
@@ -33,3 +33,27 @@ def side_by_side(rows: Sequence[Sequence[NDArray]]) -> NDArray[np.uint8]:
     width = max(strip.shape[1] for strip in strips)
     strips = [np.pad(strip, ((0, 0), (0, width - strip.shape[1])), constant_values=255) for strip in strips]
     return np.vstack(strips)[:-_GAP]
+
+
+def in_colour(image: NDArray) -> NDArray[np.uint8]:
+    """An image (y, x, channels) as colours: three channels red, green and blue, two blue and green, one grey.
+
+    Args:
+        image: intensities 0..1, clipped.
+
+    Returns:
+        (y, x, 3). Of more than three channels the first three are shown.
+    """
+    grey = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    channels = [grey[..., i] for i in range(min(grey.shape[-1], 3))]
+    if len(channels) == 1:
+        return np.repeat(grey, 3, -1)
+    red, green, blue = channels if len(channels) == 3 else (np.zeros_like(channels[0]), channels[1], channels[0])
+    return np.stack([red, green, blue], -1)
+
+
+def grid(images: NDArray, columns: int) -> NDArray[np.uint8]:
+    """Images (n, y, x, channels), 0..1, in rows of so many, each as :func:`in_colour`; black fills the last row."""
+    shown = [in_colour(image) for image in images]
+    shown += [np.zeros_like(shown[0])] * (-len(shown) % columns)
+    return np.vstack([np.hstack(shown[i : i + columns]) for i in range(0, len(shown), columns)])

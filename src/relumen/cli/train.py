@@ -295,6 +295,47 @@ def features(
     )
 
 
+@app.command()
+def prior(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="BBBC021 as published, in place of the preset's images; other folders: --set images.crops."),
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="A prior to go on from: other stains, or smaller images (transfer learning).")
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="'cells' and 'nfkb' for CPUs, 'auto128' and 'paper256' for GPUs, or a .yaml file.",
+        ),
+    ] = "cells",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/prior-PRESET]")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a value, such as --set kimg=1000.")
+    ] = None,
+    resume: Resume = None,
+) -> None:
+    """Trains StyleGAN2-ADA, the prior of regularized latent search, on images of cells.
+
+    Example: relumen train prior --preset cells -o runs/prior-cells
+    """
+    fields: dict[str, object] = {} if init is None else {"init": str(init.resolve())}
+    if data is not None:
+        fields["images"] = {"bbbc021": {"folder": str(data.resolve())}}
+    run = _train(
+        "prior",
+        output or Path("runs") / f"prior-{Path(preset).stem}",
+        resume=resume,
+        preset=preset,
+        fields=fields,
+        overrides=overrides or [],
+    )
+    say(f"Trained: {run.path}. Next: relumen train flow {run.path}, relumen prior sample {run.path}")
+
+
 def _train(system: str, output: Path, *, resume: Path | None, **preparation: Any) -> RunFolder:  # noqa: ANN401
     """Prepares a run of a system, or opens the one to resume, and trains it with a progress bar."""
     from relumen.device import describe_device

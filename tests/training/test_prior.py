@@ -1,0 +1,242 @@
+"""StyleGAN2-ADA's training: its losses, a run that learns and is resumed to the bit, transfer, and its images."""
+
+import csv
+import re
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from relumen.errors import UserError
+from relumen.prior.folder import Prior
+from relumen.run import RunFolder
+from relumen.training import losses, start
+from relumen.training.config import load_config, parse_config, presets
+from relumen.training.prior import Prior as System
+from relumen.training.prior_data import PriorData
+from relumen.training.replicas import Replicas
+
+TINY = [
+    "images={stains: cells, drawn: 24, unseen: 8}",
+    "size=8",
+    "images.binning=4",
+    "generator={base: 64, most: 8, z_dim: 16, w_dim: 16}",
+    "discriminator={base: 64, most: 8}",
+    "regularisation={r1: 0.2, r1_every: 4, path_every: 2}",
+    "ada={kimg: 1}",
+    "batch=4",
+    "kimg=0.032",
+    "precision=float32",
+    "log_every=1",
+    "check_every=4",
+    "judged_on=8",
+]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, cache):
+    """A run that was trained for eight steps; to be read only."""
+    return trained(tmp_path_factory.mktemp("runs") / "straight", cache)
+
+
+def prepared(folder, cache, *changes, preset="cells"):
+    overrides = [*TINY, f"images.cache={cache}", *changes]
+    return start.prepare(folder, system="prior", preset=preset, overrides=overrides)
+
+
+def trained(folder, cache, *changes, **options):
+    return go(prepared(folder, cache, *changes, **options))
+
+
+def go(run, **options):
+    start.go(run, command="relumen train prior", machine="test", say=options.pop("say", lambda text: None), **options)
+    return run
+
+
+def weights(run):
+    return keras.models.load_model(run.model_file).get_weights()
+
+
+def rows(run):
+    with run.history_file.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_r1_is_the_squared_slope_at_real_images():
+    real = tf.random.stateless_normal((5, 4, 4, 2), [1, 2])
+    slope = tf.random.stateless_normal((4, 4, 2), [3, 4])
+    penalty = losses.r1_penalty(lambda x: tf.reduce_sum(x * slope, (1, 2, 3))[:, tf.newaxis], real)
+    np.testing.assert_allclose(penalty, tf.reduce_sum(slope**2), rtol=1e-5)
+
+
+def test_path_lengths_are_those_of_a_linear_generator():
+    """Images A w: the length is |A^T y| / sqrt(pixels), the root of the mean square over the style inputs."""
+    a = tf.random.stateless_normal((4, 4, 1, 3), [1, 2])
+    y = tf.random.stateless_normal((2, 4, 4, 1), [5, 6])
+    styles = tf.random.stateless_normal((2, 2, 3), [3, 4])
+    lengths = losses.path_lengths(lambda s: tf.einsum("yxcd,nd->nyxc", a, s[:, 1]), styles, lambda shape: y)
+    expected = np.linalg.norm(np.einsum("yxcd,nyxc->nd", a, y), axis=1) / 4 / np.sqrt(2)
+    np.testing.assert_allclose(lengths, expected, rtol=1e-5)
+
+
+def test_a_run_keeps_the_average_of_the_generator_its_pictures_and_what_it_is(run):
+    about = run.about()
+    assert (about.system, about.finished, about.steps, about.channels, about.tile) == ("prior", True, 8, 3, 8)
+    assert about.stains == ("actin", "tubulin", "DNA") and "24 drawn images" in about.data
+    assert set(about.measures) == {f"kernel distance: {name}" for name in ("value", "low", "high")}
+    assert iio.imread(run.pictures / "step-0000008.png").shape == (6 * 8, 8 * 8, 3)
+    prior = Prior.open(run.path)
+    z, w = prior.style_vectors(3000, seed=5)
+    assert (z.shape, w.shape) == ((3000, 16), (3000, 16))
+    np.testing.assert_allclose(prior.generator.w_avg, w.mean(0), atol=4 * w.std() / np.sqrt(3000))
+
+
+def test_regularisation_is_lazy_and_all_terms_are_logged(run):
+    told = rows(run)
+    assert [bool(row["R1"]) for row in told] == [step % 4 == 0 for step in range(8)]
+    assert [bool(row["path length"]) for row in told] == [step % 2 == 0 for step in range(8)]
+    assert all(row["generator"] and row["discriminator"] for row in told)
+    strengths = [float(row["augmentation"]) for row in told]
+    assert strengths[:3] == [0, 0, 0] and abs(strengths[4] - strengths[2]) in (0.0, pytest.approx(0.016))
+
+
+def test_a_resumed_run_is_that_of_one_go_to_the_bit(run, cache, tmp_path):
+    class KilledError(Exception):
+        pass
+
+    def kill(step, total, terms):
+        if step == 5:  # past the checkpoint of the fourth step
+            raise KilledError
+
+    again = prepared(tmp_path / "again", cache)
+    with pytest.raises(KilledError):
+        go(again, on_step=kill)
+    go(again)
+    assert again.history_file.read_bytes() == run.history_file.read_bytes()
+    assert again.validation_file.read_bytes() == run.validation_file.read_bytes()
+    for a, b in zip(weights(run), weights(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["ada.target=null", "regularisation={r1: 0, path_length: 0}", "mixing=0", "turned=false"],
+        ["precision=mixed_bfloat16", "ema_rampup=null", "images={stains: nfkb, shipped: true}", "images.binning=2"],
+    ],
+    ids=["all parts off", "two stains, of real cells, in half precision"],
+)
+def test_variants_train(tmp_path, cache, changes):
+    made = trained(tmp_path / "run", cache, *changes, "kimg=0.008")
+    images = Prior.open(made.path).generator(np.zeros((2, 16), np.float32))
+    assert images.dtype == tf.float32 and np.isfinite(images).all()
+    assert ("R1" in rows(made)[0]) == (changes[0] != "ada.target=null")
+
+
+def test_training_brings_the_images_near_to_the_real_ones(tmp_path, cache):
+    """In half a minute only their brightness and coarse shape, which the kernel distance tells."""
+    made = trained(
+        tmp_path / "run", cache, "kimg=1.6", "check_every=200", "log_every=20", "judged_on=64", "images.unseen=64"
+    )
+    with made.validation_file.open() as file:
+        distances = [float(row["kernel distance"]) for row in csv.DictReader(file)]
+    untrained = untrained_distance(made)
+    assert min(distances) < 0.3 * untrained
+
+
+def system(config, say=lambda text: None):
+    """What would be trained."""
+    return System(config, PriorData(config), Replicas(), command="", machine="", say=say)
+
+
+def untrained_distance(run):
+    """The kernel distance of a generator that saw nothing."""
+    return system(parse_config(run.config())).validate()[0]["kernel distance"]
+
+
+def begun(cache, *changes):
+    """A training that begins as another, before its first step, and what it said."""
+    said = []
+    return system(load_config("prior", "cells", [*TINY, f"images.cache={cache}", *changes]), said.append), said
+
+
+def test_a_prior_of_larger_images_begins_as_one_of_smaller(run, cache):
+    grown, (told,) = begun(cache, f"init={run.path}", "size=16", "images.binning=2")
+    of_generator, of_critic = re.findall(r"(\d+) of (\d+)", told)
+    assert 0 < int(of_generator[0]) < int(of_generator[1]) and 0 < int(of_critic[0]) < int(of_critic[1])
+    z = np.random.default_rng(0).normal(size=(4, 16)).astype(np.float32)
+    small, large = (np.asarray(each(z, noise="none")) for each in (Prior.open(run.path).generator, grown.network))
+    binned = large.reshape(4, 8, 2, 8, 2, 3).mean((2, 4))
+    assert np.abs(binned - small)[:, 1:-1, 1:-1].mean() < 0.2 * small.std()
+    assert run.path.name in grown.about(steps=0, seconds=0, finished=False).data
+
+
+def test_the_discriminator_comes_from_the_checkpoint(run, cache):
+    same, _ = begun(cache, f"init={run.path}")
+    fresh, _ = begun(cache)
+    kept, new = (each.state["discriminator"].get_weights() for each in (same, fresh))
+    checkpoint = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(run.checkpoints)))
+    for i, (a, b) in enumerate(zip(kept, new, strict=True)):
+        np.testing.assert_array_equal(a, checkpoint.get_tensor(f"discriminator/{i}/.ATTRIBUTES/VARIABLE_VALUE"))
+        assert not np.array_equal(a, b)
+
+
+def test_a_prior_without_checkpoints_lends_its_generator(run, cache, tmp_path):
+    bare = RunFolder(tmp_path)
+    for file in (run.model_file, run.about_file):
+        (bare.path / file.name).write_bytes(file.read_bytes())
+    made, (told,) = begun(cache, f"init={bare.path}")
+    assert "discriminator begins anew" in told
+    generator, old = made.state["generator"], Prior.open(bare.path).generator
+    for a, b in zip(generator.trainable_variables, old.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_no_prior_is_not_begun_as(tiny_run, cache):
+    with pytest.raises(UserError, match="relumen train esrgan"):
+        begun(cache, f"init={tiny_run}")
+
+
+def test_networks_of_other_sizes_are_told(run, cache):
+    with pytest.raises(UserError, match="other sizes"):
+        begun(cache, f"init={run.path}", "generator={base: 32, most: 4, z_dim: 8, w_dim: 8}")
+
+
+def test_batches_are_functions_of_their_step_and_show_every_source(cache):
+    config = load_config("prior", "nfkb", [f"images.cache={cache}", "images.drawn=16", "batch=64", "size=32"])
+    data = PriorData(config)
+    first, again, next_ = data.batch(3), data.batch(3), data.batch(4)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, next_)
+    assert first.shape == (64, 32, 32, 2) and -1 <= first.min() < first.max() <= 1
+    assert "16 drawn" in data.describe() and "BBBC014" in data.describe() and "(30% of a batch)" in data.describe()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["images={}"], "no images are named"),
+        (["images={drawn: 5}"], "need images.stains"),
+        (["batch=6", "discriminator.group=4"], "multiple of discriminator.group"),
+        (["size=100"], "size"),
+        (["images.shipped=true"], "No shipped image has the stains of cells"),
+    ],
+)
+def test_what_can_not_be_trained_is_told(tmp_path, cache, changes, told):
+    with pytest.raises(UserError, match=told):
+        prepared(tmp_path / "run", cache, *changes)
+
+
+@pytest.mark.parametrize("preset", presets("prior"))
+def test_presets_are_of_the_published_sizes(preset):
+    config = load_config("prior", preset)
+    g = config.generator
+    expected = {"auto128": (128, 16384, 2), "paper256": (256, 16384, 8)}.get(preset, (128, 4096, 2))
+    assert (config.size, g.base, g.mapping_layers) == expected
