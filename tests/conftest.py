@@ -134,6 +134,12 @@ def drawing_cin_gan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder
     return train_limited("cin-gan", tmp_path_factory.mktemp("drawing") / "tiny", defects_folder, *changes)
 
 
+@pytest.fixture
+def tiny_prior(tmp_path: Path) -> Path:
+    """A prior of untrained weights, as if imported: images of 8 x 8 with two channels, style vectors of length 6."""
+    return write_prior(tmp_path / "tiny-prior")
+
+
 @pytest.fixture(scope="session")
 def small_package(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     """The package of the tiny run; to be read only."""
@@ -184,6 +190,23 @@ def untrained_cascade(run: Path, folder: Path, norm: Literal["pixel", "paper"], 
     last_level(generator(8, widths=(16, 16, 16, 16), stem=1, convs=1, norm=norm)).save(copy.model_file)
     copy.write_about(copy.about().model_copy(update=about))
     return copy.path
+
+
+def write_prior(folder: Path, seed: int = 0) -> Path:
+    """A prior of random weights in a folder that is made."""
+    import keras
+
+    from relumen.models.stylegan2 import Architecture, Generator
+    from relumen.prior.folder import write_imported
+    from relumen.prior.variables import Imported
+
+    keras.utils.set_random_seed(seed)
+    generator = Generator(Architecture((8, 8), channels=2, z_dim=6, w_dim=6))
+    weights = {each.path.removeprefix("generator/"): each.numpy() for each in generator.weights}
+    source = folder.parent / "checkpoint.pkl"
+    source.write_bytes(b"any")
+    imported = Imported("a layout", generator.architecture, weights)
+    return write_imported(imported, source, folder, command="relumen prior import", stains=("DNA", "NF-kB")).path
 
 
 def train_limited(system: Literal["cgan", "cin-gan"], folder: Path, data: Path, *changes: str) -> Path:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from relumen.errors import UserError
 from relumen.models.optics import Optics
+from relumen.training.flow_config import FlowConfig
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
 from relumen.training.prior_config import PriorConfig
 from relumen.training.settings import DataConfig, Frozen, LoopConfig, RestorationConfig, Schedule
@@ -277,6 +278,14 @@ def load_config(system: str, preset: str, overrides: Sequence[str] = (), **field
     for override in overrides:
         _set(values, *_parsed(override, "phase_1.steps=100"))
     return parse_config(values)
+
+
+def load_flow_config(preset: str, overrides: Sequence[str] = ()) -> FlowConfig:
+    """A preset of a flow's training with changes; arguments and errors as of :func:`load_config`."""
+    values = preset_values("flow", preset)
+    for override in overrides:
+        _set(values, *_parsed(override, "hidden=512"))
+    return _validated(FlowConfig, values)
 
 
 def preset_values(system: str, preset: str) -> dict[str, Any]:

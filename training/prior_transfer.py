@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,7 +11,6 @@ import tensorflow as tf
 from relumen.errors import UserError
 from relumen.models.stylegan2 import Generator, widths
 from relumen.models.stylegan2_discriminator import Discriminator
-from relumen.prior.folder import Prior
 from relumen.run import RunFolder
 from relumen.training.loop import tracked
 
@@ -32,8 +32,10 @@ def begin_as(folder: Path, *, generators: list[Generator], discriminator: Discri
     Raises:
         UserError: no prior is there, or less than half of the generator's weights would fit.
     """
-    prior, run = Prior.open(folder), RunFolder(folder)
-    old = prior.generator
+    run = RunFolder(folder)
+    old: Any = run.network()
+    if not isinstance(old, Generator):
+        raise UserError(f"{folder} is no prior: its model.keras is no generator. Name a run of relumen train prior.")
     taken = 0
     for generator in generators:
         taken = take_over(old, generator)

@@ -164,6 +164,24 @@ def limited(
     )
 
 
+@app.command()
+def prior(
+    prior: Annotated[Path, typer.Argument(help="A prior with its flow: a run, an imported one, or a shipped name.")],
+    output: Output = Path("evaluation"),
+    count: Annotated[int, typer.Option(min=100, help="Codes that are judged.")] = 5000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the codes and the images.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Whether a flow makes style vectors Gaussian, Fig. 1 of the paper, and a grid of the prior's images.
+
+    Example: relumen evaluate prior prior-cells -o evaluation/prior
+    """
+    from relumen.evaluation.prior import report_on
+    from relumen.prior.folder import Prior
+
+    _report(lambda _: report_on(Prior.open(prior), count=count, seed=seed), output, overwrite=overwrite)
+
+
 def _report(evaluate: Callable[[Callable[[int, int], None]], Report], output: Path, *, overwrite: bool) -> None:
     """Evaluates with a progress bar, prints the tables, and leaves them with the figures in a folder."""
     from relumen.device import describe_device

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +17,7 @@ from relumen.errors import UserError
 
 if TYPE_CHECKING:
     from relumen.run import RunFolder
+    from relumen.training.flow import Epoch
 
 app = typer.Typer(no_args_is_help=True)
 Resume = Annotated[
@@ -322,7 +325,9 @@ def prior(
 
     Example: relumen train prior --preset cells -o runs/prior-cells
     """
-    fields: dict[str, object] = {} if init is None else {"init": str(init.resolve())}
+    from relumen.prior.folder import Prior
+
+    fields: dict[str, object] = {} if init is None else {"init": str(Prior.open(init).path.resolve())}
     if data is not None:
         fields["images"] = {"bbbc021": {"folder": str(data.resolve())}}
     run = _train(
@@ -334,6 +339,59 @@ def prior(
         overrides=overrides or [],
     )
     say(f"Trained: {run.path}. Next: relumen train flow {run.path}, relumen prior sample {run.path}")
+
+
+@app.command()
+def flow(
+    prior: Annotated[Path, typer.Argument(help="A run of train prior, or an imported prior; the flow is kept in it.")],
+    preset: Annotated[
+        str, typer.Option(help="'fresh' draws new codes in every pass; 'paper' trains on 100,000; or a .yaml file.")
+    ] = "fresh",
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a value, such as --set hidden=512.")
+    ] = None,
+) -> None:
+    """Trains the normalizing flow of a prior's style vectors, by which a search stays where the generator is good.
+
+    Interrupted, it goes on when it is started again.
+
+    Example: relumen train flow runs/prior-cells
+    """
+    from relumen.device import describe_device
+    from relumen.prior.folder import AboutFlow, Prior, digest
+    from relumen.training.config import load_flow_config
+    from relumen.training.prior_flow import train_flow_on
+
+    say(describe_device())
+    opened, config = Prior.open(prior), load_flow_config(preset, overrides or [])
+    began, unfinished = time.monotonic(), opened.path / "flow-training"
+    with progress_bar("epoch") as bar:
+        task = bar.add_task("training", total=None)
+
+        def on_epoch(epoch: Epoch) -> None:
+            bar.update(task, completed=epoch.number, description=f"training: log-likelihood {epoch.held_out:.2f}")
+
+        made, history = train_flow_on(
+            lambda count, seed: opened.style_vectors(count, seed)[1], config, folder=unfinished, on_epoch=on_epoch
+        )
+    best = history.best
+    opened.write_flow(
+        made,
+        AboutFlow(
+            samples=config.samples,
+            fresh=config.fresh,
+            seed=config.seed,
+            generator=digest(opened.generator.mapping),
+            epochs=best.number,
+            log_likelihood=best.held_out,
+            command=shlex.join(["relumen", *sys.argv[1:]]),
+            seconds=time.monotonic() - began,
+        ),
+        history.as_csv(),
+    )
+    shutil.rmtree(unfinished, ignore_errors=True)
+    say(f"Best of held-out codes in epoch {best.number}: log-likelihood {best.held_out:.2f}.")
+    say(f"Trained: {opened.flow_file}. Next: relumen evaluate prior {prior}")
 
 
 def _train(system: str, output: Path, *, resume: Path | None, **preparation: Any) -> RunFolder:  # noqa: ANN401

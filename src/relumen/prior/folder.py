@@ -31,14 +31,12 @@ class AboutFlow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    samples: int = Field(ge=1, description="Style vectors that it was trained on.")
+    samples: int = Field(ge=1, description="Style vectors that it was trained on, or of each pass where it was fresh.")
+    fresh: bool = Field(description="Whether every pass had codes of its own.")
     seed: int = Field(description="Of the codes that they were mapped from.")
     generator: str = Field(description="SHA-256 of the mapping network's weights, of which it is the flow.")
-    epochs: int = Field(ge=0, description="Passes over them until the best was reached.")
+    epochs: int = Field(ge=0, description="Passes until the best was reached.")
     log_likelihood: float = Field(description="Mean natural logarithm of the density of held-out w.")
-    norms: dict[str, tuple[float, float, float]] = Field(
-        description="Squared norms of held-out z, w, PULSE's and F(w): mean, deviation, Kolmogorov-Smirnov distance."
-    )
     command: str = Field(description="The command that trained it.")
     seconds: float = Field(ge=0, description="Time spent training.")
 
@@ -146,12 +144,14 @@ class Prior:
         w = [np.asarray(self.generator.mapping(z[i : i + _CHUNK])) for i in range(0, count, _CHUNK)]
         return z, np.concatenate(w)
 
-    def write_flow(self, flow: MaskedAutoregressiveFlow, about: AboutFlow) -> None:
-        """Stores the flow."""
+    def write_flow(self, flow: MaskedAutoregressiveFlow, about: AboutFlow, history: str = "") -> None:
+        """Stores the flow, what is known of it, and the curves of its training as CSV where there are any."""
         partial = self.path / ".partial.keras"
         flow.save(partial)
         partial.replace(self.flow_file)
         write_text(self.about_flow_file, about.model_dump_json(indent=1) + "\n")
+        if history:
+            write_text(self.path / "flow-history.csv", history)
 
 
 def digest(network: keras.Model) -> str:
