@@ -5,8 +5,8 @@ rate; Karras et al., Progressive Growing of GANs, ICLR 2018, Sec. 4.1). Activati
 that they keep their variance.
 
 What lies between two convolutions is compiled by XLA into one pass over the features, in single precision, and the
-convolutions are left to the device's library: on a CPU with matrix units a training step then takes a fifth of the time
-that it takes without XLA, and half of that within XLA as a whole (benchmarks/prior_speed.py).
+convolutions are left to the device's library, whose half precision XLA does not use on a CPU: a training step is
+faster than where XLA compiles all of it (benchmarks/prior_speed.md).
 """
 
 from __future__ import annotations

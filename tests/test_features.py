@@ -88,3 +88,16 @@ def test_a_network_that_restores_is_no_feature_network(tiny_run):
 def test_an_unknown_network_names_the_known_ones():
     with pytest.raises(UserError, match="vgg19 or vgg16 or microscopy"):
         features.describe("resnet")
+
+
+def test_whole_images_are_embedded_channel_by_channel_in_units_of_their_set(cells):
+    images = np.stack([cells[y : y + 64, 300:428].reshape(64, 2, 64).swapaxes(1, 2) for y in range(300, 900, 10)])
+    network = features.perceptual("microscopy")
+    units = [(10.0, 5.0), (20.0, 8.0)]
+    seen = features.embedded(network, images, units)
+    width = network.output_shape[-1]
+    assert seen.shape == (60, 2 * width)
+    plane = (images[55:56, ..., 1:].astype(np.float32) - 20) / 8
+    np.testing.assert_allclose(seen[55, width:], np.asarray(network(plane)).mean((0, 1, 2)), rtol=1e-3, atol=1e-4)
+    brighter = features.embedded(network, 2 * images, units)
+    assert np.abs(brighter - seen).mean() > 0.05

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from relumen.metrics import affine_fitted, data_range, psnr, rescaled, ssim
+from relumen.metrics import affine_fitted, data_range, kernel_distance, psnr, rescaled, ssim
 
 
 def test_psnr_by_hand():
@@ -71,3 +71,29 @@ def test_rescaling_hides_gain_and_offset_and_is_ruled_by_one_pixel(cells):
     hot[0, 0] = 10 * part.max()
     assert psnr(rescaled(part), rescaled(hot), span=1.0) < 25 < 60 < psnr(part[1:], hot[1:] + 0.01)
     np.testing.assert_array_equal(rescaled(np.full((3, 3), 7.0)), 0)
+
+
+def test_the_kernel_distance_by_hand():
+    """Unbiased: no image is compared with itself."""
+    a, b = np.array([[1.0, 0], [0, 1], [1, 1], [0, 0]]), np.array([[2.0, 0], [0, 2], [1, 0], [0, 1]])
+    kernel = lambda x, y: (x @ y / 2 + 1) ** 3  # noqa: E731
+    within = [np.mean([kernel(x[i], x[j]) for i in range(4) for j in range(4) if i != j]) for x in (a, b)]
+    across = np.mean([kernel(x, y) for x in a for y in b])
+    assert kernel_distance(a, b).value == pytest.approx(sum(within) - 2 * across)
+
+
+def test_the_kernel_distance_is_about_0_for_one_kind_and_its_interval_holds_what_other_draws_give():
+    def drawn(seed, shift=0.0):
+        return np.random.default_rng(seed).normal(shift, 1, (300, 16))
+
+    same, far = kernel_distance(drawn(0), drawn(1)), kernel_distance(drawn(0), drawn(1, 0.3))
+    assert same.low < 0 < same.high and far.low > same.high
+    others = [kernel_distance(drawn(2 * i), drawn(2 * i + 1, 0.3), halves=1).value for i in range(1, 40)]
+    share = np.mean([far.low - far.value < each - np.mean(others) < far.high - far.value for each in others])
+    assert share > 0.8
+
+
+@pytest.mark.parametrize(("first", "second"), [((3, 5), (9, 5)), ((9, 5), (9, 4))])
+def test_too_few_images_or_other_features_are_told(first, second):
+    with pytest.raises(ValueError, match="four images"):
+        kernel_distance(np.zeros(first), np.zeros(second))

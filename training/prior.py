@@ -157,14 +157,12 @@ class Prior:
 
     def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
         """The kernel distance to held-out images, and a picture of samples."""
-        distance = self._distance(self.network)
+        distance = self._distance()
         figures = {"kernel distance": distance.value, "low": distance.low, "high": distance.high}
         return figures, grid(self._made(_SHOWN, purpose=14), _COLUMNS)
 
     def about(self, *, steps: int, seconds: float, finished: bool) -> About:
         """What the run folder says."""
-        distance = self._distance(self.network) if finished else None
-        measures = {} if distance is None else {f"kernel distance: {k}": v for k, v in vars(distance).items()}
         return About(
             system="prior",
             scale=1,
@@ -181,7 +179,7 @@ class Prior:
             seconds=seconds,
             steps=steps,
             finished=finished,
-            measures=measures,
+            measures=self._measures() if finished else {},
         )
 
     def _train_generator(self, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -286,10 +284,19 @@ class Prior:
     def _show(self) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.function(lambda z: self._kept(z), autograph=False, reduce_retracing=True)
 
-    def _distance(self, network: keras.Model) -> KernelDistance:
+    def _measures(self) -> dict[str, float]:
+        """What the card tells, named as "column: row" of its table."""
+        count = -(-self._config.judged_on // self._config.batch)
+        real = np.concatenate([self._data.batch(step) for step in range(count)])[: self._config.judged_on]
+        rows = {"made images": self._distance(), "training images": self._distance_of(real)}
+        return {f"{column}: {row}": value for row, told in rows.items() for column, value in vars(told).items()}
+
+    def _distance(self) -> KernelDistance:
         """Of images of the average to held-out ones, as features that no prior has trained."""
-        made = 2 * self._made(self._config.judged_on, purpose=15) - 1
-        return kernel_distance(self._seen, embedded(self._features, made, self._units))
+        return self._distance_of(2 * self._made(self._config.judged_on, purpose=15) - 1)
+
+    def _distance_of(self, images: NDArray[np.float32]) -> KernelDistance:
+        return kernel_distance(self._seen, embedded(self._features, images, self._units))
 
     @cached_property
     def _features(self) -> keras.Model:

@@ -49,12 +49,12 @@ def begin_as(folder: Path, *, generators: list[Generator], discriminator: Discri
         )
     checkpoint = tf.train.latest_checkpoint(str(run.checkpoints))
     if checkpoint is None:
-        return f"Begins as {folder}: {words}; the discriminator begins anew, for lack of checkpoints"
+        return f"Begins as {folder.name}: {words}; the discriminator begins anew, for lack of checkpoints"
     d = run.config()["discriminator"]
     critic = Discriminator(widths(old.architecture.size, d["base"], d["most"]), old.architecture.channels, d["group"])
     tf.train.Checkpoint(**tracked({"discriminator": critic})).restore(checkpoint).expect_partial()
     taken = take_over(critic, discriminator)
-    return f"Begins as {folder}: {words}, {taken} of {len(discriminator.trainable_variables)} of the discriminator"
+    return f"Begins as {folder.name}: {words}, {taken} of {len(discriminator.trainable_variables)} of the discriminator"
 
 
 def take_over(old: keras.Model, new: keras.Model) -> int:

@@ -90,7 +90,9 @@ def test_a_run_keeps_the_average_of_the_generator_its_pictures_and_what_it_is(ru
     about = run.about()
     assert (about.system, about.finished, about.steps, about.channels, about.tile) == ("prior", True, 8, 3, 8)
     assert about.stains == ("actin", "tubulin", "DNA") and "24 drawn images" in about.data
-    assert set(about.measures) == {f"kernel distance: {name}" for name in ("value", "low", "high")}
+    rows = ("made images", "training images")
+    assert set(about.measures) == {f"{column}: {row}" for column in ("value", "low", "high") for row in rows}
+    assert about.measures["value: made images"] > 10 * abs(about.measures["value: training images"])
     assert iio.imread(run.pictures / "step-0000008.png").shape == (6 * 8, 8 * 8, 3)
     prior = Prior.open(run.path)
     z, w = prior.style_vectors(3000, seed=5)

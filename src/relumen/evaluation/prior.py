@@ -55,7 +55,6 @@ def report_on(prior: Prior, *, count: int = CODES, seed: int = 0) -> Report:
     columns = ["codes", "mean", "deviation", "KS distance"]
     cells = [[row.name, f"{row.mean:.1f}", f"{row.deviation:.1f}", f"{row.distance:.3f}"] for row in rows]
     notes = [f"Squared norms of {count} codes that the flow was not trained on, and of which no statistics are."]
-    notes += [f"{name}: {value:.4g}." for name, value in prior.about.measures.items()]
     return Report(
         notes=tuple(notes),
         tables=(terminal("Squared norms", columns, [cells]),),
