@@ -253,13 +253,46 @@ GHEISARI = Reference(
     authors=(("Marzieh", "Gheisari"), ("Auguste", "Genovesio")),
     title="Reconstructing Interpretable Features in Computational Super-Resolution microscopy via Regularized Latent "
     "Search",
+    venue="Biological Imaging",
+    year=2024,
+    doi="10.48550/arXiv.2405.19112",
+)
+STYLEGAN2 = Reference(
+    key="karras-stylegan2",
+    authors=(
+        ("Tero", "Karras"), ("Samuli", "Laine"), ("Miika", "Aittala"), ("Janne", "Hellsten"), ("Jaakko", "Lehtinen"),
+        ("Timo", "Aila"),
+    ),
+    title="Analyzing and Improving the Image Quality of StyleGAN",
+    venue="CVPR",
+    year=2020,
+    doi="10.48550/arXiv.1912.04958",
+)  # fmt: skip
+ADA = Reference(
+    key="karras-ada",
+    authors=(
+        ("Tero", "Karras"), ("Miika", "Aittala"), ("Janne", "Hellsten"), ("Samuli", "Laine"), ("Jaakko", "Lehtinen"),
+        ("Timo", "Aila"),
+    ),
+    title="Training Generative Adversarial Networks with Limited Data",
+    venue="NeurIPS",
+    year=2020,
+    doi="10.48550/arXiv.2006.06676",
+)  # fmt: skip
+PAPAMAKARIOS = Reference(
+    key="papamakarios-maf",
+    authors=(("George", "Papamakarios"), ("Theo", "Pavlakou"), ("Iain", "Murray")),
+    title="Masked Autoregressive Flow for Density Estimation",
+    venue="NeurIPS",
+    year=2017,
+    doi="10.48550/arXiv.1705.07057",
 )
 
 SYSTEMS: dict[str, tuple[Reference, ...]] = {
     "esrgan": (ESRGAN, CHATTON, W2S),
     "cascade": (HAN, SU),
     "limited": (RAZDAIBIEDINA, DUMOULIN),
-    "rls": (GHEISARI,),
+    "rls": (GHEISARI, STYLEGAN2, ADA, PAPAMAKARIOS),
 }
 """What each system stands on, the method's paper first."""
 
@@ -272,5 +305,6 @@ WORKS: dict[str, tuple[Reference, ...]] = {
     "care": (WEIGERT, RAZDAIBIEDINA),
     "deblurgan": (KUPYN, RAZDAIBIEDINA),
     "cyclegan": (ZHU, RAZDAIBIEDINA),
+    "prior": (STYLEGAN2, ADA, GHEISARI),
 }
 """The same of each kind of network that a run trains (:func:`relumen.run.kind_of`), its own paper first."""

@@ -20,7 +20,7 @@ def test_copy_then_train_as_it_says(relumen, tmp_path):
     assert code == 2 and "No field named nowhere. There are: ht29/D03" in said
 
 
-@pytest.mark.parametrize("command", ["list", "check", "describe", "copy", "filters"])
+@pytest.mark.parametrize("command", ["list", "check", "describe", "copy", "filters", "cells"])
 def test_every_command_has_help_with_an_example(relumen, command):
     code, said = relumen("data", command, "--help")
     assert code == 0 and f"Example: relumen data {command}" in said
@@ -116,3 +116,27 @@ def test_train_on_w2s_and_on_a_npz_of_csbdeep(relumen, tmp_path, cells, tiny):
     assert told["w2s"][0] == "W2S (avg1, avg4 to sim)"
     assert told["w2s"][1] == [(f"081_{c}.png", average) for c in range(2) for average in ("avg1", "avg4")]
     assert told["my.npz"] == ("patches of my.npz (SYXC, CSBDeep)", [("my.npz 09", "as given")])
+
+
+def test_cells_are_drawn_with_masks_and_features(relumen, tmp_path):
+    code, said = relumen("data", "cells", "nfkb", "-n", 3, "--phenotype", "tnf-alpha", "-o", tmp_path / "drawn")
+    assert code == 0 and "not taken by a microscope" in said
+    names = [f"0000{i}-tnf-alpha.tif" for i in range(3)]
+    for part in ("images", "nuclei", "cells"):
+        assert sorted(path.name for path in (tmp_path / "drawn" / part).iterdir()) == names
+    image, nuclei = (tifffile.imread(tmp_path / "drawn" / part / names[0]) for part in ("images", "nuclei"))
+    assert image.shape == (2, 128, 128) and nuclei[64, 64] == 1
+    assert image[0][nuclei == 1].mean() > 3 * image[0][nuclei == 0].mean()
+    lines = (tmp_path / "drawn" / "features.csv").read_text().splitlines()
+    row = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    assert int(row["nuclear_area"]) == (nuclei == 1).sum()
+    assert float(row["translocation"]) > 1 and row["golgi_spots"] == ""
+    code, said = relumen("data", "cells", "nfkb", "-o", tmp_path / "drawn")
+    assert code == 2 and "holds something already" in said
+
+
+def test_a_picture_of_drawn_cells_has_a_row_for_each_phenotype(relumen, tmp_path):
+    assert relumen("data", "cells", "golgi", "-n", 5, "-o", tmp_path / "golgi.png")[0] == 0
+    assert iio.imread(tmp_path / "golgi.png").shape == (4 * 128, 2 * 128, 3)
+    code, said = relumen("data", "cells", "golgi", "--phenotype", "taxol", "-o", tmp_path / "other.png")
+    assert code == 2 and "cytochalasin" in said

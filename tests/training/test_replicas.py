@@ -68,6 +68,26 @@ def test_two_devices_train_as_one(tmp_path, data_folder, tiny):
     np.testing.assert_allclose(losses[1][6:], losses[0][6:], rtol=0.05)
 
 
+def test_a_prior_is_regularised_by_the_whole_batch_of_two_devices(tmp_path):
+    """What two devices draw is their own; R1 and r_t are of the real images, which they share."""
+    told = []
+    for devices in ("[CPU:0]", '["CPU:0", "CPU:1"]'):
+        changes = [
+            f"images={{stains: cells, drawn: 8, unseen: 8, binning: 4, cache: {tmp_path}}}",
+            *("size=8", "generator={base: 64, most: 8, z_dim: 8, w_dim: 8}", "kimg=0.008", "batch=4", "judged_on=8"),
+            *("discriminator={base: 64, most: 8, group: 1}", "learning_rate=1e-12", "precision=float32"),
+            *("log_every=1", "check_every=2", "ada.target=null", f"devices={devices}"),
+        ]
+        run = start.prepare(tmp_path / f"run-{len(told)}", system="prior", preset="cells", overrides=changes)
+        python(TRAIN, run.path)
+        with run.history_file.open() as file:
+            told.append(list(csv.DictReader(file)))
+        assert run.about().finished
+    for name in ("R1", "sign of real"):
+        assert float(told[1][0][name]) == pytest.approx(float(told[0][0][name]), rel=1e-4)
+    assert float(told[1][1]["discriminator"]) != float(told[0][1]["discriminator"])
+
+
 def test_two_workers_train_as_one(tmp_path, data_folder, tiny):
     ports = free_ports(2)
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}

@@ -246,6 +246,36 @@ def filters(
     say(f"Written: {output}")
 
 
+@app.command()
+def cells(
+    stains: Annotated[
+        Literal["cells", "nfkb", "golgi"],
+        typer.Argument(help="'cells' (actin, tubulin, DNA), 'nfkb' (DNA, NF-kB) or 'golgi' (DNA, Golgi)."),
+    ] = "cells",
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Images to draw.")] = 16,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help=".png: a picture of all; else a folder of images with masks."),
+    ] = Path("drawn-cells.png"),
+    phenotypes: Annotated[
+        list[str] | None,
+        typer.Option("--phenotype", help="dmso, nocodazole, cytochalasin or tnf-alpha, in turns. [default: all]"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal images.")] = 0,
+) -> None:
+    """Draws cells that priors are trained on where there are no images, with exact masks and features.
+
+    Example: relumen data cells nfkb -n 200 --phenotype dmso --phenotype tnf-alpha -o drawn/
+    """
+    from relumen.training.cells_writing import drawn, write_folder, write_picture
+
+    if output.exists() and output.is_dir() and any(output.iterdir()):
+        raise UserError(f"{output} holds something already. Name a folder yet to be made with -o.")
+    made = drawn(stains, count, seed, phenotypes or [])
+    (write_picture if output.suffix.lower() == ".png" else write_folder)(output, made)
+    say(f"Written: {output}: drawn, not taken by a microscope.")
+
+
 def _check_sheet(output: Path, what: str) -> None:
     if output.suffix.lower() not in _SHEETS:
         raise UserError(f"{what} is one of {', '.join(_SHEETS)}. Received: {output}")
