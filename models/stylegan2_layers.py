@@ -80,7 +80,7 @@ class Conv(keras.layers.Layer):
         activation: bool = True,
         **kwargs: Any,  # noqa: ANN401  Keras's own
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs, autocast=False)
         self.filters = filters
         self.size = size
         self.down = down
@@ -99,6 +99,7 @@ class Conv(keras.layers.Layer):
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """The output."""
         kernel: Any = ops.cast(self.scale * self.kernel, self.compute_dtype)
+        x = ops.cast(x, self.compute_dtype)
         if not self.down:
             answer: Any = ops.conv(x, kernel, padding="same")
         elif self.size == 1:
@@ -169,7 +170,7 @@ class StyledConv(keras.layers.Layer):
             x = ops.conv(x, kernel, padding="same")
         added: Any = ops.zeros(()) if noise is None else self.noise_strength * tf.convert_to_tensor(noise)
         added = ops.reshape(added, (1, 1, 1, 1) if noise is None else (-1, self.size, self.size, 1))
-        return _finished(x, demodulation, added, tf.convert_to_tensor(self.bias), clamp=self.clamp)
+        return _finished(x, demodulation, added, ops.cast(self.bias, "float32"), clamp=self.clamp)
 
 
 class ToRGB(keras.layers.Layer):

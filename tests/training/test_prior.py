@@ -1,6 +1,7 @@
 """StyleGAN2-ADA's training: its losses, a run that learns and is resumed to the bit, transfer, and its images."""
 
 import csv
+import os
 import re
 
 import imageio.v3 as iio
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from relumen.data import image_path
 from relumen.errors import UserError
 from relumen.prior.folder import Prior
 from relumen.run import RunFolder
-from relumen.training import losses, start
+from relumen.training import losses, prior_data, start
 from relumen.training.config import load_config, parse_config, presets
 from relumen.training.prior import Prior as System
 from relumen.training.prior_data import PriorData
@@ -219,6 +221,37 @@ def test_batches_are_functions_of_their_step_and_show_every_source(cache):
     assert not np.array_equal(first, next_)
     assert first.shape == (64, 32, 32, 2) and -1 <= first.min() < first.max() <= 1
     assert "16 drawn" in data.describe() and "BBBC014" in data.describe() and "(30% of a batch)" in data.describe()
+
+
+@pytest.fixture
+def fields(tmp_path):
+    """Two fields of real cells, a file for each channel."""
+    folder = tmp_path / "fields"
+    folder.mkdir()
+    for name in ("POS002", "POS218"):
+        for channel in "DR":
+            file = image_path(f"kc167/01_{name}_{channel}.tif")
+            (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def test_crops_of_ones_own_images_are_cut_once_until_the_images_change(fields, tmp_path, monkeypatch):
+    channels = "channels: {actin: '*_R.tif', DNA: '*_D.tif'}"
+    crops = f"crops: {{folder: {fields}, {channels}, hold_out: [01_POS218], diameter: 24, area: [100, 2000]}}"
+    changes = [*TINY, f"images={{cache: {tmp_path}, {crops}}}", "size=32", "images.binning=1"]
+    config = load_config("prior", "cells", changes)
+    data = PriorData(config)
+    assert data.stains == ("actin", "DNA") and data.batch(0).shape == (4, 32, 32, 2)
+    assert "crops of fields" in data.describe() and len(data.held_out) > 20
+
+    def cut_again(config):
+        raise AssertionError("cut again")
+
+    monkeypatch.setattr(prior_data, "load_crops", cut_again)
+    np.testing.assert_array_equal(PriorData(config).held_out, data.held_out)
+    os.utime(fields / "01_POS002_D.tif", (1, 1))
+    with pytest.raises(AssertionError, match="cut again"):
+        PriorData(config)
 
 
 @pytest.mark.parametrize(
