@@ -14,8 +14,6 @@ from relumen.pictures import grid
 from relumen.run import write_text
 from relumen.training.cells import PHENOTYPES, Cells, draw_cells
 
-_GAIN = 1.6  # of a picture: at the fixed exposure the brightest structures alone come near to white
-
 
 def drawn(stain_set: str, count: int, seed: int, phenotypes: Sequence[str], size: int = 128) -> list[Cells]:
     """Cells, phenotypes in turn; cell i is a function of the seed and i.
@@ -40,7 +38,7 @@ def write_picture(path: Path, cells: Sequence[Cells]) -> None:
     dark = np.zeros_like(cells[0].image)
     rows = [[each.image for each in cells if each.phenotype == name] for name in names]
     images = [image for row in rows for image in [*row, *[dark] * (columns - len(row))]]
-    picture = grid(np.clip(_GAIN * np.stack(images), 0, 1), columns)
+    picture = grid(np.stack(images), columns)
     with file_appears_whole(path, picture.nbytes) as partial:
         iio.imwrite(partial, picture)
 
