@@ -240,10 +240,12 @@ class Prior:
         return tf.where(of_second[:, :, tf.newaxis], second[:, tf.newaxis], first[:, tf.newaxis])
 
     def _images(self, styles: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """The generator's images, with noise of the seed."""
+        """The generator's images, with noise of the seed; where there is none, the strength of the noise stays 0."""
         batch = tf.shape(styles)[0]
         noise = [
             tf.random.stateless_normal(tf.stack([batch, size, size, 1]), seed + _NOISE + i)
+            if size >= self._config.noise_from
+            else tf.zeros((1, size, size, 1))
             for i, size in enumerate(self.architecture.noise_sizes)
         ]
         return self._generator.synthesis(styles, noise=noise)

@@ -113,6 +113,12 @@ class PriorConfig(LoopConfig):
     mixing: float = Field(
         default=0.9, ge=0, le=1, description="Chance that an image has the styles of two latent codes."
     )
+    noise_from: int = Field(
+        default=4,
+        ge=4,
+        description="Height of the features from which on noise is added; 4: to all, as published. What coarse noise "
+        "decides, such as where a cell's neighbours lie, no style vector decides, and a search can't find it.",
+    )
     regularisation: Regularisation = Regularisation()
     ada: ADA = ADA()
     ema_kimg: float = Field(default=10.0, gt=0, description="Half-life of the kept generator's average, thousands.")

@@ -132,16 +132,20 @@ def test_a_resumed_run_is_that_of_one_go_to_the_bit(run, cache, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        ["ada.target=null", "regularisation={r1: 0, path_length: 0}", "mixing=0", "turned=false"],
+        ["ada.target=null", "regularisation={r1: 0, path_length: 0}", "mixing=0", "turned=false", "noise_from=8"],
         ["precision=mixed_bfloat16", "ema_rampup=null", "images={stains: nfkb, shipped: true}", "images.binning=2"],
     ],
     ids=["all parts off", "two stains, of real cells, in half precision"],
 )
 def test_variants_train(tmp_path, cache, changes):
     made = trained(tmp_path / "run", cache, *changes, "kimg=0.008")
-    images = Prior.open(made.path).generator(np.zeros((2, 16), np.float32))
+    generator = Prior.open(made.path).generator
+    images = generator(np.zeros((2, 16), np.float32))
     assert images.dtype == tf.float32 and np.isfinite(images).all()
-    assert ("R1" in rows(made)[0]) == (changes[0] != "ada.target=null")
+    off = changes[0] == "ada.target=null"
+    assert ("R1" in rows(made)[0]) != off
+    coarse, fine = (block.convs[-1].noise_strength for block in generator.synthesis.blocks)
+    assert (coarse == 0) == off and fine != 0
 
 
 def test_training_brings_the_images_near_to_the_real_ones(tmp_path, cache):
@@ -204,7 +208,7 @@ def test_a_prior_without_checkpoints_lends_its_generator(run, cache, tmp_path):
 
 
 def test_what_is_no_prior_is_not_begun_as(tiny_run, cache):
-    with pytest.raises(UserError, match="relumen train esrgan"):
+    with pytest.raises(UserError, match="is no prior"):
         begun(cache, f"init={tiny_run}")
 
 
