@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from relumen.run import RunFolder
 if TYPE_CHECKING:
     import keras
     import numpy as np
+    import tensorflow as tf
     from numpy.typing import NDArray
 
 SHIPPED = "features-microscopy"
@@ -108,12 +110,20 @@ def embedded(network: keras.Model, images: NDArray, units: Sequence[tuple[float,
     import numpy as np
     import tensorflow as tf
 
-    see = tf.function(lambda x: tf.reduce_mean(network(x, training=False), (1, 2)), autograph=False)
+    see = _pooled(network)
     seen = []
     for channel, (mean, deviation) in enumerate(units):
         plane = (images[..., channel : channel + 1].astype(np.float32) - mean) / (deviation + 1e-6)
         seen.append(np.concatenate([see(tf.constant(plane[i : i + 50])) for i in range(0, len(plane), 50)]))
     return np.concatenate(seen, 1)
+
+
+@cache
+def _pooled(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A network's features, their means over all places; compiled once."""
+    import tensorflow as tf
+
+    return tf.function(lambda x: tf.reduce_mean(network(x, training=False), (1, 2)), autograph=False)
 
 
 def microscopy(weights: str | None = None) -> keras.Model:

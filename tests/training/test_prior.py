@@ -29,6 +29,7 @@ TINY = [
     "regularisation={r1: 0.2, r1_every: 4, path_every: 2}",
     "ada={kimg: 1}",
     "batch=4",
+    "noise_from=4",
     "kimg=0.032",
     "precision=float32",
     "log_every=1",
