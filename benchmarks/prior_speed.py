@@ -32,7 +32,7 @@ def main() -> None:
     """Measures, and prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="cells")
-    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2, help="of a block")
     parser.add_argument("--set", action="append", default=[], help="changes the preset, such as size=64")
     given = parser.parse_args()
