@@ -32,6 +32,9 @@ def import_(
 
     Example: relumen prior import network-snapshot-025000.pkl --stain actin --stain tubulin --stain DNA
     """
+    from relumen.device import describe_device
+
+    say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
     from relumen.prior.checkpoints import import_checkpoint
     from relumen.prior.folder import write_imported
 
@@ -61,10 +64,13 @@ def sample(
 
     Example: relumen prior sample prior-cells -n 32 -o samples.png
     """
+    from relumen.device import describe_device
     from relumen.prior.folder import Prior
     from relumen.prior.samples import SUFFIXES, write_samples
 
     if output.suffix.lower() not in SUFFIXES:
         raise UserError(f"Samples are written as one of {', '.join(SUFFIXES)}. Received: {output}")
-    write_samples(Prior.open(prior), output, count=count, seed=seed, truncation=truncation)
+    opened = Prior.open(prior)
+    say(describe_device())
+    write_samples(opened, output, count=count, seed=seed, truncation=truncation)
     say(f"Written: {output}: synthesised images, not measured ones.")
