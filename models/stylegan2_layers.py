@@ -109,7 +109,33 @@ class Conv(keras.layers.Layer):
         return answer if self.bias is None else _biased(answer, ops.cast(self.bias, "float32"))
 
 
-class StyledConv(keras.layers.Layer):
+class Modulated(keras.layers.Layer):
+    """What a style vector modulates: the affine map from it to a factor for each feature, "A" in StyleGAN2's Fig. 2.
+
+    Its layers cast by themselves: styles stay in single precision, whatever the features are in.
+
+    Args:
+        w_dim: length of a style vector.
+        clamp: greatest absolute value of the answer; None: any.
+    """
+
+    def __init__(self, w_dim: int, clamp: float | None = None, **kwargs: Any) -> None:  # noqa: ANN401  Keras's own
+        super().__init__(**kwargs, autocast=False)
+        self.w_dim = w_dim
+        self.clamp = clamp
+
+    def _add_affine(self, features: int) -> None:
+        """Weights of deviation 1, factors of 1 at first."""
+        normal = keras.initializers.RandomNormal(0.0, 1.0)
+        self.affine_kernel = self.add_weight(shape=(self.w_dim, features), initializer=normal, name="affine_kernel")
+        self.affine_bias = self.add_weight(shape=(features,), initializer="ones", name="affine_bias")
+
+    def _style(self, w: Any) -> Any:  # noqa: ANN401  Keras's own
+        """A factor for each feature: (batch, w_dim) -> (batch, features)."""
+        return ops.matmul(w, self.affine_kernel / math.sqrt(self.w_dim)) + self.affine_bias
+
+
+class StyledConv(Modulated):
     """Modulated convolution, noise, bias and leaky ReLU (StyleGAN2, Fig. 2c and d, Eqs. 1-3).
 
     (batch, y, x, features), style vector (batch, w_dim) -> (batch, size, size, filters). The activations are scaled
@@ -132,20 +158,17 @@ class StyledConv(keras.layers.Layer):
         clamp: float | None = None,
         **kwargs: Any,  # noqa: ANN401  Keras's own
     ) -> None:
-        super().__init__(**kwargs, autocast=False)
+        super().__init__(w_dim, clamp, **kwargs)
         self.filters = filters
         self.size = size
-        self.w_dim = w_dim
         self.up = up
-        self.clamp = clamp
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Kernel of deviation 1, styles of 1 at first, noise maps that are drawn once and not yet added."""
         features = int(input_shape[-1] or 0)
         normal = keras.initializers.RandomNormal(0.0, 1.0)
         self.kernel = self.add_weight(shape=(3, 3, features, self.filters), initializer=normal, name="kernel")
-        self.affine_kernel = self.add_weight(shape=(self.w_dim, features), initializer=normal, name="affine_kernel")
-        self.affine_bias = self.add_weight(shape=(features,), initializer="ones", name="affine_bias")
+        self._add_affine(features)
         self.noise_strength = self.add_weight(shape=(), initializer="zeros", name="noise_strength")
         self.noise = self.add_weight(shape=(self.size, self.size), initializer=normal, trainable=False, name="noise")
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
@@ -158,7 +181,7 @@ class StyledConv(keras.layers.Layer):
             w: style vectors (batch, w_dim).
             noise: a map (y, x) or (batch, y, x, 1) to add; None: nothing is added.
         """
-        style: Any = ops.matmul(w, self.affine_kernel / math.sqrt(self.w_dim)) + self.affine_bias
+        style = self._style(w)
         power = ops.sum(ops.square(self.kernel), axis=(0, 1))
         demodulation = ops.rsqrt(ops.matmul(ops.square(style), power) + 1e-8)
         kernel: Any = ops.cast(self.kernel, self.compute_dtype)
@@ -173,7 +196,7 @@ class StyledConv(keras.layers.Layer):
         return _finished(x, demodulation, added, ops.cast(self.bias, "float32"), clamp=self.clamp)
 
 
-class ToRGB(keras.layers.Layer):
+class ToRGB(Modulated):
     """The image that features show: a modulated 1x1 convolution without demodulation (StyleGAN2, Fig. 7b).
 
     (batch, y, x, features), style vector (batch, w_dim) -> (batch, y, x, channels), float32.
@@ -185,24 +208,20 @@ class ToRGB(keras.layers.Layer):
     """
 
     def __init__(self, channels: int, w_dim: int, clamp: float | None = None, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs, autocast=False)
+        super().__init__(w_dim, clamp, **kwargs)
         self.channels = channels
-        self.w_dim = w_dim
-        self.clamp = clamp
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Kernel of deviation 1, styles of 1 at first."""
         features = int(input_shape[-1] or 0)
         normal = keras.initializers.RandomNormal(0.0, 1.0)
         self.kernel = self.add_weight(shape=(1, 1, features, self.channels), initializer=normal, name="kernel")
-        self.affine_kernel = self.add_weight(shape=(self.w_dim, features), initializer=normal, name="affine_kernel")
-        self.affine_bias = self.add_weight(shape=(features,), initializer="ones", name="affine_bias")
+        self._add_affine(features)
         self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias")
 
     def call(self, x: keras.KerasTensor, w: keras.KerasTensor) -> keras.KerasTensor:
         """The image."""
-        style: Any = ops.matmul(w, self.affine_kernel / math.sqrt(self.w_dim)) + self.affine_bias
-        style = style / math.sqrt(self.kernel.shape[2])
+        style = self._style(w) / math.sqrt(self.kernel.shape[2])
         answer: Any = ops.conv(_scaled(x, style), ops.cast(self.kernel, x.dtype))
         return clamped(ops.cast(answer, "float32") + self.bias, self.clamp)
 

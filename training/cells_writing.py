@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relumen.image_writing import file_appears_whole, write_image
+from relumen import image_writing
 from relumen.images import Image
 from relumen.pictures import grid
 from relumen.run import write_text
@@ -31,16 +31,12 @@ def write_picture(path: Path, cells: Sequence[Cells]) -> None:
     Raises:
         UserError: the folder isn't there, or can't be written to.
     """
-    import imageio.v3 as iio
-
     names = list(dict.fromkeys(each.phenotype for each in cells))
     columns = -(-len(cells) // len(names))
     dark = np.zeros_like(cells[0].image)
     rows = [[each.image for each in cells if each.phenotype == name] for name in names]
     images = [image for row in rows for image in [*row, *[dark] * (columns - len(row))]]
-    picture = grid(np.stack(images), columns)
-    with file_appears_whole(path, picture.nbytes) as partial:
-        iio.imwrite(partial, picture)
+    image_writing.write_picture(path, grid(np.stack(images), columns))
 
 
 def write_folder(folder: Path, cells: Sequence[Cells]) -> None:
@@ -52,9 +48,9 @@ def write_folder(folder: Path, cells: Sequence[Cells]) -> None:
         name = f"{i:05d}-{each.phenotype}.tif"
         about = {"Info": f"drawn by relumen, {each.stain_set}, {each.phenotype}: no microscope took it"}
         pixels = np.rint(np.moveaxis(each.image, -1, 0) * 65535).astype(np.uint16)
-        write_image(folder / "images" / name, Image(pixels, "CYX", metadata=about))
+        image_writing.write_image(folder / "images" / name, Image(pixels, "CYX", metadata=about))
         for part, labels in (("nuclei", each.nuclei), ("cells", each.cells)):
-            write_image(folder / part / name, Image(labels.astype(np.uint16), "YX"))
+            image_writing.write_image(folder / part / name, Image(labels.astype(np.uint16), "YX"))
         told = {"image": name, "phenotype": each.phenotype, **asdict(each.features)}
         lines = lines or [",".join(told)]
         lines.append(",".join("" if value is None else str(value) for value in told.values()))

@@ -98,6 +98,19 @@ def write_image(path: Path, image: Image) -> None:
             writer.write(plane, 0, image.pixels[plane])
 
 
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Writes a picture for people (y, x) or (y, x, 3) as its name says, such as .png; whole or not at all.
+
+    Raises:
+        UserError: the folder isn't there, or can't be written to.
+        CheckFailedError: the disk is full.
+    """
+    import imageio.v3 as iio
+
+    with file_appears_whole(path, picture.nbytes) as partial:
+        iio.imwrite(partial, picture)
+
+
 @contextmanager
 def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
     """Gives a temporary sibling of ``path`` that takes its place at the end, or is removed on any failure.

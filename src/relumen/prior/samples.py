@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from relumen.image_writing import file_appears_whole, write_image
+from relumen.image_writing import write_image, write_picture
 from relumen.images import Image
 from relumen.pictures import grid
 
@@ -43,17 +43,10 @@ def write_samples(prior: Prior, path: Path, *, count: int, seed: int, truncation
     """
     images = samples(prior, count, seed, truncation)
     if path.suffix.lower() == ".png":
-        _write_picture(path, grid(images, min(_COLUMNS, count)))
+        write_picture(path, grid(images, min(_COLUMNS, count)))
         return
     pixels = np.rint(np.moveaxis(images, -1, 1) * 255).astype(np.uint8)
     about = (
         f"synthesised by {prior.path.name}, a generator; no microscope took it (seed {seed}, truncation {truncation:g})"
     )
     write_image(path, Image(pixels, "TCYX", metadata={"Info": about}))
-
-
-def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    import imageio.v3 as iio
-
-    with file_appears_whole(path, picture.nbytes) as partial:
-        iio.imwrite(partial, picture)
