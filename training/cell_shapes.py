@@ -111,7 +111,9 @@ def toward(angle: NDArray) -> NDArray:
     return np.stack([np.sin(angle), np.cos(angle)], -1)
 
 
-def place(rng: np.random.Generator, side: int, phenotype: str, scale: float = 1.0, body: float = 39.0) -> Shapes:
+def place(
+    rng: np.random.Generator, side: int, phenotype: str, scale: float = 1.0, body: float = 39.0, confluence: float = 1.0
+) -> Shapes:
     """Lays out cells on a canvas (side, side), one nucleus in its middle.
 
     Args:
@@ -120,8 +122,9 @@ def place(rng: np.random.Generator, side: int, phenotype: str, scale: float = 1.
         phenotype: ``nocodazole``, ``cytochalasin`` and ``tnf-alpha`` change cells, any other does not.
         scale: 1 where nuclei measure about 34 pixels; every length grows with it.
         body: mean radius of a body at scale 1, pixels.
+        confluence: share of the places around the middle that a cell grew at, 0..1.
     """
-    radius, middles = _layout(rng, side, scale * body)
+    radius, middles = _layout(rng, side, scale * body, confluence)
     count = len(radius)
     effects = _effects(rng, count, phenotype)
     dividing = rng.random(count) < 0.04 + 0.06 * effects.microtubules  # without microtubules mitosis stops
@@ -197,7 +200,7 @@ def _effects(rng: np.random.Generator, count: int, phenotype: str) -> Effects:
     return Effects(*(effect(phenotype == each) for each in ("nocodazole", "cytochalasin", "tnf-alpha")))
 
 
-def _layout(rng: np.random.Generator, side: int, body: float) -> tuple[NDArray, NDArray]:
+def _layout(rng: np.random.Generator, side: int, body: float, confluence: float) -> tuple[NDArray, NDArray]:
     """Mean radii (cells,) and places (cells, 2): a cell in the middle, others around it in groups that touch."""
     candidates = 90
     radii = body * np.clip(lognormal(rng, candidates, 0.16), 0.77, 1.33)
@@ -212,6 +215,8 @@ def _layout(rng: np.random.Generator, side: int, body: float) -> tuple[NDArray, 
         nearest = apart.min()
         if nearest > closeness and (nearest < 0.95 or chance[i] < loners * 0.5):
             kept.append(i)
+    if confluence < 1:
+        kept = [0, *(i for i in kept[1:] if rng.random() < confluence)]
     return radii[kept], places[kept]
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -127,8 +126,49 @@ class Cells:
     stain_set: str
 
 
+@dataclass(frozen=True)
+class Culture:
+    """What is drawn.
+
+    Attributes:
+        stain_set: a name of :data:`STAIN_SETS`.
+        phenotypes: names of :data:`PHENOTYPES`.
+        size: height and width of an image, pixels.
+        confluence: share of the places around a cell that another one grew at, 0..1.
+
+    Raises:
+        UserError: there is no such stain set or phenotype, or a number is out of range.
+    """
+
+    stain_set: str
+    phenotypes: tuple[str, ...] = PHENOTYPES
+    size: int = 128
+    confluence: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.stain_set not in STAIN_SETS:
+            raise UserError(f"A stain set is one of {', '.join(STAIN_SETS)}. Received: {self.stain_set!r}")
+        if not self.phenotypes or not set(self.phenotypes) <= set(PHENOTYPES):
+            received = ", ".join(self.phenotypes) or "none"
+            raise UserError(f"A phenotype is one of {', '.join(PHENOTYPES)}. Received: {received}")
+        if self.size < _SMALLEST:
+            raise UserError(f"size is {_SMALLEST} pixels or more. Received: {self.size}")
+        if not 0 <= self.confluence <= 1:
+            raise UserError(f"confluence lies between 0 (each cell alone) and 1. Received: {self.confluence:g}")
+
+    def shape(self, count: int) -> tuple[int, int, int, int]:
+        """Of so many images: (count, size, size, stains)."""
+        return (count, self.size, self.size, len(STAIN_SETS[self.stain_set]))
+
+
 def draw_cells(
-    stain_set: str, phenotype: str, rng: np.random.Generator, size: int = 128, *, camera: Camera = _CAMERA
+    stain_set: str,
+    phenotype: str,
+    rng: np.random.Generator,
+    size: int = 128,
+    *,
+    confluence: float = 1.0,
+    camera: Camera = _CAMERA,
 ) -> Cells:
     """A crop whose middle is a nucleus, with the cells around it.
 
@@ -139,16 +179,17 @@ def draw_cells(
         phenotype: a name of :data:`PHENOTYPES`.
         rng: equal generators give equal images, to the bit.
         size: height and width, pixels, 32 or more. A nucleus measures 28 to 42, of ``nfkb`` seven tenths of that.
+        confluence: share of the places around the cell that another one grew at, 0..1.
         camera: microscope and camera.
 
     Raises:
-        UserError: there is no such stain set or phenotype, or the size is too small.
+        UserError: as :class:`Culture`.
 
     >>> draw_cells("nfkb", "tnf-alpha", np.random.default_rng(0)).image.shape
     (128, 128, 2)
     """
-    _check(stain_set, (phenotype,), size)
-    shapes = place(rng, size + 2 * _MARGIN, phenotype, *_SIZES[stain_set])
+    Culture(stain_set, (phenotype,), size, confluence)
+    shapes = place(rng, size + 2 * _MARGIN, phenotype, *_SIZES[stain_set], confluence=confluence)
     light = {stain: STAINS[stain](rng, shapes) for stain in STAIN_SETS[stain_set]}
     return Cells(
         image=np.stack([camera.take(each, rng, _EXPOSURE[stain]) for stain, each in light.items()], -1),
@@ -160,31 +201,24 @@ def draw_cells(
     )
 
 
-def draw_images(
-    stain_set: str,
-    count: int,
-    seed: int,
-    size: int = 128,
-    phenotypes: Sequence[str] = PHENOTYPES,
-    *,
-    processes: int = 1,
-) -> NDArray[np.uint8]:
+def draw_one(culture: Culture, seed: int, index: int) -> Cells:
+    """Crop number ``index`` of a culture, whose phenotypes come in turn."""
+    phenotype = culture.phenotypes[index % len(culture.phenotypes)]
+    rng = np.random.default_rng((seed, index))
+    return draw_cells(culture.stain_set, phenotype, rng, culture.size, confluence=culture.confluence)
+
+
+def draw_images(culture: Culture, count: int, seed: int, *, processes: int = 1) -> NDArray[np.uint8]:
     """Images (count, size, size, stains) to train on, 0..255, phenotypes in turn.
 
     Args:
-        stain_set: a name of :data:`STAIN_SETS`.
+        culture: what is drawn.
         count: of images.
-        seed: image i is a function of the seed and i alone.
-        size: height and width, pixels.
-        phenotypes: names of :data:`PHENOTYPES`.
+        seed: image i is a function of the culture, the seed and i alone.
         processes: that draw at once; with more than one, a script calls this under ``if __name__ == "__main__"``.
-
-    Raises:
-        UserError: as :func:`draw_cells`.
     """
-    _check(stain_set, phenotypes, size)
-    images = np.empty((count, size, size, len(STAIN_SETS[stain_set])), np.uint8)
-    one = partial(_draw_image, stain_set, tuple(phenotypes), seed, size)
+    images = np.empty(culture.shape(count), np.uint8)
+    one = partial(_draw_image, culture, seed)
     if processes == 1:
         for i in range(count):
             images[i] = one(i)
@@ -195,51 +229,29 @@ def draw_images(
     return images
 
 
-def cached_images(
-    folder: Path,
-    stain_set: str,
-    count: int,
-    seed: int,
-    size: int = 128,
-    phenotypes: Sequence[str] = PHENOTYPES,
-    *,
-    processes: int = 1,
-) -> NDArray[np.uint8]:
+def cached_images(folder: Path, culture: Culture, count: int, seed: int, *, processes: int = 1) -> NDArray[np.uint8]:
     """:func:`draw_images`, kept in a folder: drawn the first time, read from then on.
 
     The file is named by the arguments and by :data:`VERSION`. One that is damaged is drawn again.
     """
-    _check(stain_set, phenotypes, size)
-    arguments = json.dumps([VERSION, stain_set, count, seed, size, list(phenotypes)])
-    path = folder / f"{stain_set}-{hashlib.sha256(arguments.encode()).hexdigest()[:16]}.npy"
-    shape = (count, size, size, len(STAIN_SETS[stain_set]))
+    arguments = json.dumps([VERSION, asdict(culture), count, seed])
+    path = folder / f"{culture.stain_set}-{hashlib.sha256(arguments.encode()).hexdigest()[:16]}.npy"
     if path.exists():
         try:
             images = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError):
             images = None
-        if images is not None and images.shape == shape and images.dtype == np.uint8:
+        if images is not None and images.shape == culture.shape(count) and images.dtype == np.uint8:
             return images
-    images = draw_images(stain_set, count, seed, size, phenotypes, processes=processes)
+    images = draw_images(culture, count, seed, processes=processes)
     folder.mkdir(parents=True, exist_ok=True)
     with file_appears_whole(path, images.nbytes) as partly:
         np.save(partly, images)
     return images
 
 
-def _check(stain_set: str, phenotypes: Sequence[str], size: int) -> None:
-    if stain_set not in STAIN_SETS:
-        raise UserError(f"A stain set is one of {', '.join(STAIN_SETS)}. Received: {stain_set!r}")
-    if not phenotypes or not set(phenotypes) <= set(PHENOTYPES):
-        raise UserError(f"A phenotype is one of {', '.join(PHENOTYPES)}. Received: {', '.join(phenotypes) or 'none'}")
-    if size < _SMALLEST:
-        raise UserError(f"size is {_SMALLEST} pixels or more. Received: {size}")
-
-
-def _draw_image(stain_set: str, phenotypes: tuple[str, ...], seed: int, size: int, index: int) -> NDArray[np.uint8]:
-    phenotype = phenotypes[index % len(phenotypes)]
-    drawn = draw_cells(stain_set, phenotype, np.random.default_rng((seed, index)), size)
-    return np.rint(drawn.image * 255).astype(np.uint8)
+def _draw_image(culture: Culture, seed: int, index: int) -> NDArray[np.uint8]:
+    return np.rint(draw_one(culture, seed, index).image * 255).astype(np.uint8)
 
 
 def _features(shapes: Shapes, light: dict[str, Float32]) -> Features:

@@ -12,17 +12,12 @@ from relumen import image_writing
 from relumen.images import Image
 from relumen.pictures import grid
 from relumen.run import write_text
-from relumen.training.cells import PHENOTYPES, Cells, draw_cells
+from relumen.training.cells import Cells, Culture, draw_one
 
 
-def drawn(stain_set: str, count: int, seed: int, phenotypes: Sequence[str], size: int = 128) -> list[Cells]:
-    """Cells, phenotypes in turn; cell i is a function of the seed and i.
-
-    Raises:
-        UserError: there is no such stain set or phenotype, or the size is too small.
-    """
-    names = phenotypes or PHENOTYPES
-    return [draw_cells(stain_set, names[i % len(names)], np.random.default_rng((seed, i)), size) for i in range(count)]
+def drawn(culture: Culture, count: int, seed: int) -> list[Cells]:
+    """Cells, phenotypes in turn; cell i is a function of the culture, the seed and i."""
+    return [draw_one(culture, seed, i) for i in range(count)]
 
 
 def write_picture(path: Path, cells: Sequence[Cells]) -> None:

@@ -17,6 +17,7 @@ from relumen.metrics import KernelDistance, kernel_distance
 from relumen.models.stylegan2 import Architecture, Generator, widths
 from relumen.models.stylegan2_discriminator import Discriminator
 from relumen.pictures import grid
+from relumen.prior import folder
 from relumen.run import About, software
 from relumen.training import losses
 from relumen.training.augment import adjusted, augmented
@@ -81,12 +82,12 @@ class Prior:
             self._mean_length = tf.Variable(tf.constant(0.0), trainable=False)
             self._strength = tf.Variable(tf.constant(0.0), trainable=False)  # of the augmentation: p
             self._signs = tf.Variable(tf.constant(0.0), trainable=False)  # of D(real), summed since p was adjusted
-        self.begins_as = (
-            None
-            if config.init is None
-            else begin_as(config.init, generators=[self._generator, self._kept], discriminator=self._discriminator)
-        )
-        if self.begins_as:
+        self.begins_as, self._stages = None, ()
+        if config.init is not None:
+            origin = folder.Prior.open(config.init)
+            networks = [self._generator, self._kept]
+            self.begins_as = begin_as(origin, generators=networks, discriminator=self._discriminator)
+            self._stages = origin.about.all_stages
             say(self.begins_as)
         self._generator_step = replicas.step(self._train_generator)
         self._path_step = replicas.step(self._regularise_generator)
@@ -171,6 +172,7 @@ class Prior:
             halo=None,
             tile=self._config.size,
             data="; ".join(filter(None, [self._data.describe(), self.begins_as])),
+            stages=self._stages,
             features="relumen's own network of microscopy images, for the kernel distance alone",
             degradation=None,
             command=self._command,

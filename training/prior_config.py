@@ -21,6 +21,13 @@ class PriorImages(Frozen):
         "Golgi); None where images are one's own.",
     )
     drawn: int = Field(default=0, ge=0, description="Drawn images of that stain set, of all phenotypes.")
+    confluence: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the places around a drawn cell that another one grew at: what lies around the cell in "
+        "the middle varies most, and takes a generator longest to learn.",
+    )
     unseen: int = Field(default=500, ge=8, description="More drawn images, held out to judge by.")
     shipped: bool = Field(
         default=False, description="Whether the crops of the shipped real images with these stains are used too."

@@ -8,9 +8,8 @@ import os
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from relumen.errors import UserError
 from relumen.image_writing import file_appears_whole
 from relumen.training.bbbc021 import BBBC021Config, load_bbbc021
-from relumen.training.cells import STAIN_SETS, cached_images
+from relumen.training.cells import STAIN_SETS, Culture, cached_images
 from relumen.training.crops import Crops, CropsConfig, load_crops, shipped_crops
 from relumen.training.prior_config import PriorConfig
 
@@ -34,21 +33,24 @@ class Source:
 
     Attributes:
         name: in words.
+        stains: what their channels show.
         training: to train on.
         held_out: to judge by; none where nothing was held out.
     """
 
     name: str
-    training: UInt8
-    held_out: UInt8
-
-
-class Cut(NamedTuple):
-    """Crops of real images, and what their channels show."""
-
     stains: tuple[str, ...]
     training: UInt8
     held_out: UInt8
+
+    @classmethod
+    def of_crops(cls, name: str, crops: Crops) -> Source:
+        """Crops of real images."""
+        return cls(name, crops.channels, crops.training.images, crops.held_out.images)
+
+    def binned(self, factor: int) -> Source:
+        """So many pixels on each axis become one."""
+        return replace(self, training=_binned(self.training, factor), held_out=_binned(self.held_out, factor))
 
 
 class PriorData:
@@ -68,8 +70,8 @@ class PriorData:
 
     def __init__(self, config: PriorConfig) -> None:
         self._config = config
-        self.stains, sources = _sources(config)
-        self._sources = [_binned(source, config.images.binning) for source in sources]
+        self._sources = [source.binned(config.images.binning) for source in _sources(config)]
+        self.stains = self._sources[0].stains
         sizes = [len(source.training) for source in self._sources]
         share = config.images.share
         self._shares = np.array(sizes) / sum(sizes)
@@ -115,68 +117,53 @@ def signed(images: UInt8) -> NDArray[np.float32]:
     return images.astype(np.float32) / 127.5 - 1
 
 
-def _sources(config: PriorConfig) -> tuple[tuple[str, ...], list[Source]]:
-    """The stains, and the images of each source."""
+def _sources(config: PriorConfig) -> list[Source]:
+    """Whatever the configuration names, before binning."""
     images, full = config.images, config.size * config.images.binning
-    stains: list[tuple[str, ...]] = []
-    sources: list[Source] = []
-
-    def add(name: str, cut: Callable[[], Crops], rules: CropsConfig | BBBC021Config | None = None) -> None:
-        made = _cut(cut()) if rules is None else _kept(images.cache, rules, cut)
-        stains.append(made.stains)
-        sources.append(Source(name, made.training, made.held_out))
-
+    found: list[Source] = []
     if images.drawn and images.stains:
+        culture = Culture(images.stains, size=full, confluence=images.confluence)
         training, unseen = (
-            cached_images(
-                images.cache, images.stains, count, config.seed + purpose, full, processes=os.cpu_count() or 1
-            )
+            cached_images(images.cache, culture, count, config.seed + purpose, processes=os.cpu_count() or 1)
             for count, purpose in ((images.drawn, _TRAINING), (images.unseen, _HELD_OUT))
         )
-        stains.append(STAIN_SETS[images.stains])
-        sources.append(Source(f"drawn images ({images.stains}: {', '.join(stains[-1])})", training, unseen))
+        stains = STAIN_SETS[images.stains]
+        found.append(Source(f"drawn images ({images.stains}: {', '.join(stains)})", stains, training, unseen))
     if images.shipped:
         if images.stains != "nfkb":
             raise UserError(f"No shipped image has the stains of {images.stains}: set images.shipped=false.")
-        zoom = SHIPPED_ZOOM * images.binning
-        add("real crops of the shipped BBBC014 images", lambda: shipped_crops("nfkb", full, zoom))
-    if (rules := images.crops) is not None:
-        config_of_crops = rules.model_copy(update={"size": full})
-        add(f"crops of {rules.folder.name}", lambda: load_crops(config_of_crops), config_of_crops)
-    if (published := images.bbbc021) is not None:
-        config_of_bbbc021 = published.model_copy(update={"size": full})
-        add("crops of BBBC021", lambda: load_bbbc021(config_of_bbbc021), config_of_bbbc021)
-    if len(set(stains)) > 1:
-        raise UserError(f"Images of one prior have the same stains in the same order. There are: {stains}")
-    return stains[0], sources
+        crops = shipped_crops("nfkb", full, SHIPPED_ZOOM * images.binning)
+        found.append(Source.of_crops("real crops of the shipped BBBC014 images", crops))
+    if images.crops is not None:
+        rules = images.crops.model_copy(update={"size": full})
+        found.append(_kept(images.cache, f"crops of {rules.folder.name}", rules, lambda: load_crops(rules)))
+    if images.bbbc021 is not None:
+        published = images.bbbc021.model_copy(update={"size": full})
+        found.append(_kept(images.cache, "crops of BBBC021", published, lambda: load_bbbc021(published)))
+    if len({source.stains for source in found}) > 1:
+        there = "; ".join(f"{source.name}: {', '.join(source.stains)}" for source in found)
+        raise UserError(f"Images of one prior have the same stains in the same order. There are: {there}")
+    return found
 
 
-def _kept(cache: Path, rules: CropsConfig | BBBC021Config, cut: Callable[[], Crops]) -> Cut:
+def _kept(cache: Path, name: str, rules: CropsConfig | BBBC021Config, cut: Callable[[], Crops]) -> Source:
     """Crops as they were cut before, as long as neither the rules nor the folder's files have changed since."""
     files = sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in rules.folder.rglob("*.*"))
     told = json.dumps([rules.model_dump(mode="json"), files])
     path = cache / f"crops-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npz"
     if path.exists():
         with suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile), np.load(path) as kept:
-            return Cut(tuple(map(str, kept["stains"])), kept["training"], kept["held_out"])
-    made = _cut(cut())
+            return Source(name, tuple(map(str, kept["stains"])), kept["training"], kept["held_out"])
+    made = Source.of_crops(name, cut())
     cache.mkdir(parents=True, exist_ok=True)
     with file_appears_whole(path, made.training.nbytes + made.held_out.nbytes) as partial:
         np.savez(partial, stains=np.array(made.stains), training=made.training, held_out=made.held_out)
     return made
 
 
-def _cut(crops: Crops) -> Cut:
-    return Cut(crops.channels, crops.training.images, crops.held_out.images)
-
-
-def _binned(source: Source, factor: int) -> Source:
+def _binned(images: UInt8, factor: int) -> UInt8:
     if factor == 1:
-        return source
-    return Source(source.name, *(_smaller(images, factor) for images in (source.training, source.held_out)))
-
-
-def _smaller(images: UInt8, factor: int) -> UInt8:
+        return images
     n, height, width, channels = images.shape
     parts: list[UInt8] = []
     for i in range(0, n, 1000):  # so that no array of floats is as large as all images

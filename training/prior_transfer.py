@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from relumen.errors import UserError
 from relumen.models.stylegan2 import Generator, widths
 from relumen.models.stylegan2_discriminator import Discriminator
+from relumen.prior.folder import Prior
 from relumen.run import RunFolder
 from relumen.training.loop import tracked
 
 
-def begin_as(folder: Path, *, generators: list[Generator], discriminator: Discriminator) -> str:
+def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discriminator) -> str:
     """Takes over all weights that have a namesake of the same shape in a trained prior.
 
     A generator of larger images begins with those of the old one, enlarged: its new blocks show nothing at first. A
     prior without its checkpoints, such as one that ships, has no discriminator; then that begins anew.
 
     Args:
-        folder: a run of ``relumen train prior``, or a prior.
+        origin: a run of ``relumen train prior``, or another prior.
         generators: that is trained, and its average.
         discriminator: that is trained.
 
@@ -30,12 +28,9 @@ def begin_as(folder: Path, *, generators: list[Generator], discriminator: Discri
         What was taken over, in words.
 
     Raises:
-        UserError: no prior is there, or less than half of the generator's weights would fit.
+        UserError: less than half of the generator's weights would fit, or a file can't be read.
     """
-    run = RunFolder(folder)
-    old: Any = run.network()
-    if not isinstance(old, Generator):
-        raise UserError(f"{folder} is no prior: its model.keras is no generator. Name a run of relumen train prior.")
+    run, old, name = RunFolder(origin.path), origin.generator, origin.path.name
     taken = 0
     for generator in generators:
         taken = take_over(old, generator)
@@ -44,17 +39,17 @@ def begin_as(folder: Path, *, generators: list[Generator], discriminator: Discri
     words = f"{taken} of {len(generators[0].trainable_variables)} weights of the generator"
     if 2 * taken < len(generators[0].trainable_variables):
         raise UserError(
-            f"Of {folder} only {words} would fit: its networks are of other sizes. It was trained with feature maps "
+            f"Of {name} only {words} would fit: its networks are of other sizes. It was trained with feature maps "
             f"{old.architecture.widths}; set generator.base, most, z_dim, w_dim and mapping_layers accordingly."
         )
     checkpoint = tf.train.latest_checkpoint(str(run.checkpoints))
     if checkpoint is None:
-        return f"Begins as {folder.name}: {words}; the discriminator begins anew, for lack of checkpoints"
+        return f"Begins as {name}: {words}; the discriminator begins anew, for lack of checkpoints"
     d = run.config()["discriminator"]
     critic = Discriminator(widths(old.architecture.size, d["base"], d["most"]), old.architecture.channels, d["group"])
     tf.train.Checkpoint(**tracked({"discriminator": critic})).restore(checkpoint).expect_partial()
     taken = take_over(critic, discriminator)
-    return f"Begins as {folder.name}: {words}, {taken} of {len(discriminator.trainable_variables)} of the discriminator"
+    return f"Begins as {name}: {words}, {taken} of {len(discriminator.trainable_variables)} of the discriminator"
 
 
 def take_over(old: keras.Model, new: keras.Model) -> int:

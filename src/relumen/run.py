@@ -49,6 +49,18 @@ class Figures(BaseModel):
     bicubic_ssim: float
 
 
+class Stage(BaseModel):
+    """A training whose weights a later one began with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    data: str
+    machine: str
+    seconds: float = Field(ge=0)
+    steps: int = Field(ge=0)
+
+
 class About(BaseModel):
     """What is known of a run's network; every field is written by the training."""
 
@@ -73,6 +85,9 @@ class About(BaseModel):
     stains: tuple[str, ...] = Field(default=(), description="What the channels of a prior's images show.")
     pixel_size_um: float | None = Field(default=None, description="Training pixel size at the input, micrometres.")
     data: str = Field(description="The training images, in words.")
+    stages: tuple[Stage, ...] = Field(
+        default=(), description="The trainings that this one goes on from, each with the weights of the one before."
+    )
     features: str | None = Field(default=None, description="The feature network of the losses; None: none was used.")
     degradation: str | None = Field(default=None, description="How inputs were made; None for real pairs.")
     command: str = Field(description="The command that trained the network.")
@@ -86,6 +101,12 @@ class About(BaseModel):
     finished: bool = Field(description="Whether all planned steps are done.")
     figures: tuple[Figures, ...] = Field(default=(), description="Quality on the held-out images.")
     measures: dict[str, float] = Field(default={}, description="Whatever else was measured on them, by name.")
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The trainings before this one, and this one."""
+        this = Stage(command=self.command, data=self.data, machine=self.machine, seconds=self.seconds, steps=self.steps)
+        return (*self.stages, this)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from relumen.errors import UserError
 from relumen.training import cells
-from relumen.training.cells import PHENOTYPES, STAIN_SETS, Camera, cached_images, draw_cells, draw_images
+from relumen.training.cells import PHENOTYPES, STAIN_SETS, Camera, Culture, cached_images, draw_cells, draw_images
 
 DRAWN = 40
 
@@ -140,24 +141,39 @@ def test_a_camera_with_more_light_gives_less_noise():
 
 
 def test_images_are_functions_of_seed_and_index_also_over_processes():
-    images = draw_images("golgi", 5, seed=7, size=64, phenotypes=("dmso", "nocodazole"))
+    culture = Culture("golgi", ("dmso", "nocodazole"), size=64, confluence=0.5)
+    images = draw_images(culture, 5, seed=7)
     assert images.shape == (5, 64, 64, 2) and images.dtype == np.uint8
-    np.testing.assert_array_equal(images[:3], draw_images("golgi", 3, 7, 64, ("dmso", "nocodazole"), processes=2))
-    alone = draw_cells("golgi", "nocodazole", np.random.default_rng((7, 3)), 64)
+    np.testing.assert_array_equal(images[:3], draw_images(culture, 3, 7, processes=2))
+    alone = draw_cells("golgi", "nocodazole", np.random.default_rng((7, 3)), 64, confluence=0.5)
     np.testing.assert_array_equal(images[3], np.rint(alone.image * 255))
 
 
+def test_cells_of_a_sparse_culture_have_fewer_neighbours_and_are_there_all_the_same():
+    cells_of = [
+        [
+            len(np.unique(draw_cells("cells", "dmso", np.random.default_rng(i), confluence=c).cells)) - 1
+            for i in range(20)
+        ]
+        for c in (0, 0.3, 1)
+    ]
+    assert set(cells_of[0]) == {1}
+    assert 1.2 < np.mean(cells_of[1]) < 0.6 * np.mean(cells_of[2])
+
+
 def test_images_are_kept_and_drawn_again_when_their_file_is_damaged(tmp_path, monkeypatch):
-    first = cached_images(tmp_path / "kept", "nfkb", 3, seed=1, size=48)
+    culture = Culture("nfkb", size=48)
+    first = cached_images(tmp_path / "kept", culture, 3, seed=1)
     (file,) = (tmp_path / "kept").iterdir()
     with monkeypatch.context() as patch:
         patch.setattr(cells, "draw_images", lambda *_, **__: pytest.fail("drawn, not read"))
-        np.testing.assert_array_equal(first, cached_images(tmp_path / "kept", "nfkb", 3, seed=1, size=48))
+        np.testing.assert_array_equal(first, cached_images(tmp_path / "kept", culture, 3, seed=1))
     for damage in (file.read_bytes()[:200], b"", b"no array"):
         file.write_bytes(damage)
-        np.testing.assert_array_equal(first, cached_images(tmp_path / "kept", "nfkb", 3, seed=1, size=48))
-    cached_images(tmp_path / "kept", "nfkb", 3, seed=2, size=48)
-    assert len(list((tmp_path / "kept").iterdir())) == 2
+        np.testing.assert_array_equal(first, cached_images(tmp_path / "kept", culture, 3, seed=1))
+    cached_images(tmp_path / "kept", culture, 3, seed=2)
+    cached_images(tmp_path / "kept", replace(culture, confluence=0.5), 3, seed=1)
+    assert len(list((tmp_path / "kept").iterdir())) == 3
 
 
 def test_mistakes_name_the_choices():
@@ -165,9 +181,11 @@ def test_mistakes_name_the_choices():
     with pytest.raises(UserError, match="cells, nfkb, golgi.*'mitochondria'"):
         draw_cells("mitochondria", "dmso", rng)
     with pytest.raises(UserError, match="dmso, nocodazole, cytochalasin, tnf-alpha.*taxol"):
-        draw_images("cells", 1, 0, phenotypes=("dmso", "taxol"))
+        Culture("cells", ("dmso", "taxol"))
     with pytest.raises(UserError, match="none"):
-        draw_images("cells", 1, 0, phenotypes=())
+        Culture("cells", ())
+    with pytest.raises(UserError, match="0.*and 1.*30"):
+        Culture("cells", confluence=30)
     with pytest.raises(UserError, match="32 pixels.*16"):
         draw_cells("cells", "dmso", rng, 16)
 

@@ -184,7 +184,9 @@ def test_a_prior_of_larger_images_begins_as_one_of_smaller(run, cache):
     small, large = (np.asarray(each(z, noise="none")) for each in (Prior.open(run.path).generator, grown.network))
     binned = large.reshape(4, 8, 2, 8, 2, 3).mean((2, 4))
     assert np.abs(binned - small)[:, 1:-1, 1:-1].mean() < 0.2 * small.std()
-    assert run.path.name in grown.about(steps=0, seconds=0, finished=False).data
+    about = grown.about(steps=0, seconds=0, finished=False)
+    assert run.path.name in about.data
+    assert [stage.command for stage in about.stages] == [run.about().command]
 
 
 def test_the_discriminator_comes_from_the_checkpoint(run, cache):

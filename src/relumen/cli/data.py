@@ -261,17 +261,21 @@ def cells(
         list[str] | None,
         typer.Option("--phenotype", help="dmso, nocodazole, cytochalasin or tnf-alpha, in turns. [default: all]"),
     ] = None,
+    confluence: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the places around a cell that another one grew at.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal images.")] = 0,
 ) -> None:
     """Draws cells that priors are trained on where there are no images, with exact masks and features.
 
     Example: relumen data cells nfkb -n 200 --phenotype dmso --phenotype tnf-alpha -o drawn/
     """
+    from relumen.training.cells import PHENOTYPES, Culture
     from relumen.training.cells_writing import drawn, write_folder, write_picture
 
     if output.exists() and output.is_dir() and any(output.iterdir()):
         raise UserError(f"{output} holds something already. Name a folder yet to be made with -o.")
-    made = drawn(stains, count, seed, phenotypes or [])
+    made = drawn(Culture(stains, tuple(phenotypes or PHENOTYPES), confluence=confluence), count, seed)
     (write_picture if output.suffix.lower() == ".png" else write_folder)(output, made)
     say(f"Written: {output}: drawn, not taken by a microscope.")
 

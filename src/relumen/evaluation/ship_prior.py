@@ -18,7 +18,7 @@ from relumen.evaluation.gaussianization import as_markdown, draw_gaussianization
 from relumen.evaluation.prior import norms_of
 from relumen.prior.folder import AboutFlow, Prior
 from relumen.prior.samples import samples, write_samples
-from relumen.run import RunFolder, write_text
+from relumen.run import RunFolder, Stage, write_text
 from relumen.storage import store_small
 from relumen.training.config import parse_config
 from relumen.training.prior_config import PriorConfig
@@ -76,6 +76,14 @@ def _rounding(prior: Prior, shipped: Prior) -> str:
     )
 
 
+def _told(stage: Stage) -> str:
+    """A stage of the training, in Markdown."""
+    return (
+        f"`{stage.command}`: {stage.steps} steps in {stage.seconds / 60:.0f} minutes on {stage.machine}.\n"
+        f"   Images: {stage.data}"
+    )
+
+
 def _card(prior: Prior, flow: AboutFlow, config: PriorConfig, norms: str, rounded: str, command: str) -> str:
     """What a person should know before they use the prior, in Markdown."""
     about, architecture = prior.about, prior.generator.architecture
@@ -86,12 +94,7 @@ def _card(prior: Prior, flow: AboutFlow, config: PriorConfig, norms: str, rounde
         stains=", ".join(about.stains),
         inputs=architecture.style_inputs,
         w_dim=architecture.w_dim,
-        trained=about.command,
-        data=about.data,
-        kimg=about.steps * config.batch / 1000,
-        batch=config.batch,
-        minutes=about.seconds / 60,
-        machine=about.machine,
+        stages="\n".join(f"{i}. {_told(stage)}" for i, stage in enumerate(about.all_stages, 1)),
         software=about.software,
         tables="\n".join(tables(about.measures)),
         flow_trained=flow.command,
@@ -125,9 +128,8 @@ or `relumen.prior.folder.Prior.open(Path("{name}"))` in Python: StyleGAN2 with {
 
 ## Training
 
-- Made by: `{trained}`
-- Images: {data}
-- {kimg:.0f} thousand images shown, {batch} a step, in {minutes:.0f} minutes on {machine}
+{stages}
+
 - {software}
 - Flow: `{flow_trained}`; {samples} style vectors,{fresh} in {flow_minutes:.0f} minutes; log-likelihood of
   held-out ones {likelihood:.1f}
