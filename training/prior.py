@@ -76,7 +76,7 @@ class Prior:
             self._kept = Generator(self.architecture)
             self._kept.set_weights(self._generator.get_weights())
             self._optimizer = _adam(config.learning_rate, reg.path_every if reg.path_length else None)
-            self._discriminator_optimizer = _adam(config.learning_rate, reg.r1_every if reg.r1 else None)
+            self._discriminator_optimizer = _adam(config.learning_rate, reg.r1_every if config.r1_weight else None)
             self._optimizer.build(self._generator.trainable_variables)
             self._discriminator_optimizer.build(self._discriminator.trainable_variables)
             self._mean_length = tf.Variable(tf.constant(0.0), trainable=False)
@@ -149,7 +149,7 @@ class Prior:
         told = dict(self._discriminator_step(images, seeds))
         self._signs.assign_add(told["sign of real"])
         terms |= told
-        if reg.r1 and step % reg.r1_every == 0:
+        if self._config.r1_weight and step % reg.r1_every == 0:
             terms |= self._r1_step(images, seeds)
         self._average(tf.constant(self._decay(step)))
         if ada.target is not None and (step + 1) % ada.every == 0:
@@ -225,7 +225,7 @@ class Prior:
         reg = self._config.regularisation
         with tf.GradientTape() as tape:
             penalty = losses.r1_penalty(lambda real: self._judged(real, seeds[0] + _REAL + 1), images)
-            loss = reg.r1 / 2 * reg.r1_every * penalty
+            loss = self._config.r1_weight / 2 * reg.r1_every * penalty
         self._replicas.descend(self._discriminator_optimizer, tape, loss, self._discriminator)
         return {"R1": penalty}
 

@@ -11,6 +11,8 @@ from relumen.training.bbbc021 import BBBC021Config
 from relumen.training.crops import CropsConfig
 from relumen.training.settings import Frozen, LoopConfig
 
+_R1 = 0.0002
+
 
 class PriorImages(Frozen):
     """What a prior is trained on; every source that is named adds its images."""
@@ -78,7 +80,12 @@ class PriorDiscriminator(Widths):
 class Regularisation(Frozen):
     """Regularisation, each only at every so many steps (StyleGAN2, Sec. 3 and 4, Appendix B)."""
 
-    r1: float = Field(default=0.1024, ge=0, description="Weight gamma of R1: gamma / 2 times the squared gradient.")
+    r1: float | None = Field(
+        default=None,
+        ge=0,
+        description="Weight gamma of R1: gamma / 2 times the squared gradient; None: 0.0002 times the pixels of an "
+        "image, over the images of a step (StyleGAN2-ADA's 'auto').",
+    )
     r1_every: int = Field(default=16, ge=1, description="Steps from one R1 to the next.")
     path_length: float = Field(default=2.0, ge=0, description="Weight of the path length regularisation.")
     path_every: int = Field(default=4, ge=1, description="Steps from one path length regularisation to the next.")
@@ -136,6 +143,12 @@ class PriorConfig(LoopConfig):
         default=True, description="Whether real images are shown flipped and turned by quarters: cells have no upright."
     )
     judged_on: int = Field(default=500, ge=2, description="Images for the kernel distance at each validation.")
+
+    @property
+    def r1_weight(self) -> float:
+        """Gamma of R1, as it is set or by the rule."""
+        given = self.regularisation.r1
+        return _R1 * self.size**2 / self.batch if given is None else given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -130,6 +130,12 @@ def test_a_resumed_run_is_that_of_one_go_to_the_bit(run, cache, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("preset, weight", [("auto128", 0.1024), ("paper256", 1.0)])
+def test_the_weight_of_r1_is_that_of_the_published_configuration(preset, weight):
+    assert load_config("prior", preset, []).r1_weight == pytest.approx(weight)
+    assert load_config("prior", preset, ["regularisation.r1=0"]).r1_weight == 0
+
+
 @pytest.mark.parametrize(
     "changes",
     [
