@@ -86,7 +86,9 @@ class Prior:
         if config.init is not None:
             origin = folder.Prior.open(config.init)
             networks = [self._generator, self._kept]
-            self.begins_as = begin_as(origin, generators=networks, discriminator=self._discriminator)
+            self.begins_as = begin_as(
+                origin, generators=networks, discriminator=self._discriminator, stains=data.stains
+            )
             self._stages = origin.about.all_stages
             say(self.begins_as)
         self._generator_step = replicas.step(self._train_generator)

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from relumen.errors import UserError
 from relumen.models.stylegan2 import Generator, widths
 from relumen.models.stylegan2_discriminator import Discriminator
+from relumen.models.stylegan2_layers import GAIN, SLOPE, Conv
 from relumen.prior.folder import Prior
 from relumen.run import RunFolder
 from relumen.training.loop import tracked
 
 
-def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discriminator) -> str:
+def begin_as(
+    origin: Prior, *, generators: list[Generator], discriminator: Discriminator, stains: Sequence[str] = ()
+) -> str:
     """Takes over all weights that have a namesake of the same shape in a trained prior.
 
-    A generator of larger images begins with those of the old one, enlarged: its new blocks show nothing at first. A
-    prior without its checkpoints, such as one that ships, has no discriminator; then that begins anew.
+    Networks of larger images do at first what those of the old one did: the generator enlarges its images and adds
+    nothing, the discriminator judges them at the old size (:func:`grow`). Of other stains, a channel begins as that of
+    the same stain, the others as those that are left, in their order.
 
     Args:
         origin: a run of ``relumen train prior``, or another prior.
         generators: that is trained, and its average.
         discriminator: that is trained.
+        stains: what the channels of the new images show.
 
     Returns:
         What was taken over, in words.
@@ -30,10 +40,11 @@ def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discr
     Raises:
         UserError: less than half of the generator's weights would fit, or a file can't be read.
     """
-    run, old, name = RunFolder(origin.path), origin.generator, origin.path.name
+    old, name = origin.generator, origin.path.name
+    channels = _channels(origin.about.stains, stains, old.architecture.channels, discriminator.channels)
     taken = 0
     for generator in generators:
-        taken = take_over(old, generator)
+        taken = take_over(old, generator, channels)
         for block in generator.synthesis.blocks[len(old.architecture.widths) :]:
             block.to_rgb.kernel.assign(tf.zeros_like(block.to_rgb.kernel))
     words = f"{taken} of {len(generators[0].trainable_variables)} weights of the generator"
@@ -42,23 +53,126 @@ def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discr
             f"Of {name} only {words} would fit: its networks are of other sizes. It was trained with feature maps "
             f"{old.architecture.widths}; set generator.base, most, z_dim, w_dim and mapping_layers accordingly."
         )
-    checkpoint = tf.train.latest_checkpoint(str(run.checkpoints))
-    if checkpoint is None:
-        return f"Begins as {name}: {words}; the discriminator begins anew, for lack of checkpoints"
-    d = run.config()["discriminator"]
-    critic = Discriminator(widths(old.architecture.size, d["base"], d["most"]), old.architecture.channels, d["group"])
-    tf.train.Checkpoint(**tracked({"discriminator": critic})).restore(checkpoint).expect_partial()
-    taken = take_over(critic, discriminator)
+    critic = discriminator_of(origin)
+    if critic is None:
+        return f"Begins as {name}: {words}; the discriminator begins anew, for lack of one"
+    taken = take_over(critic, discriminator, channels)
+    grow(critic, discriminator, channels)
     return f"Begins as {name}: {words}, {taken} of {len(discriminator.trainable_variables)} of the discriminator"
 
 
-def take_over(old: keras.Model, new: keras.Model) -> int:
-    """Copies the trained weights that have a namesake of the same shape; gives their number."""
+def discriminator_of(prior: Prior) -> Discriminator | None:
+    """The discriminator of a prior: that of its last checkpoint, or one that is kept with it; None: there is none.
+
+    Raises:
+        UserError: the configuration can't be read.
+    """
+    run = RunFolder(prior.path)
+    checkpoint = tf.train.latest_checkpoint(str(run.checkpoints))
+    if checkpoint is not None:
+        d, architecture = run.config()["discriminator"], prior.generator.architecture
+        critic = Discriminator(widths(architecture.size, d["base"], d["most"]), architecture.channels, d["group"])
+        tf.train.Checkpoint(**tracked({"discriminator": critic})).restore(checkpoint).expect_partial()
+        return critic
+    return prior.discriminator
+
+
+def take_over(old: keras.Model, new: keras.Model, channels: Sequence[int | None]) -> int:
+    """Copies the trained weights that have a namesake of the same shape, but for the image's channels.
+
+    Args:
+        old: the network they are of.
+        new: the network they go to.
+        channels: the old channel that each new one begins as; None: it begins anew.
+
+    Returns:
+        How many there are.
+    """
     there = {weight.path: weight for weight in old.trainable_variables}
     taken = 0
     for weight in new.trainable_variables:
         source = there.get(weight.path)
-        if source is not None and source.shape == weight.shape:
-            weight.assign(source)
+        if source is None:
+            continue
+        values = np.asarray(source)
+        axis = _channel_axis(weight.path)
+        if axis is not None:
+            values = _chosen(values, np.asarray(weight), channels, axis)
+        if values.shape == weight.shape:
+            weight.assign(values)
             taken += 1
     return taken
+
+
+def grow(old: Discriminator, new: Discriminator, channels: Sequence[int | None]) -> bool:
+    """Makes the new blocks of a discriminator of larger images hand them, halved, to what was taken over.
+
+    Otherwise the trained layers would see noise, and a discriminator with a good generator to judge finds its way back
+    slowly, if at all. A pixel x passes a leaky ReLU as the pair x and -x; the last new block's second convolution
+    does what the old first layer did. All other feature maps of the new blocks begin at random. The idea is that of
+    Net2Net (Chen, Goodfellow and Shlens, ICLR 2016): a larger network begins as the same function.
+
+    Args:
+        old: the discriminator of smaller images.
+        new: whose other layers were taken over.
+        channels: as in :func:`take_over`.
+
+    Returns:
+        Whether there was anything to do; not where a new block has fewer feature maps than two for each channel.
+    """
+    blocks = new.blocks[: len(new.blocks) - len(old.blocks)]
+    pairs = 2 * new.channels
+    if not blocks or min(block.width for block in blocks) < pairs:
+        return False
+    split = np.concatenate([np.eye(new.channels), -np.eye(new.channels)], 1)  # x as x and -x
+    joined = split.T / (GAIN * (1 + SLOPE))  # x out of their activations
+    _set(new.from_rgb, split)
+    first = np.asarray(old.from_rgb.kernel)[0, 0] * old.from_rgb.scale
+    first = _chosen(first, np.zeros((new.channels, first.shape[1])), channels, axis=0)
+    for block in blocks:
+        last = block is blocks[-1]
+        _set(block.conv0, joined @ split)
+        # a block's answer is multiplied by sqrt(1 / 2), for there are two parts
+        _set(block.conv1, math.sqrt(2) * joined @ (first if last else split))
+        block.skip.kernel.assign(tf.zeros_like(block.skip.kernel))
+        if last and block.conv1.bias is not None:
+            block.conv1.bias.assign(math.sqrt(2) * np.asarray(old.from_rgb.bias))
+    return True
+
+
+def _set(conv: Conv, mixing: NDArray) -> None:
+    """Gives the first filters a mixing (features, filters) of the first features, from pixel to pixel."""
+    kernel, middle = np.asarray(conv.kernel).copy(), conv.size // 2
+    features, filters = mixing.shape
+    kernel[..., :filters] = 0
+    kernel[middle, middle, :features, :filters] = mixing / conv.scale
+    conv.kernel.assign(kernel)
+
+
+def _channels(old: Sequence[str], new: Sequence[str], there: int, wanted: int) -> list[int | None]:
+    """The old channel that each new one begins as."""
+    names = [*old, *[None] * there][:there]
+    answer: list[int | None] = [names.index(stain) if stain in names else None for stain in new] or [None] * wanted
+    left = iter([i for i in range(there) if i not in answer])
+    return [next(left, None) if i is None else i for i in answer]
+
+
+def _channel_axis(path: str) -> int | None:
+    """Where a weight counts the channels of the image: that of the layers from and to it."""
+    layer, name = path.split("/")[-2:]
+    if layer.endswith("from_rgb") and name == "kernel":
+        return 2
+    if layer.endswith("to_rgb") and name in ("kernel", "bias"):
+        return -1
+    return None
+
+
+def _chosen(old: NDArray, new: NDArray, channels: Sequence[int | None], axis: int) -> NDArray:
+    """The old values of each channel along an axis, the new ones where there are none."""
+    old, answer = np.moveaxis(old, axis, 0), np.moveaxis(new.copy(), axis, 0)
+    if old.shape[1:] != answer.shape[1:]:
+        return np.moveaxis(old, 0, axis)
+    for i, channel in enumerate(channels):
+        if channel is not None:
+            answer[i] = old[channel]
+    return np.moveaxis(answer, 0, axis)

@@ -7,6 +7,7 @@ import yaml
 from relumen.errors import UserError
 from relumen.evaluation.ship_prior import ship_prior
 from relumen.models.flow import MaskedAutoregressiveFlow
+from relumen.models.stylegan2_discriminator import Discriminator
 from relumen.prior.folder import AboutFlow, Prior, digest
 from relumen.prior.samples import samples
 from relumen.run import RunFolder
@@ -32,6 +33,15 @@ def test_a_shipped_prior_makes_the_same_images_and_keeps_its_flow(run, tmp_path)
     assert {path.name for path in shipped.path.iterdir()} == names | {"model.keras", "samples.png"}
     np.testing.assert_allclose(samples(shipped, 4, 0), samples(Prior.open(run), 4, 0), rtol=0, atol=5e-3)
     assert np.isfinite(shipped.flow.log_prob(shipped.style_vectors(3, 0)[1])).all()
+
+
+def test_the_discriminator_ships_as_a_start_for_other_stains(run, tmp_path):
+    critic = Discriminator((8, 8), 2)
+    critic.save(Prior.open(run).discriminator_file)
+    shipped = Prior.open(ship_prior(run, tmp_path / "prior-test")).discriminator
+    assert shipped is not None
+    image = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 2)).astype(np.float32)
+    np.testing.assert_allclose(shipped(image), critic(image), rtol=0, atol=5e-3)
 
 
 def test_its_card_says_what_it_is_and_what_it_is_not_good_for(run, tmp_path):

@@ -12,12 +12,14 @@ import tensorflow as tf
 
 from relumen.data import image_path
 from relumen.errors import UserError
+from relumen.models.stylegan2_layers import halved
 from relumen.prior.folder import Prior
 from relumen.run import RunFolder
 from relumen.training import losses, prior_data, start
 from relumen.training.config import load_config, parse_config, presets
 from relumen.training.prior import Prior as System
 from relumen.training.prior_data import PriorData
+from relumen.training.prior_transfer import discriminator_of
 from relumen.training.replicas import Replicas
 
 TINY = [
@@ -193,6 +195,30 @@ def test_a_prior_of_larger_images_begins_as_one_of_smaller(run, cache):
     about = grown.about(steps=0, seconds=0, finished=False)
     assert run.path.name in about.data
     assert [stage.command for stage in about.stages] == [run.about().command]
+
+
+def test_a_discriminator_of_larger_images_judges_at_first_as_that_of_smaller(run, cache):
+    old = discriminator_of(Prior.open(run.path))
+    image = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
+    smaller = np.asarray(halved(image))
+    expected = np.asarray(old(np.asarray(halved(smaller))))
+    for seen, binning in ((smaller, 2), (image, 1)):
+        changes = f"size={seen.shape[1]}", f"images.binning={binning}", "discriminator={base: 256, most: 8}"
+        grown, _ = begun(cache, f"init={run.path}", *changes)
+        np.testing.assert_allclose(grown.state["discriminator"](seen), expected, rtol=0, atol=2e-5)
+    assert np.ptp(expected) > 1e-3
+
+
+def test_channels_begin_as_those_of_the_same_stain(run, cache):
+    begins, _ = begun(cache, f"init={run.path}", "images={stains: nfkb, drawn: 24, unseen: 8}", "images.binning=4")
+    for name in ("generator", "discriminator"):
+        assert all(np.isfinite(weight).all() for weight in begins.state[name].get_weights())
+    old, new = Prior.open(run.path).generator, begins.state["generator"]
+    for was, block in zip(old.synthesis.blocks, new.synthesis.blocks, strict=True):
+        np.testing.assert_array_equal(np.asarray(block.to_rgb.kernel)[..., 0], np.asarray(was.to_rgb.kernel)[..., 2])
+        np.testing.assert_array_equal(np.asarray(block.to_rgb.kernel)[..., 1], np.asarray(was.to_rgb.kernel)[..., 0])
+    old, new = discriminator_of(Prior.open(run.path)).from_rgb, begins.state["discriminator"].from_rgb
+    np.testing.assert_array_equal(np.asarray(new.kernel)[:, :, 0], np.asarray(old.kernel)[:, :, 2])
 
 
 def test_the_discriminator_comes_from_the_checkpoint(run, cache):

@@ -22,6 +22,7 @@ from relumen.run import RunFolder, Stage, write_text
 from relumen.storage import store_small
 from relumen.training.config import parse_config
 from relumen.training.prior_config import PriorConfig
+from relumen.training.prior_transfer import discriminator_of
 from relumen.training.shipping import tables
 
 _COMPARED = 64  # images, to see what half precision changes
@@ -29,7 +30,7 @@ _SHOWN = 48
 
 
 def ship_prior(path: Path, folder: Path) -> Path:
-    """Stores a prior and its flow in half precision, with what is known of both, pictures, and a card.
+    """Stores a prior, its flow and its discriminator in half precision, with what is known of them, pictures, a card.
 
     Args:
         path: a finished run of ``relumen train prior`` with its flow.
@@ -50,6 +51,11 @@ def ship_prior(path: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for file in (run.model_file, prior.flow_file):
         store_small(file, folder / file.name)
+    critic = discriminator_of(prior)
+    if critic is not None:  # without it a prior of other stains begins with half of what was learned
+        kept = folder / prior.discriminator_file.name
+        critic.save(kept)
+        store_small(kept, kept)
     for file in (run.about_file, prior.about_flow_file):
         shutil.copyfile(file, folder / file.name)
     values = config.model_dump(mode="json")
@@ -122,7 +128,7 @@ its style vectors: the prior of regularized latent search. **Everything that it 
 ## Use
 
     relumen prior sample {name} -n 48 -o samples.png
-    relumen train prior --init {name} ...          # a start for other stains
+    relumen train prior --init {name} ...          # a start for other stains, with its discriminator
 
 or `relumen.prior.folder.Prior.open(Path("{name}"))` in Python: StyleGAN2 with {inputs} style inputs of {w_dim} numbers.
 
