@@ -128,7 +128,8 @@ def _sources(config: PriorConfig) -> list[Source]:
             for count, purpose in ((images.drawn, _TRAINING), (images.unseen, _HELD_OUT))
         )
         stains = STAIN_SETS[images.stains]
-        found.append(Source(f"drawn images ({images.stains}: {', '.join(stains)})", stains, training, unseen))
+        name = f"drawn images ({images.stains}: {', '.join(stains)}; confluence {images.confluence:g})"
+        found.append(Source(name, stains, training, unseen))
     if images.shipped:
         if images.stains != "nfkb":
             raise UserError(f"No shipped image has the stains of {images.stains}: set images.shipped=false.")
