@@ -25,7 +25,7 @@ from relumen.training.cell_stains import STAINS
 
 Float32 = NDArray[np.float32]
 
-VERSION = 2
+VERSION = 3
 """Of the drawings: goes up whenever equal arguments give another image."""
 STAIN_SETS: dict[str, tuple[str, ...]] = {
     "cells": ("actin", "tubulin", "DNA"),
@@ -35,12 +35,13 @@ STAIN_SETS: dict[str, tuple[str, ...]] = {
 """Stains in the order of the channels."""
 PHENOTYPES: tuple[str, ...] = ("dmso", "nocodazole", "cytochalasin", "tnf-alpha")
 """Untreated, and what a treatment changes: microtubules and Golgi, actin, the place of NF-kB."""
-_SIZES = {"cells": (1.0, 39.0), "nfkb": (0.7, 33.0), "golgi": (1.0, 39.0)}  # scale, body: nfkb as BBBC014 has them
+_BODIES = {"cells": 39.0, "nfkb": 33.0, "golgi": 39.0}  # mean radius at scale 1, pixels: nfkb as BBBC014 has them
 _EXPOSURE = {"actin": 1.25, "tubulin": 2.2, "DNA": 1.9, "NF-kB": 1.9, "Golgi": 1.4}  # 0.1 % of pixels come near to 1
 _MARGIN = 14  # drawn around a crop: light spreads into it from there
 _INNER = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
 _SMALLEST = 32
-_RING = (2, 6)  # pixels around a nucleus
+_SCALES = (0.5, 2.0)
+_RING = (3, 9)  # pixels around a nucleus at scale 1
 _GOLGI = 0.22  # a Golgi spot is brighter
 
 
@@ -134,6 +135,7 @@ class Culture:
         stain_set: a name of :data:`STAIN_SETS`.
         phenotypes: names of :data:`PHENOTYPES`.
         size: height and width of an image, pixels.
+        scale: size of the cells; at 1 a nucleus measures 28 to 42 pixels.
         confluence: share of the places around a cell that another one grew at, 0..1.
 
     Raises:
@@ -143,6 +145,7 @@ class Culture:
     stain_set: str
     phenotypes: tuple[str, ...] = PHENOTYPES
     size: int = 128
+    scale: float = 1.0
     confluence: float = 1.0
 
     def __post_init__(self) -> None:
@@ -153,6 +156,8 @@ class Culture:
             raise UserError(f"A phenotype is one of {', '.join(PHENOTYPES)}. Received: {received}")
         if self.size < _SMALLEST:
             raise UserError(f"size is {_SMALLEST} pixels or more. Received: {self.size}")
+        if not _SCALES[0] <= self.scale <= _SCALES[1]:
+            raise UserError(f"scale lies between {_SCALES[0]:g} and {_SCALES[1]:g}. Received: {self.scale:g}")
         if not 0 <= self.confluence <= 1:
             raise UserError(f"confluence lies between 0 (each cell alone) and 1. Received: {self.confluence:g}")
 
@@ -167,6 +172,7 @@ def draw_cells(
     rng: np.random.Generator,
     size: int = 128,
     *,
+    scale: float = 1.0,
     confluence: float = 1.0,
     camera: Camera = _CAMERA,
 ) -> Cells:
@@ -178,7 +184,8 @@ def draw_cells(
         stain_set: a name of :data:`STAIN_SETS`.
         phenotype: a name of :data:`PHENOTYPES`.
         rng: equal generators give equal images, to the bit.
-        size: height and width, pixels, 32 or more. A nucleus measures 28 to 42, of ``nfkb`` seven tenths of that.
+        size: height and width, pixels, 32 or more.
+        scale: size of the cells; at 1 a nucleus measures 28 to 42 pixels.
         confluence: share of the places around the cell that another one grew at, 0..1.
         camera: microscope and camera.
 
@@ -188,8 +195,8 @@ def draw_cells(
     >>> draw_cells("nfkb", "tnf-alpha", np.random.default_rng(0)).image.shape
     (128, 128, 2)
     """
-    Culture(stain_set, (phenotype,), size, confluence)
-    shapes = place(rng, size + 2 * _MARGIN, phenotype, *_SIZES[stain_set], confluence=confluence)
+    Culture(stain_set, (phenotype,), size, scale, confluence)
+    shapes = place(rng, size + 2 * _MARGIN, phenotype, scale, _BODIES[stain_set], confluence)
     light = {stain: STAINS[stain](rng, shapes) for stain in STAIN_SETS[stain_set]}
     return Cells(
         image=np.stack([camera.take(each, rng, _EXPOSURE[stain]) for stain, each in light.items()], -1),
@@ -205,7 +212,8 @@ def draw_one(culture: Culture, seed: int, index: int) -> Cells:
     """Crop number ``index`` of a culture, whose phenotypes come in turn."""
     phenotype = culture.phenotypes[index % len(culture.phenotypes)]
     rng = np.random.default_rng((seed, index))
-    return draw_cells(culture.stain_set, phenotype, rng, culture.size, confluence=culture.confluence)
+    options = {"scale": culture.scale, "confluence": culture.confluence}
+    return draw_cells(culture.stain_set, phenotype, rng, culture.size, **options)
 
 
 def draw_images(culture: Culture, count: int, seed: int, *, processes: int = 1) -> NDArray[np.uint8]:
@@ -260,7 +268,8 @@ def _features(shapes: Shapes, light: dict[str, Float32]) -> Features:
     translocation = spots = area = None
     if "NF-kB" in light:
         around = np.asarray(ndimage.distance_transform_edt(~nucleus))
-        ring = (around > _RING[0]) & (around <= _RING[1]) & cell & (shapes.nuclei[_INNER] == 0)
+        near, far = (shapes.scale * each for each in _RING)
+        ring = (around > near) & (around <= far) & cell & (shapes.nuclei[_INNER] == 0)
         translocation = float(light["NF-kB"][nucleus].mean() / light["NF-kB"][ring].mean())
     if "Golgi" in light:
         lit = (light["Golgi"] > _GOLGI) & cell

@@ -23,6 +23,9 @@ class PriorImages(Frozen):
         "Golgi); None where images are one's own.",
     )
     drawn: int = Field(default=0, ge=0, description="Drawn images of that stain set, of all phenotypes.")
+    scale: float = Field(
+        default=1.0, ge=0.5, le=2, description="Size of the drawn cells; at 1 a nucleus measures about 34 pixels."
+    )
     confluence: float = Field(
         default=1.0,
         ge=0,

@@ -24,7 +24,7 @@ from relumen.training.prior_config import PriorConfig
 UInt8 = NDArray[np.uint8]
 
 _TRAINING, _HELD_OUT = 1, 2  # purposes that set seeds apart
-SHIPPED_ZOOM = 1.5  # of the shipped real images, whose nuclei are then as large as the drawn ones of nfkb
+SHIPPED_ZOOM = 2.1  # of the shipped real images, whose nuclei are then as large as the drawn ones
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _sources(config: PriorConfig) -> list[Source]:
     images, full = config.images, config.size * config.images.binning
     found: list[Source] = []
     if images.drawn and images.stains:
-        culture = Culture(images.stains, size=full, confluence=images.confluence)
+        culture = Culture(images.stains, size=full, scale=images.scale, confluence=images.confluence)
         training, unseen = (
             cached_images(images.cache, culture, count, config.seed + purpose, processes=os.cpu_count() or 1)
             for count, purpose in ((images.drawn, _TRAINING), (images.unseen, _HELD_OUT))
@@ -133,7 +133,7 @@ def _sources(config: PriorConfig) -> list[Source]:
     if images.shipped:
         if images.stains != "nfkb":
             raise UserError(f"No shipped image has the stains of {images.stains}: set images.shipped=false.")
-        crops = shipped_crops("nfkb", full, SHIPPED_ZOOM * images.binning)
+        crops = shipped_crops("nfkb", full, SHIPPED_ZOOM * images.scale)
         found.append(Source.of_crops("real crops of the shipped BBBC014 images", crops))
     if images.crops is not None:
         rules = images.crops.model_copy(update={"size": full})

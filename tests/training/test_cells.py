@@ -149,6 +149,16 @@ def test_images_are_functions_of_seed_and_index_also_over_processes():
     np.testing.assert_array_equal(images[3], np.rint(alone.image * 255))
 
 
+def test_nuclei_are_as_large_as_the_scale_says():
+    areas = [
+        np.mean(
+            [draw_cells("nfkb", "dmso", np.random.default_rng(i), scale=s).features.nuclear_area for i in range(12)]
+        )
+        for s in (0.7, 1)
+    ]
+    assert areas[0] / areas[1] == pytest.approx(0.49, rel=0.08)
+
+
 def test_cells_of_a_sparse_culture_have_fewer_neighbours_and_are_there_all_the_same():
     cells_of = [
         [
@@ -184,6 +194,8 @@ def test_mistakes_name_the_choices():
         Culture("cells", ("dmso", "taxol"))
     with pytest.raises(UserError, match="none"):
         Culture("cells", ())
+    with pytest.raises(UserError, match="0.5 and 2.*5"):
+        Culture("cells", scale=5)
     with pytest.raises(UserError, match="0.*and 1.*30"):
         Culture("cells", confluence=30)
     with pytest.raises(UserError, match="32 pixels.*16"):

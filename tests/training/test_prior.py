@@ -252,6 +252,21 @@ def test_networks_of_other_sizes_are_told(run, cache):
         begun(cache, f"init={run.path}", "generator={base: 32, most: 4, z_dim: 8, w_dim: 8}")
 
 
+def test_nuclei_of_real_and_drawn_images_are_of_one_size(cache):
+    """At every scale, and as many times smaller where images are binned."""
+
+    def nuclei(images):
+        dna = images[..., 0].astype(np.float32)
+        lit = dna > dna.max((1, 2), keepdims=True) / 2
+        size = images.shape[1] // 4
+        return np.median(lit[:, size:-size, size:-size].mean((1, 2)))
+
+    for changes in (("size=64",), ("size=32", "images.binning=2"), ("size=64", "images.scale=0.7")):
+        given = ["images.drawn=48", "images.confluence=0", f"images.cache={cache}", *changes]
+        drawn, real = PriorData(load_config("prior", "nfkb", given))._sources
+        assert nuclei(real.training) == pytest.approx(nuclei(drawn.training), rel=0.35)
+
+
 def test_batches_are_functions_of_their_step_and_show_every_source(cache):
     config = load_config("prior", "nfkb", [f"images.cache={cache}", "images.drawn=16", "batch=64", "size=32"])
     data = PriorData(config)

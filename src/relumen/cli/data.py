@@ -261,6 +261,9 @@ def cells(
         list[str] | None,
         typer.Option("--phenotype", help="dmso, nocodazole, cytochalasin or tnf-alpha, in turns. [default: all]"),
     ] = None,
+    scale: Annotated[
+        float, typer.Option(min=0.5, max=2, help="Size of the cells; at 1 a nucleus measures about 34 pixels.")
+    ] = 1.0,
     confluence: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the places around a cell that another one grew at.")
     ] = 1.0,
@@ -275,7 +278,7 @@ def cells(
 
     if output.exists() and output.is_dir() and any(output.iterdir()):
         raise UserError(f"{output} holds something already. Name a folder yet to be made with -o.")
-    made = drawn(Culture(stains, tuple(phenotypes or PHENOTYPES), confluence=confluence), count, seed)
+    made = drawn(Culture(stains, tuple(phenotypes or PHENOTYPES), scale=scale, confluence=confluence), count, seed)
     (write_picture if output.suffix.lower() == ".png" else write_folder)(output, made)
     say(f"Written: {output}: drawn, not taken by a microscope.")
 
