@@ -195,7 +195,7 @@ def draw_cells(
     >>> draw_cells("nfkb", "tnf-alpha", np.random.default_rng(0)).image.shape
     (128, 128, 2)
     """
-    Culture(stain_set, (phenotype,), size, scale, confluence)
+    Culture(stain_set, (phenotype,), size, scale, confluence)  # or it says what is wrong
     shapes = place(rng, size + 2 * _MARGIN, phenotype, scale, _BODIES[stain_set], confluence)
     light = {stain: STAINS[stain](rng, shapes) for stain in STAIN_SETS[stain_set]}
     return Cells(

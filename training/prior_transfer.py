@@ -19,9 +19,7 @@ from relumen.run import RunFolder
 from relumen.training.loop import tracked
 
 
-def begin_as(
-    origin: Prior, *, generators: list[Generator], discriminator: Discriminator, stains: Sequence[str] = ()
-) -> str:
+def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discriminator, stains: Sequence[str]) -> str:
     """Takes over all weights that have a namesake of the same shape in a trained prior.
 
     Networks of larger images do at first what those of the old one did: the generator enlarges its images and adds
@@ -41,7 +39,7 @@ def begin_as(
         UserError: less than half of the generator's weights would fit, or a file can't be read.
     """
     old, name = origin.generator, origin.path.name
-    channels = _channels(origin.about.stains, stains, old.architecture.channels, discriminator.channels)
+    channels = _channels(origin.about.stains, stains, old.architecture.channels)
     taken = 0
     for generator in generators:
         taken = take_over(old, generator, channels)
@@ -57,8 +55,10 @@ def begin_as(
     if critic is None:
         return f"Begins as {name}: {words}; the discriminator begins anew, for lack of one"
     taken = take_over(critic, discriminator, channels)
-    grow(critic, discriminator, channels)
-    return f"Begins as {name}: {words}, {taken} of {len(discriminator.trainable_variables)} of the discriminator"
+    words += f", {taken} of {len(discriminator.trainable_variables)} of the discriminator"
+    if not grow(critic, discriminator, channels):
+        words += ", whose new blocks begin at random: they have fewer feature maps than two for each channel"
+    return f"Begins as {name}: {words}"
 
 
 def discriminator_of(prior: Prior) -> Discriminator | None:
@@ -118,11 +118,13 @@ def grow(old: Discriminator, new: Discriminator, channels: Sequence[int | None])
         channels: as in :func:`take_over`.
 
     Returns:
-        Whether there was anything to do; not where a new block has fewer feature maps than two for each channel.
+        Whether they do; a new block with fewer feature maps than two for each channel can't.
     """
     blocks = new.blocks[: len(new.blocks) - len(old.blocks)]
     pairs = 2 * new.channels
-    if not blocks or min(block.width for block in blocks) < pairs:
+    if not blocks:
+        return True
+    if min(block.width for block in blocks) < pairs:
         return False
     split = np.concatenate([np.eye(new.channels), -np.eye(new.channels)], 1)  # x as x and -x
     joined = split.T / (GAIN * (1 + SLOPE))  # x out of their activations
@@ -149,10 +151,9 @@ def _set(conv: Conv, mixing: NDArray) -> None:
     conv.kernel.assign(kernel)
 
 
-def _channels(old: Sequence[str], new: Sequence[str], there: int, wanted: int) -> list[int | None]:
-    """The old channel that each new one begins as."""
-    names = [*old, *[None] * there][:there]
-    answer: list[int | None] = [names.index(stain) if stain in names else None for stain in new] or [None] * wanted
+def _channels(old: Sequence[str], new: Sequence[str], there: int) -> list[int | None]:
+    """The old channel, of so many, that each new one begins as; an imported prior need not know its stains."""
+    answer: list[int | None] = [old.index(stain) if stain in old else None for stain in new]
     left = iter([i for i in range(there) if i not in answer])
     return [next(left, None) if i is None else i for i in answer]
 

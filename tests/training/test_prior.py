@@ -209,6 +209,12 @@ def test_a_discriminator_of_larger_images_judges_at_first_as_that_of_smaller(run
     assert np.ptp(expected) > 1e-3
 
 
+def test_new_blocks_with_too_few_feature_maps_are_told(run, cache):
+    told = begun(cache, f"init={run.path}", "size=16", "images.binning=2", "discriminator={base: 64, most: 8}")[1]
+    assert "begin at random" in told[0]
+    assert "begin at random" not in begun(cache, f"init={run.path}")[1][0]
+
+
 def test_channels_begin_as_those_of_the_same_stain(run, cache):
     begins, _ = begun(cache, f"init={run.path}", "images={stains: nfkb, drawn: 24, unseen: 8}", "images.binning=4")
     for name in ("generator", "discriminator"):
