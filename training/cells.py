@@ -212,8 +212,9 @@ def draw_one(culture: Culture, seed: int, index: int) -> Cells:
     """Crop number ``index`` of a culture, whose phenotypes come in turn."""
     phenotype = culture.phenotypes[index % len(culture.phenotypes)]
     rng = np.random.default_rng((seed, index))
-    options = {"scale": culture.scale, "confluence": culture.confluence}
-    return draw_cells(culture.stain_set, phenotype, rng, culture.size, **options)
+    return draw_cells(
+        culture.stain_set, phenotype, rng, culture.size, scale=culture.scale, confluence=culture.confluence
+    )
 
 
 def draw_images(culture: Culture, count: int, seed: int, *, processes: int = 1) -> NDArray[np.uint8]:
