@@ -17,8 +17,7 @@ from relumen.metrics import KernelDistance, kernel_distance
 from relumen.models.stylegan2 import Architecture, Generator, widths
 from relumen.models.stylegan2_discriminator import Discriminator
 from relumen.pictures import grid
-from relumen.prior import folder
-from relumen.run import About, software
+from relumen.run import About, RunFolder, software
 from relumen.training import losses
 from relumen.training.augment import adjusted, augmented
 from relumen.training.loop import Batch, computing_in
@@ -84,12 +83,12 @@ class Prior:
             self._signs = tf.Variable(tf.constant(0.0), trainable=False)  # of D(real), summed since p was adjusted
         self.begins_as, self._stages = None, ()
         if config.init is not None:
-            origin = folder.Prior.open(config.init)
+            origin = RunFolder(config.init)
             networks = [self._generator, self._kept]
             self.begins_as = begin_as(
                 origin, generators=networks, discriminator=self._discriminator, stains=data.stains
             )
-            self._stages = origin.about.all_stages
+            self._stages = origin.about().all_stages
             say(self.begins_as)
         self._generator_step = replicas.step(self._train_generator)
         self._path_step = replicas.step(self._regularise_generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,12 +15,16 @@ from relumen.errors import UserError
 from relumen.models.stylegan2 import Generator, widths
 from relumen.models.stylegan2_discriminator import Discriminator
 from relumen.models.stylegan2_layers import GAIN, SLOPE, Conv
-from relumen.prior.folder import Prior
 from relumen.run import RunFolder
 from relumen.training.loop import tracked
 
+DISCRIMINATOR = "discriminator"
+"""The milestone under which a prior that ships keeps it."""
 
-def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discriminator, stains: Sequence[str]) -> str:
+
+def begin_as(
+    origin: RunFolder, *, generators: list[Generator], discriminator: Discriminator, stains: Sequence[str]
+) -> str:
     """Takes over all weights that have a namesake of the same shape in a trained prior.
 
     Networks of larger images do at first what those of the old one did: the generator enlarges its images and adds
@@ -27,7 +32,7 @@ def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discr
     the same stain, the others as those that are left, in their order.
 
     Args:
-        origin: a run of ``relumen train prior``, or another prior.
+        origin: a run of ``relumen train prior``, or the folder of another prior.
         generators: that is trained, and its average.
         discriminator: that is trained.
         stains: what the channels of the new images show.
@@ -36,10 +41,10 @@ def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discr
         What was taken over, in words.
 
     Raises:
-        UserError: less than half of the generator's weights would fit, or a file can't be read.
+        UserError: no prior is there, less than half of the generator's weights would fit, or a file can't be read.
     """
-    old, name = origin.generator, origin.path.name
-    channels = _channels(origin.about.stains, stains, old.architecture.channels)
+    old, name = _generator(origin), origin.path.name
+    channels = _channels(origin.about().stains, stains, old.architecture.channels)
     taken = 0
     for generator in generators:
         taken = take_over(old, generator, channels)
@@ -61,20 +66,29 @@ def begin_as(origin: Prior, *, generators: list[Generator], discriminator: Discr
     return f"Begins as {name}: {words}"
 
 
-def discriminator_of(prior: Prior) -> Discriminator | None:
-    """The discriminator of a prior: that of its last checkpoint, or one that is kept with it; None: there is none.
+def discriminator_of(run: RunFolder) -> Discriminator | None:
+    """The discriminator of a prior: of its last checkpoint, or kept as a milestone; None: there is none.
 
     Raises:
-        UserError: the configuration can't be read.
+        UserError: a file can't be read.
     """
-    run = RunFolder(prior.path)
     checkpoint = tf.train.latest_checkpoint(str(run.checkpoints))
     if checkpoint is not None:
-        d, architecture = run.config()["discriminator"], prior.generator.architecture
+        d, architecture = run.config()["discriminator"], _generator(run).architecture
         critic = Discriminator(widths(architecture.size, d["base"], d["most"]), architecture.channels, d["group"])
         tf.train.Checkpoint(**tracked({"discriminator": critic})).restore(checkpoint).expect_partial()
         return critic
-    return prior.discriminator
+    if not run.milestone_file(DISCRIMINATOR).is_file():
+        return None
+    kept: Any = run.network(DISCRIMINATOR)
+    return kept
+
+
+def _generator(run: RunFolder) -> Generator:
+    network = run.network()
+    if not isinstance(network, Generator):
+        raise UserError(f"{run.path} is no prior: its model.keras is no generator. Name a run of relumen train prior.")
+    return network
 
 
 def take_over(old: keras.Model, new: keras.Model, channels: Sequence[int | None]) -> int:

@@ -12,6 +12,7 @@ from relumen.prior.folder import AboutFlow, Prior, digest
 from relumen.prior.samples import samples
 from relumen.run import RunFolder
 from relumen.training.config import load_config
+from relumen.training.prior_transfer import DISCRIMINATOR, discriminator_of
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def test_a_shipped_prior_makes_the_same_images_and_keeps_its_flow(run, tmp_path)
 
 def test_the_discriminator_ships_as_a_start_for_other_stains(run, tmp_path):
     critic = Discriminator((8, 8), 2)
-    critic.save(Prior.open(run).discriminator_file)
-    shipped = Prior.open(ship_prior(run, tmp_path / "prior-test")).discriminator
+    critic.save(RunFolder(run).milestone_file(DISCRIMINATOR))
+    shipped = discriminator_of(RunFolder(ship_prior(run, tmp_path / "prior-test")))
     assert shipped is not None
     image = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 2)).astype(np.float32)
     np.testing.assert_allclose(shipped(image), critic(image), rtol=0, atol=5e-3)

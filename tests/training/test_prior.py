@@ -198,7 +198,7 @@ def test_a_prior_of_larger_images_begins_as_one_of_smaller(run, cache):
 
 
 def test_a_discriminator_of_larger_images_judges_at_first_as_that_of_smaller(run, cache):
-    old = discriminator_of(Prior.open(run.path))
+    old = discriminator_of(run)
     image = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
     smaller = np.asarray(halved(image))
     expected = np.asarray(old(np.asarray(halved(smaller))))
@@ -223,7 +223,7 @@ def test_channels_begin_as_those_of_the_same_stain(run, cache):
     for was, block in zip(old.synthesis.blocks, new.synthesis.blocks, strict=True):
         np.testing.assert_array_equal(np.asarray(block.to_rgb.kernel)[..., 0], np.asarray(was.to_rgb.kernel)[..., 2])
         np.testing.assert_array_equal(np.asarray(block.to_rgb.kernel)[..., 1], np.asarray(was.to_rgb.kernel)[..., 0])
-    old, new = discriminator_of(Prior.open(run.path)).from_rgb, begins.state["discriminator"].from_rgb
+    old, new = discriminator_of(run).from_rgb, begins.state["discriminator"].from_rgb
     np.testing.assert_array_equal(np.asarray(new.kernel)[:, :, 0], np.asarray(old.kernel)[:, :, 2])
 
 

@@ -22,7 +22,7 @@ from relumen.run import RunFolder, Stage, write_text
 from relumen.storage import store_small
 from relumen.training.config import parse_config
 from relumen.training.prior_config import PriorConfig
-from relumen.training.prior_transfer import discriminator_of
+from relumen.training.prior_transfer import DISCRIMINATOR, discriminator_of
 from relumen.training.shipping import tables
 
 _COMPARED = 64  # images, to see what half precision changes
@@ -51,9 +51,9 @@ def ship_prior(path: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for file in (run.model_file, prior.flow_file):
         store_small(file, folder / file.name)
-    critic = discriminator_of(prior)
+    critic = discriminator_of(run)
     if critic is not None:  # without it a prior of other stains begins with half of what was learned
-        kept = folder / prior.discriminator_file.name
+        kept = RunFolder(folder).milestone_file(DISCRIMINATOR)
         critic.save(kept)
         store_small(kept, kept)
     for file in (run.about_file, prior.about_flow_file):

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from relumen.models.flow import MaskedAutoregressiveFlow
     from relumen.models.stylegan2 import Generator
-    from relumen.models.stylegan2_discriminator import Discriminator
     from relumen.prior.variables import Imported
 
 _CHUNK = 1000  # codes that are mapped at a time
@@ -97,25 +96,6 @@ class Prior:
         network: Any = RunFolder(self.path).network()
         return network
 
-    @property
-    def discriminator_file(self) -> Path:
-        """The discriminator, where it is kept: a run has it in its checkpoints."""
-        return self.path / "discriminator.keras"
-
-    @cached_property
-    def discriminator(self) -> Discriminator | None:
-        """The discriminator that is kept beside the generator, as a start for other priors; None: there is none.
-
-        Raises:
-            UserError: it can't be read.
-        """
-        if not self.discriminator_file.is_file():
-            return None
-        import relumen.models.stylegan2_discriminator  # noqa: F401  registers it
-
-        network: Any = _read(self.discriminator_file)
-        return network
-
     @cached_property
     def flow(self) -> MaskedAutoregressiveFlow:
         """The flow of its style vectors.
@@ -125,6 +105,8 @@ class Prior:
         """
         if not self.flow_file.is_file():
             raise UserError(f"{self.path} has no flow yet. Train it with: relumen train flow {self.path}")
+        import keras
+
         import relumen.models.flow  # noqa: F401  registers it
 
         if self.about_flow.generator != digest(self.generator.mapping):
@@ -132,7 +114,10 @@ class Prior:
                 f"{self.flow_file} is the flow of another generator: this one was trained on since. Train it again "
                 f"with: relumen train flow {self.path}"
             )
-        flow: Any = _read(self.flow_file)
+        try:
+            flow: Any = keras.models.load_model(self.flow_file)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.flow_file} can't be read ({error}). Train it again.") from error
         return flow
 
     @property
@@ -167,16 +152,6 @@ class Prior:
         write_text(self.about_flow_file, about.model_dump_json(indent=1) + "\n")
         if history:
             write_text(self.path / "flow-history.csv", history)
-
-
-def _read(file: Path) -> keras.Model:
-    import keras
-
-    try:
-        network: Any = keras.models.load_model(file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} can't be read ({error}). Train it again.") from error
-    return network
 
 
 def digest(network: keras.Model) -> str:
