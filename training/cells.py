@@ -195,8 +195,19 @@ def draw_cells(
     >>> draw_cells("nfkb", "tnf-alpha", np.random.default_rng(0)).image.shape
     (128, 128, 2)
     """
-    Culture(stain_set, (phenotype,), size, scale, confluence)  # or it says what is wrong
-    shapes = place(rng, size + 2 * _MARGIN, phenotype, scale, _BODIES[stain_set], confluence)
+    return _draw(Culture(stain_set, (phenotype,), size, scale, confluence), phenotype, rng, camera)
+
+
+def draw_one(culture: Culture, seed: int, index: int) -> Cells:
+    """Crop number ``index`` of a culture, whose phenotypes come in turn."""
+    phenotype = culture.phenotypes[index % len(culture.phenotypes)]
+    return _draw(culture, phenotype, np.random.default_rng((seed, index)), _CAMERA)
+
+
+def _draw(culture: Culture, phenotype: str, rng: np.random.Generator, camera: Camera) -> Cells:
+    stain_set = culture.stain_set
+    side = culture.size + 2 * _MARGIN
+    shapes = place(rng, side, phenotype, culture.scale, _BODIES[stain_set], culture.confluence)
     light = {stain: STAINS[stain](rng, shapes) for stain in STAIN_SETS[stain_set]}
     return Cells(
         image=np.stack([camera.take(each, rng, _EXPOSURE[stain]) for stain, each in light.items()], -1),
@@ -205,15 +216,6 @@ def draw_cells(
         features=_features(shapes, {stain: each[_INNER] for stain, each in light.items()}),
         phenotype=phenotype,
         stain_set=stain_set,
-    )
-
-
-def draw_one(culture: Culture, seed: int, index: int) -> Cells:
-    """Crop number ``index`` of a culture, whose phenotypes come in turn."""
-    phenotype = culture.phenotypes[index % len(culture.phenotypes)]
-    rng = np.random.default_rng((seed, index))
-    return draw_cells(
-        culture.stain_set, phenotype, rng, culture.size, scale=culture.scale, confluence=culture.confluence
     )
 
 

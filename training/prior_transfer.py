@@ -43,7 +43,12 @@ def begin_as(
     Raises:
         UserError: no prior is there, less than half of the generator's weights would fit, or a file can't be read.
     """
-    old, name = _generator(origin), origin.path.name
+    old: Any = origin.network()
+    name = origin.path.name
+    if not isinstance(old, Generator):
+        raise UserError(
+            f"{origin.path} is no prior: its model.keras is no generator. Name a run of relumen train prior."
+        )
     channels = _channels(origin.about().stains, stains, old.architecture.channels)
     taken = 0
     for generator in generators:
@@ -74,21 +79,15 @@ def discriminator_of(run: RunFolder) -> Discriminator | None:
     """
     checkpoint = tf.train.latest_checkpoint(str(run.checkpoints))
     if checkpoint is not None:
-        d, architecture = run.config()["discriminator"], _generator(run).architecture
-        critic = Discriminator(widths(architecture.size, d["base"], d["most"]), architecture.channels, d["group"])
+        config = run.config()
+        d = config["discriminator"]
+        critic = Discriminator(widths(config["size"], d["base"], d["most"]), run.about().channels, d["group"])
         tf.train.Checkpoint(**tracked({"discriminator": critic})).restore(checkpoint).expect_partial()
         return critic
     if not run.milestone_file(DISCRIMINATOR).is_file():
         return None
     kept: Any = run.network(DISCRIMINATOR)
     return kept
-
-
-def _generator(run: RunFolder) -> Generator:
-    network = run.network()
-    if not isinstance(network, Generator):
-        raise UserError(f"{run.path} is no prior: its model.keras is no generator. Name a run of relumen train prior.")
-    return network
 
 
 def take_over(old: keras.Model, new: keras.Model, channels: Sequence[int | None]) -> int:
