@@ -8,11 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from relumen.errors import UserError
 from relumen.models.optics import Optics
+from relumen.run import parse_mapping, parse_yaml
 from relumen.training.flow_config import FlowConfig
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
 from relumen.training.prior_config import PriorConfig
@@ -273,6 +273,8 @@ def load_config(system: str, preset: str, overrides: Sequence[str] = (), **field
         UserError: no such preset, or a value that is not allowed.
     """
     values = {"system": system, **preset_values(system, preset)}
+    if values["system"] != system:
+        raise UserError(f"{preset} is of another system: use it with relumen train {values['system']}.")
     for name, value in fields.items():
         _set(values, name, value)
     for override in overrides:
@@ -296,15 +298,18 @@ def preset_values(system: str, preset: str) -> dict[str, Any]:
         preset: one of :func:`presets`, or the path of a YAML file.
 
     Raises:
-        UserError: no such preset.
+        UserError: no such preset, or the file can't be read.
     """
     if preset in presets(system):
         text = files("relumen.training.presets").joinpath(f"{system}-{preset}.yaml").read_text(encoding="utf-8")
     elif preset.endswith((".yaml", ".yml")) and Path(preset).is_file():
-        text = Path(preset).read_text(encoding="utf-8")
+        try:
+            text = Path(preset).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{preset} can't be read ({error}).") from error
     else:
         raise UserError(f"There is no preset {preset!r}. Choose one of {', '.join(presets(system))}, or a .yaml file.")
-    return yaml.safe_load(text)
+    return parse_mapping(text, preset)
 
 
 def parse_config(values: Mapping[str, Any]) -> Config:
@@ -371,7 +376,7 @@ def _parsed(override: str, example: str) -> tuple[str, Any]:
     name, equals, value = override.partition("=")
     if not equals:
         raise UserError(f"An override reads name=value, such as {example}. Received: {override!r}")
-    return name, yaml.safe_load(value)
+    return name, parse_yaml(value, f"The value of {override!r}")
 
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401

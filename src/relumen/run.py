@@ -19,6 +19,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -177,8 +178,16 @@ class RunFolder:
         return run
 
     def config(self) -> dict[str, Any]:
-        """The configuration as plain values."""
-        return yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        """The configuration as plain values.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            text = self.config_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.config_file} can't be read ({error}).") from error
+        return parse_mapping(text, str(self.config_file))
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Stores the resolved configuration.
@@ -237,6 +246,35 @@ class RunFolder:
     def write_about(self, about: About) -> None:
         """Stores what was trained."""
         write_text(self.about_file, about.model_dump_json(indent=1) + "\n")
+
+
+def parse_yaml(text: str, source: str) -> Any:  # noqa: ANN401  whatever it says
+    """The value of a YAML text.
+
+    Args:
+        text: of a file, or of a value that was typed.
+        source: where it comes from, for the message.
+
+    Raises:
+        UserError: it is no YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(
+            f"{source} is no valid YAML{place}: {getattr(error, 'problem', None) or error}. Brackets and quotes come "
+            "in pairs, and a text that begins with * or has ': ' in it needs quotes, such as '*_R.tif'."
+        ) from error
+
+
+def parse_mapping(text: str, source: str) -> dict[str, Any]:
+    """The names and values of a YAML text; arguments and errors as of :func:`parse_yaml`."""
+    values = parse_yaml(text, source)
+    if not isinstance(values, dict):
+        raise UserError(f"{source} holds no 'name: value' lines. Received: {shorten(text, 60) or 'an empty file'}")
+    return values
 
 
 def kind_of(config: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from relumen.errors import UserError
+from relumen.run import RunFolder
 from relumen.training.config import load_config, parse_config, presets, read_data_config
 from relumen.training.settings import LearningRate, Schedule
 
@@ -89,3 +90,30 @@ def test_how_a_folder_is_read_without_a_system():
             read_data_config({"folder": "images"}, overrides, 8)
     with pytest.raises(UserError, match="scale: Input should be 1, 2, 4, 8 or 16"):
         read_data_config({"folder": "images"}, scale=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("images:\n  crops: {folder: cells, channels: {actin: *_R.tif}}", r"at line 2, column 47.*needs quotes"),
+        ("", "an empty file"),
+        ("kimg", "no 'name: value' lines. Received: kimg"),
+        ("system: cgan", "relumen train cgan"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_told_with_the_place(tmp_path, text, words):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=f"(?s){file}.*{words}"):
+        load_config("prior", str(file))
+
+
+def test_a_value_that_is_no_yaml_is_told():
+    with pytest.raises(UserError, match="The value of 'images={stains: cells' is no valid YAML"):
+        load_config("prior", "cells", ["images={stains: cells"])
+
+
+def test_a_damaged_run_is_told(tmp_path):
+    RunFolder(tmp_path).config_file.write_text("kimg: [1")
+    with pytest.raises(UserError, match=r"config.yaml is no valid YAML at line 1"):
+        RunFolder(tmp_path).config()
