@@ -106,6 +106,7 @@ def test_the_source_text_in_a_file_is_neither_run_nor_kept(tmp_path):
         ({"architecture": "orig"}, "'architecture' is 'orig'"),
         ({"resample_kernel": [1, 2, 1]}, r"'resample_kernel' is \[1, 2, 1\]"),
         ({"resample_kernel": None}, "'resample_kernel' is None"),
+        ({"resample_kernel": [np.ones(2), 3, 3, 1]}, r"'resample_kernel' is a list, .* \[1, 3, 3, 1\]"),
         ({"normalize_latents": False}, "'normalize_latents' is False"),
         ({"nonlinearity": "relu"}, "'nonlinearity' is 'relu'"),
         ({"mapping_lrmul": "fast"}, "'mapping_lrmul' is 'fast'"),
@@ -125,6 +126,7 @@ def test_tensorflow_generators_unlike_ours_are_refused(tmp_path, options, words)
         ("synthesis.b8.conv1", {"use_noise": False}, "use_noise is False"),
         ("synthesis.b8.conv1", {"conv_clamp": 256}, "differ in conv_clamp"),
         ("", {"z_dim": "20"}, "z_dim is '20'"),
+        ("", {"z_dim": 0}, "z_dim is 0, not a whole number from 1"),
     ],
 )
 def test_pytorch_generators_unlike_ours_are_refused(tmp_path, path, fields, words):
@@ -140,6 +142,18 @@ def test_stylegan_1_and_3_are_told_apart(tmp_path):
     third = layouts.Module("Generator", parts={"synthesis": layouts.Module("S", parts={"input": layouts.Module("I")})})
     with pytest.raises(UserError, match="StyleGAN3"):
         import_checkpoint(written(tmp_path / "3.pkl", dumped({"G_ema": third})))
+
+
+def test_a_generator_without_layers_is_refused(tmp_path):
+    block = layouts.Module("SynthesisBlock", architecture="skip")
+    dense = layouts.Module("FullyConnectedLayer", activation="lrelu")
+    parts = {
+        "synthesis": layouts.Module("SynthesisNetwork", parts={"b4": block}),
+        "mapping": layouts.Module("MappingNetwork", parts={"fc0": dense}),
+    }
+    network = layouts.Module("Generator", parts=parts, c_dim=0)
+    with pytest.raises(UserError, match="lack or differ in conv_clamp"):
+        import_checkpoint(written(tmp_path / "bare.pkl", dumped({"G_ema": network})))
 
 
 def test_missing_misshapen_foreign_and_broken_variables_are_named(tmp_path):

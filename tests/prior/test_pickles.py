@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import encodings.cp437  # noqa: F401  zipfile brings it in by itself
 import io
 import os
 import pickle
@@ -11,11 +12,13 @@ import subprocess
 import sys
 import zipfile
 from collections import OrderedDict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from relumen.errors import UserError
+from relumen.prior import checkpoints
 from relumen.prior.checkpoints import import_checkpoint, read
 from relumen.prior.pickles import RefusedError
 
@@ -43,6 +46,7 @@ def refused(tmp_path):
         with pytest.raises(UserError, match=words) as caught:
             import_checkpoint(file)
         assert str(file) in str(caught.value) and "Nothing in it has been run" in str(caught.value)
+        assert len(str(caught.value)) < 2000
         assert set(sys.modules) == modules
         assert sorted(tmp_path.rglob("*")) == [file]
 
@@ -206,6 +210,130 @@ def test_deep_nesting_does_not_overflow_the_stack(refused):
     refused(deep + b".", "holds a tuple")
     refused(b"\x80\x04}" + deep[2:] + b"Ns.", "a tuple is a dictionary's key")
     refused(b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".", "holds a list")
+
+
+DEEP = b")" + b"\x85" * 100_000
+DOUBLED = b")" + b"r\xff\xff\xff\xffj\xff\xff\xff\xff\x86" * 60
+"""A tuple of the one before, twice; of 2 ** 60 to who follows them all."""
+
+NESTED = pytest.mark.parametrize(
+    "nested",
+    [DEEP, DOUBLED, b"]" + DEEP + b"a", b"]" + DOUBLED + b"a"],
+    ids=["deep", "doubled", "deep-in", "doubled-in"],
+)
+
+
+def with_value(value: object, content: bytes) -> bytes:
+    """A pickle of a value in which the text "here" is replaced by other instructions."""
+    data, text = dumped(value, 2), b"X\4\0\0\0here"
+    assert data.count(text) == 1
+    return data.replace(text, content)
+
+
+@NESTED
+@pytest.mark.parametrize("option", ["label_size", "nonlinearity", "resample_kernel", "mapping_lrmul", "conv_clamp"])
+def test_nested_options_are_neither_shown_nor_compared(refused, nested, option):
+    variables = layouts.tensorflow_variables(np.random.default_rng(0))
+    networks = layouts.tensorflow_networks(variables)
+    networks[2].state["components"]["mapping"].state["static_kwargs"][option] = "here"
+    refused(with_value(networks, nested), f"'{option}' is a (tuple|list)")
+
+
+@NESTED
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("", "c_dim"),
+        ("", "z_dim"),
+        ("mapping.fc0", "bias_gain"),
+        ("synthesis.b8", "architecture"),
+        ("synthesis.b8.conv1", "use_noise"),
+        ("synthesis.b8.conv1", "conv_clamp"),
+    ],
+)
+def test_nested_fields_are_neither_shown_nor_compared(refused, nested, path, field):
+    network = layouts.pytorch_network(layouts.pytorch_state(np.random.default_rng(0)), more={path: {field: "here"}})
+    refused(with_value({"G_ema": network}, nested), f"{field}.* is a (tuple|list)|differ in {field}")
+
+
+@NESTED
+def test_nested_values_in_the_place_of_texts_and_numbers_are_not_shown(refused, nested):
+    networks = layouts.tensorflow_networks(layouts.tensorflow_variables(np.random.default_rng(0)))
+    networks[2].state["build_func_name"] = "here"
+    refused(with_value(networks, nested), "made by a (tuple|list)")
+    networks = layouts.tensorflow_networks(layouts.tensorflow_variables(np.random.default_rng(0)))
+    networks[2].state["variables"].append(("here", np.zeros(1)))
+    refused(with_value(networks, nested), "name .* is no text")
+    state = {"style.1.weight": 0.5, "conv1.activate.bias": "here"}
+    refused(with_value({"g_ema": state}, nested), "missing, or is not an array")
+    keys = b"\x80\x02]q\0."
+    assert saved_old([]).endswith(keys)
+    refused(saved_old([]).removesuffix(keys) + b"\x80\x02]" + nested + b"a.", "not those that it holds")
+    identity = b"(X\7\0\0\0storage" + b"ctorch\nFloatStorage\n" + nested + b"X\3\0\0\0cpuK\1tQ."
+    refused(zipped({"a/data.pkl": b"\x80\2" + identity}), "something else than a tensor's numbers")
+    identity = identity.replace(nested, b"X\1\0\0\0000").replace(b"K\1tQ", nested + b"tQ")
+    refused(zipped({"a/data.pkl": b"\x80\2" + identity, "a/data/0": bytes(4)}), "tensor of an unknown kind")
+
+
+def test_what_overflows_the_stack_all_the_same_is_refused(refused, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_LAYOUTS", (SimpleNamespace(NAME="any", fits=str),))
+    refused(b"\x80\4" + DEEP + b".", "nested too deeply")
+    monkeypatch.setitem(checkpoints._MAKERS, "dnnlib.EasyDict", str)
+    refused(b"\x80\4cdnnlib\nEasyDict\n" + DEEP + b"\x85R.", "recursion")
+
+
+def test_arrays_have_a_bounded_number_of_axes(refused):
+    one, axes = b"(" + b"K\1" * 33 + b"t", "33 axes, and the most that is known is 32"
+    array = pickle.dumps(np.zeros((1, 1), np.float32), 4)
+    assert array.count(b"K\1K\1\x86") == 1
+    refused(array.replace(b"K\1K\1\x86", one), axes)
+    for shape, strides in ((one, b")"), (b")", one)):
+        call = Calls(layouts._rebuild_tensor, layouts.Storage(np.zeros(1, np.float32)), 0, "here", "there", False, None)
+        tensor = dumped(call, 2).replace(b"X\4\0\0\0here", shape).replace(b"X\5\0\0\0there", strides)
+        refused(tensor, axes)
+    long = b"(" + (b"\x8a\x10" + b"\xff" * 15 + b"\x7f") * 32 + b"t"
+    refused(array.replace(b"K\1K\1\x86", long), "do not agree")
+
+
+def test_what_a_file_says_once_and_uses_a_million_times_is_refused(refused):
+    many = b"(" + b"N" * 100_000 + b"tq\1"
+    refused(b"\x80\2ctorch._utils\n_rebuild_parameter\nq\0" + many + b"h\0h\1R" * 200_000 + b".", "100000 arguments")
+    variables = layouts.tensorflow_variables(np.random.default_rng(0))
+    variables |= {f"mapping/Dense{i}/weight": variables["mapping/Dense1/weight"] for i in range(2, 65)}
+    refused(dumped(layouts.tensorflow_networks(variables)), "mapping layers is 65, not a whole number from 1 to 64")
+    networks = layouts.tensorflow_networks({})
+    networks[2].state["variables"] = "here"
+    name = b"X" + struct.pack("<I", 200_000) + b"a" * 200_000
+    pairs = b"](" + name + b"N\x86q\xff" + b"h\xff" * 200_000 + b"e"
+    refused(with_value(networks, pairs), "no text of up to 200 characters")
+
+
+@pytest.mark.parametrize(("depth", "length"), [(40, 10), (2, 100_000)])
+def test_parts_within_parts_have_an_end(refused, depth, length):
+    part = layouts.Module("Part")
+    for _ in range(depth):
+        part = layouts.Module("Part", parts={"a" * length: part})
+    refused(dumped({"G_ema": part}), "no text of up to 200 characters")
+
+
+def test_parts_that_share_their_variables_are_refused(refused):
+    parts = {"a": layouts.Module("Part"), "b": layouts.Module("Part")}
+    parts["a"].state["_buffers"] = parts["b"].state["_buffers"]
+    refused(dumped({"G_ema": layouts.Module("Generator", parts=parts)}), "has what another part has")
+
+
+def test_networks_that_share_a_state_do_not_copy_it(tmp_path):
+    state = b"}(" + b"".join(b"X\5\0\0\0%05dN" % i for i in range(20_000)) + b"uq\1"
+    again = b"h\0)\x81h\1b" * 20_000
+    data = b"\x80\2(cdnnlib.tflib.network\nNetwork\nq\0" + state + again + b"t."
+    networks = read(written(tmp_path / "many.pkl", data))[2:]
+    assert len(networks) == 20_000 and all(network.fields is networks[0].fields for network in networks)
+
+
+def test_numbers_that_could_be_made_to_hash_alike_are_no_keys(refused):
+    assert hash(7 + (2**61 - 1)) == hash(7)
+    for key in (7 + (2**61 - 1), 0.5):
+        refused(pickle.dumps({key: None}, 2), "is a dictionary's key")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relumen.prior.pickles import Maker, Name, RefusedError, Unfinished
+from relumen.prior.pickles import Maker, Name, RefusedError, Unfinished, told
 
 STORAGES = {
     "torch.DoubleStorage": "<f8",
@@ -26,6 +26,9 @@ STORAGES = {
 
 NAMES = {"numpy.ndarray", *STORAGES}
 """What is named and not called."""
+
+MOST_AXES = 32
+"""A kernel has five, and NumPy takes up to 64. The product of a million lengths would take for ever to find."""
 
 _DTYPE = re.compile(r"[fiu][1248]|b1")
 
@@ -70,10 +73,10 @@ def _encoded(text: str, coding: str) -> bytes:
 
 def _tensor(storage: NDArray, offset: int, shape: Any, strides: Any, *_: object) -> NDArray:  # noqa: ANN401
     """``torch._utils._rebuild_tensor_v2``: a view of a storage; offset and strides count elements."""
-    if not isinstance(storage, np.ndarray) or storage.ndim != 1 or not _sizes((offset, *shape, *strides)):
+    if not isinstance(storage, np.ndarray) or storage.ndim != 1 or not all(map(_sizes, (shape, strides, (offset,)))):
         raise RefusedError("it has a tensor of something else than numbers")
     if len(shape) != len(strides) or math.prod(shape) > storage.size:
-        raise RefusedError(f"it has a tensor of shape {tuple(shape)} with {storage.size} numbers, which do not agree")
+        raise RefusedError(f"it has a tensor of shape {shape} with {storage.size} numbers, which do not agree")
     size = storage.itemsize
     return np.ndarray(shape, storage.dtype, storage, offset * size, [size * stride for stride in strides])
 
@@ -96,7 +99,16 @@ def _as_it_is(items: Any) -> Any:  # noqa: ANN401  of any kind at first
 
 
 def _sizes(numbers: Any) -> bool:  # noqa: ANN401  of any kind at first
-    return isinstance(numbers, tuple) and all(type(number) is int and number >= 0 for number in numbers)
+    """Whether it is a tuple of lengths.
+
+    Raises:
+        RefusedError: for more axes than an array has.
+    """
+    if not isinstance(numbers, tuple):
+        return False
+    if len(numbers) > MOST_AXES:
+        raise RefusedError(f"it has an array of {len(numbers)} axes, and the most that is known is {MOST_AXES}")
+    return all(type(number) is int and number >= 0 for number in numbers)
 
 
 def new_storage(kind: Any, count: Any, room: int) -> NDArray:  # noqa: ANN401  of any kind at first
@@ -109,7 +121,9 @@ def new_storage(kind: Any, count: Any, room: int) -> NDArray:  # noqa: ANN401  o
         raise RefusedError("it has a tensor of an unknown kind")
     dtype = np.dtype(STORAGES[kind.path])
     if not 0 <= count * dtype.itemsize <= room:
-        raise RefusedError(f"it is cut short, or claims too much: it has no bytes for a tensor of {count} numbers")
+        raise RefusedError(
+            f"it is cut short, or claims too much: it has no bytes for a tensor of {told(count)} numbers"
+        )
     return np.empty(count, dtype)
 
 

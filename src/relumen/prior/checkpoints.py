@@ -38,11 +38,12 @@ def import_checkpoint(path: Path) -> Imported:
                 return layout.convert(value)
         names = ", ".join(layout.NAME for layout in _LAYOUTS)
         raise RefusedError(f"it holds a {type(value).__name__} that is none of these: {names}")
-    except RefusedError as why:
+    except (RefusedError, RecursionError) as error:
+        why = error if isinstance(error, RefusedError) else "its values are nested too deeply"
         raise UserError(
             f"{path} was not imported, because {why}. Nothing in it has been run. Give a checkpoint of StyleGAN2-ADA "
             "(.pkl) or of rosinality's stylegan2-pytorch (.pt) whose generator has no classes."
-        ) from why
+        ) from error
 
 
 def read(path: Path) -> Any:  # noqa: ANN401  what it holds is for the layouts to check
@@ -72,7 +73,9 @@ def _persistent_object(meta: dict[str, Any]) -> Record:
 def _record(kind: str, state: dict[str, Any]) -> Record:
     if not isinstance(kind, str) or not isinstance(state, dict):
         raise RefusedError("it has a network of another kind than StyleGAN2's")
-    return Record(kind, {name: value for name, value in state.items() if name not in _SOURCES})
+    for source in _SOURCES:
+        state.pop(source, None)
+    return Record(kind, state)  # not copied: a file can name the same state in a million networks
 
 
 _MAKERS: dict[str, Maker] = {

@@ -10,8 +10,19 @@ import re
 from typing import Any
 
 from relumen.models.stylegan2 import Architecture
-from relumen.prior.pickles import Record, RefusedError
-from relumen.prior.variables import Float32, Imported, Variables, convolutions, expect, layer, number, whole
+from relumen.prior.pickles import Record, RefusedError, told
+from relumen.prior.variables import (
+    MOST_LAYERS,
+    Float32,
+    Imported,
+    Variables,
+    convolutions,
+    expect,
+    full_name,
+    layer,
+    number,
+    whole,
+)
 
 NAME = "StyleGAN2-ADA for PyTorch"
 
@@ -49,12 +60,13 @@ def convert(value: Any) -> Imported:  # noqa: ANN401  see fits
     resolutions = [4]
     while f"synthesis.b{2 * resolutions[-1]}" in modules:
         resolutions.append(2 * resolutions[-1])
+    depth = sum(bool(_DENSE.fullmatch(path)) for path in modules)
     architecture = Architecture(
         tuple(variables.length(f"synthesis.b{size}.conv1.bias") for size in resolutions),
         channels=variables.length("synthesis.b4.torgb.bias"),
         z_dim=whole("z_dim", whole_network.get("z_dim")),
         w_dim=whole("w_dim", whole_network.get("w_dim")),
-        mapping_layers=sum(bool(_DENSE.fullmatch(path)) for path in modules),
+        mapping_layers=whole("number of mapping layers", depth, MOST_LAYERS),
         lr_multiplier=number("mapping network's bias_gain", _common(modules, _DENSE, "bias_gain")),
         clamp=None if clamp is None else number("conv_clamp", clamp),
     )
@@ -71,14 +83,18 @@ def _flattened(network: Record) -> tuple[dict[str, dict[str, Any]], Variables]:
     waiting, seen = [("", network)], set()
     while waiting:
         path, module = waiting.pop()
-        if not isinstance(module, Record) or id(module) in seen:
-            raise RefusedError(f"its part {path[:100]!r} is not a network of StyleGAN2-ADA's, or is there twice")
-        seen.add(id(module))
+        if not isinstance(module, Record):
+            raise RefusedError(f"its part {told(path)} is not a network of StyleGAN2-ADA's")
         modules[path] = module.fields
         for kind in ("_parameters", "_buffers", "_modules"):
-            parts = module.fields.get(kind, {})
-            for name, value in parts.items() if isinstance(parts, dict) else ():
-                full = f"{path}.{name}".lstrip(".")
+            parts = module.fields.get(kind)
+            if not isinstance(parts, dict):
+                continue
+            if id(parts) in seen:  # with those inside it, and so on: there would be no end of names
+                raise RefusedError(f"its part {told(path)} has what another part has")
+            seen.add(id(parts))
+            for name, value in parts.items():
+                full = full_name(path, ".", name)
                 if kind == "_modules":
                     waiting.append((full, value))
                 elif value is not None:
@@ -89,8 +105,8 @@ def _flattened(network: Record) -> tuple[dict[str, dict[str, Any]], Variables]:
 def _common(modules: dict[str, dict[str, Any]], paths: re.Pattern[str], field: str) -> Any:  # noqa: ANN401
     """The value of a field that is the same in all these parts."""
     found = [fields.get(field) for path, fields in modules.items() if paths.fullmatch(path)]
-    if any(type(each) not in (int, float, type(None)) or each != found[0] for each in found):
-        raise RefusedError(f"its layers differ in {field}, and those of relumen's generator do not")
+    if not found or any(type(each) not in (int, float, type(None)) or each != found[0] for each in found):
+        raise RefusedError(f"its layers lack or differ in {field}, and those of relumen's generator do not")
     return found[0]
 
 

@@ -12,8 +12,19 @@ from typing import Any
 import numpy as np
 
 from relumen.models.stylegan2 import Architecture
-from relumen.prior.pickles import Record, RefusedError
-from relumen.prior.variables import Float32, Imported, Variables, convolutions, expect, layer, number
+from relumen.prior.pickles import Record, RefusedError, told
+from relumen.prior.variables import (
+    MOST_LAYERS,
+    Float32,
+    Imported,
+    Variables,
+    convolutions,
+    expect,
+    full_name,
+    layer,
+    number,
+    whole,
+)
 
 NAME = "StyleGAN2 or StyleGAN2-ADA for TensorFlow"
 
@@ -49,12 +60,12 @@ def convert(value: Any) -> Imported:  # noqa: ANN401  see fits
         network = _part(value[2], name)
         made_by = network.fields.get("build_func_name")
         if not isinstance(made_by, str) or made_by not in builders:
-            raise RefusedError(f"its generator is made by {str(made_by)[:60]!r}, not by StyleGAN2's {builders[0]}")
+            raise RefusedError(f"its generator is made by {told(made_by)}, not by StyleGAN2's {builders[0]}")
         options |= _field(network, "static_kwargs", dict)
         for pair in _field(network, "variables", list):
-            if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
+            if not isinstance(pair, tuple) or len(pair) != 2:
                 raise RefusedError("its variables are not pairs of name and values")
-            values[f"{name}/{pair[0]}".lstrip("/")] = pair[1]
+            values[full_name(name, "/", pair[0])] = pair[1]
     for option, ours in _OURS.items():
         expect(f"option {option!r}", options.get(option, ours), ours)
     return _imported(Variables(values), options)
@@ -93,7 +104,7 @@ def _imported(variables: Variables, options: dict[str, Any]) -> Imported:
         channels=variables.length("synthesis/4x4/ToRGB/bias"),
         z_dim=variables.length("mapping/Dense0/weight", axes=2),
         w_dim=variables.length("dlatent_avg"),
-        mapping_layers=depth,
+        mapping_layers=whole("number of mapping layers", depth, MOST_LAYERS),
         lr_multiplier=number("option 'mapping_lrmul'", options.get("mapping_lrmul", 0.01)),
         clamp=None if clamp is None else number("option 'conv_clamp'", clamp),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import reprlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -20,12 +21,30 @@ MOST_INSTRUCTIONS = 2_000_000
 LONGEST_NUMBER = 128
 """Bits of a whole number; the longest that is in use, the mark of older files of torch.save, has 78."""
 
+MOST_ARGUMENTS = 16
+"""Of one call; the longest in use, a tensor's, has seven. A file can name the same ones in every call."""
+
 Maker = Callable[..., Any]
 """What stands for a named class or function: plain data of its arguments."""
 
 
 class RefusedError(Exception):
     """Why a file is not read, as a clause that follows "because"."""
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 100
+
+
+def told(value: object) -> str:
+    """A value of a file in a message: a text, number or few numbers, shortened; else its type, for it may be deep.
+
+    >>> told("lrelu"), told([1, 3, 3, 1]), told([[]])
+    ("'lrelu'", '[1, 3, 3, 1]', 'a list')
+    """
+    numbers = isinstance(value, list) and all(type(each) in (int, float) for each in value)
+    plain = numbers or isinstance(value, str | int | float | None)
+    return _SHORT.repr(value) if plain else f"a {type(value).__name__}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ def load(
                 )
             machine.step(opcode.name, argument)
         return machine.pop()
-    except (IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         why = f"near byte {position}: {str(error)[:80]!r}"
         raise RefusedError(f"it is not a pickle, or a damaged one ({why})") from error
 
@@ -193,8 +212,9 @@ class _Machine:
         if not isinstance(target, dict):
             raise TypeError(f"items are set in a {type(target).__name__}")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | int | float | bytes):  # to hash a deep tuple would overflow Python's own stack
-                raise TypeError(f"a {type(key).__name__} is a dictionary's key")
+            # To hash a deep tuple would overflow Python's own stack, and long numbers can be made to hash alike.
+            if not isinstance(key, str | bytes) and not (isinstance(key, int) and key.bit_length() <= 32):
+                raise TypeError(f"{told(key)} is a dictionary's key")
             target[key] = value
 
     def remember(self, place: int) -> None:
@@ -205,13 +225,15 @@ class _Machine:
 
     def named(self, path: str) -> Name:
         if path not in self.makers and path not in self.names:
-            raise RefusedError(f"it names {path[:100]!r}, which no known checkpoint of StyleGAN2 does")
+            raise RefusedError(f"it names {told(path)}, which no known checkpoint of StyleGAN2 does")
         return Name(path)
 
     def made(self, called: Any, arguments: Any) -> Any:  # noqa: ANN401  see load
         if not isinstance(called, Name) or called.path not in self.makers or not isinstance(arguments, tuple):
             what = called.path if isinstance(called, Name) else f"a {type(called).__name__}"
             raise RefusedError(f"it calls {what}, which no known checkpoint of StyleGAN2 does")
+        if len(arguments) > MOST_ARGUMENTS:
+            raise RefusedError(f"it calls {called.path} with {len(arguments)} arguments")
         self.room -= sum(len(each) for each in arguments if isinstance(each, str | bytes))
         if self.room < 0:
             raise RefusedError("it uses its texts over and over, and would grow to many times its own size")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.prior.arrays import MAKERS, NAMES, new_storage
-from relumen.prior.pickles import RefusedError, load
+from relumen.prior.pickles import RefusedError, load, told
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older layout
 _OLD_START = b"\x80\x02\x8a\x0a" + _MAGIC.to_bytes(10, "little")
@@ -36,11 +36,13 @@ def _read_pickles(data: bytes) -> Any:  # noqa: ANN401  see read_saved
     """Magic number, version, system, object, keys of the storages; then each storage's length and numbers."""
     stream = io.BytesIO(data)
     storages: dict[str, NDArray] = {}
+    room = len(data)
 
     def stored(kind: Any, key: str, count: Any) -> NDArray:  # noqa: ANN401  checked by new_storage
+        nonlocal room
         if key not in storages:
-            room = len(data) - sum(storage.nbytes for storage in storages.values())
             storages[key] = new_storage(kind, count, room)
+            room -= storages[key].nbytes
         return storages[key]
 
     magic, version, system = (load(stream, {}) for _ in range(3))
@@ -48,10 +50,11 @@ def _read_pickles(data: bytes) -> Any:  # noqa: ANN401  see read_saved
         raise RefusedError("it is a file of torch.save of an unknown version, or of a big-endian machine")
     value = load(stream, MAKERS, NAMES, _persistent(stored))
     keys = load(stream, {})
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+    # Of texts only: to compare or show a nested value would overflow Python's own stack.
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(storages):
         raise RefusedError("the tensors that it names are not those that it holds")
     for key in keys:
-        storage = storages[str(key)]
+        storage = storages[key]
         count, numbers = stream.read(8), stream.read(storage.nbytes)
         if int.from_bytes(count, "little") != storage.size or len(numbers) != storage.nbytes:
             raise RefusedError("it is cut short, or its tensors' lengths do not agree")
@@ -80,7 +83,7 @@ def _read_zip(data: bytes) -> Any:  # noqa: ANN401  see read_saved
                 raise RefusedError("it was written on a big-endian machine")
             return load(io.BytesIO(archive.read(f"{folder}/data.pkl")), MAKERS, NAMES, _persistent(stored))
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise RefusedError(f"it is not a zip that can be read ({error})") from error
+        raise RefusedError(f"it is not a zip that can be read ({told(str(error))})") from error
 
 
 def _checked(members: list[zipfile.ZipInfo], size: int) -> str:
@@ -89,9 +92,9 @@ def _checked(members: list[zipfile.ZipInfo], size: int) -> str:
     for member in members:
         parts = member.orig_filename.split("/")
         if member.orig_filename != member.filename or "\\" in member.filename or {"", ".", ".."} & set(parts):
-            raise RefusedError(f"its member {member.orig_filename!r} leads out of the zip")
+            raise RefusedError(f"its member {told(member.orig_filename)} leads out of the zip")
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            raise RefusedError(f"its member {member.filename!r} is compressed, which torch.save's are not")
+            raise RefusedError(f"its member {told(member.filename)} is compressed, which torch.save's are not")
     if sum(member.file_size for member in members) > size or len(set(names)) != len(names):
         raise RefusedError("its members claim more bytes than it has, or have one name twice")
     folders = [name.removesuffix("/data.pkl") for name in names if name.endswith("/data.pkl") and name.count("/") == 1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.models.stylegan2 import Architecture, Generator
-from relumen.prior.pickles import RefusedError
+from relumen.prior.pickles import RefusedError, told
 
 Float32 = NDArray[np.float32]
+
+LONGEST_NAME = 200
+"""Characters of a variable's or a part's path; in use are up to 50."""
+
+MOST_LAYERS = 64
+"""Of a mapping network; published ones have up to 8. All of them can be the same few bytes of a file."""
 
 BLUR = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 """The filter of our resampling, (4, 4)."""
@@ -68,7 +73,7 @@ class Variables:
         """
         shape = np.shape(self._get(name))
         if len(shape) != axes or not shape[axis]:
-            raise RefusedError(f"its variable {name!r} has shape {shape}, where one of {axes} axes is due")
+            raise RefusedError(f"its variable {told(name)} has shape {shape}, where one of {axes} axes is due")
         return shape[axis]
 
     def take(self, name: str, *shape: int) -> Float32:
@@ -80,9 +85,9 @@ class Variables:
         value = np.asarray(self._get(name))
         del self.values[name]
         if value.shape != shape:
-            raise RefusedError(f"its variable {name!r} has shape {value.shape}, not {shape}")
+            raise RefusedError(f"its variable {told(name)} has shape {value.shape}, not {shape}")
         if value.dtype.kind != "f" or not np.isfinite(value).all():
-            raise RefusedError(f"its variable {name!r} has values that are not finite floating-point numbers")
+            raise RefusedError(f"its variable {told(name)} has values that are not finite floating-point numbers")
         return value.astype(np.float32)
 
     def take_blurs(self, ending: str, gain: float = 1.0) -> None:
@@ -93,7 +98,7 @@ class Variables:
         """
         for name in [name for name in self.values if name.endswith(ending)]:
             if not np.allclose(self.take(name, *BLUR.shape), gain * BLUR, atol=1e-6):
-                raise RefusedError(f"its filter {name!r} is not [1, 3, 3, 1], which relumen's generator has")
+                raise RefusedError(f"its filter {told(name)} is not [1, 3, 3, 1], which relumen's generator has")
 
     def finish(self) -> None:
         """Checks that nothing is left.
@@ -102,33 +107,46 @@ class Variables:
             RefusedError: a variable that our generator does not have.
         """
         if self.values:
-            names = ", ".join(repr(name[:100]) for name in sorted(self.values)[:5])
+            names = ", ".join(told(name) for name in sorted(self.values)[:5])
             raise RefusedError(f"it has variables that relumen's generator does not have: {names}")
 
     def _get(self, name: str) -> Any:  # noqa: ANN401  an array or a number
         if not isinstance(self.values.get(name), np.ndarray | float):
-            raise RefusedError(f"its variable {name!r} is missing, or is not an array")
+            raise RefusedError(f"its variable {told(name)} is missing, or is not an array")
         return self.values[name]
 
 
-def expect(what: str, found: object, ours: object) -> None:
+def full_name(path: str, separator: str, name: Any) -> str:  # noqa: ANN401  of any kind at first
+    """The path of a part or variable that is inside another, whose own path may be empty.
+
+    Raises:
+        RefusedError: no text, or longer than any in use: each name costs its length, as often as a file repeats it.
+    """
+    if not isinstance(name, str) or len(path) + len(separator) + len(name) > LONGEST_NAME:
+        raise RefusedError(f"the name of one of its variables is no text of up to {LONGEST_NAME} characters")
+    return f"{path}{separator}{name}" if path else name
+
+
+def expect(what: str, found: object, ours: str | int | list[int]) -> None:
     """Checks a property that our generator has in one form only.
 
     Raises:
         RefusedError: it has another.
     """
-    if type(found) is not type(ours) or found != ours:
-        raise RefusedError(f"its {what} is {_short(found)}, and relumen's generator has {_short(ours)}")
+    # Nested values are not compared, which would overflow Python's own stack.
+    flat = all(type(each) in (int, float) for each in found) if isinstance(found, list) else True
+    if type(found) is not type(ours) or not flat or found != ours:
+        raise RefusedError(f"its {what} is {told(found)}, and relumen's generator has {told(ours)}")
 
 
-def whole(what: str, found: Any) -> int:  # noqa: ANN401  of any kind at first
+def whole(what: str, found: Any, most: int = 1 << 20) -> int:  # noqa: ANN401  of any kind at first
     """A positive whole number.
 
     Raises:
         RefusedError: something else.
     """
-    if type(found) is not int or not 0 < found < 1 << 20:
-        raise RefusedError(f"its {what} is {_short(found)}, not a positive whole number")
+    if type(found) is not int or not 0 < found <= most:
+        raise RefusedError(f"its {what} is {told(found)}, not a whole number from 1 to {most}")
     return found
 
 
@@ -139,7 +157,7 @@ def number(what: str, found: Any) -> float:  # noqa: ANN401  of any kind at firs
         RefusedError: something else.
     """
     if type(found) not in (int, float) or not 0 < found < 1e6:
-        raise RefusedError(f"its {what} is {_short(found)}, not a positive number")
+        raise RefusedError(f"its {what} is {told(found)}, not a positive number")
     return float(found)
 
 
@@ -156,7 +174,3 @@ def convolutions(architecture: Architecture) -> list[tuple[int, str, int, int]]:
 def layer(path: str, **weights: Float32) -> dict[str, Float32]:
     """The weights of one layer by their paths."""
     return {f"{path}/{name}": np.asarray(value, order="C") for name, value in weights.items()}
-
-
-def _short(value: object) -> str:
-    return reprlib.repr(value) if isinstance(value, str | int | float | list | None) else f"a {type(value).__name__}"
