@@ -217,7 +217,7 @@ class RunFolder:
         if not self.about_file.is_file() or not self.model_file.is_file():
             raise UserError(
                 f"{self.path} holds no network yet: its training has not come to a checkpoint. "
-                f"Go on with `relumen train {self.config()['system']} --resume {self.path}`."
+                f"Go on with `relumen train {self.config().get('system', 'SYSTEM')} --resume {self.path}`."
             )
         try:
             return About.model_validate_json(self.about_file.read_text(encoding="utf-8"))

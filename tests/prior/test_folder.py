@@ -1,12 +1,17 @@
 """A prior's folder: what it holds, what is told of a folder that is none, and images of it."""
 
+import errno
+import os
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from relumen.errors import UserError
+from relumen import shipped
+from relumen.errors import CheckFailedError, UserError
 from relumen.images import read_image
 from relumen.models.flow import MaskedAutoregressiveFlow
+from relumen.models.stylegan2 import Generator
 from relumen.prior.folder import AboutFlow, Prior, digest, write_imported
 from relumen.prior.samples import samples, write_samples
 from relumen.prior.variables import Imported
@@ -100,6 +105,23 @@ def test_what_is_no_prior_is_told(tmp_path, tiny_run, what):
         Prior.open(folder)
 
 
+def test_a_run_without_a_checkpoint_is_told_to_go_on(tmp_path):
+    (tmp_path / "config.yaml").write_text("system: prior\n")
+    with pytest.raises(UserError, match=f"not come to a checkpoint.*relumen train prior --resume {tmp_path}"):
+        Prior.open(tmp_path)
+
+
+def test_shipped_priors_are_named_where_there_are_any(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "_FOLDER", tmp_path / "shipped")
+    with pytest.raises(UserError, match=r"folder of relumen prior import\.$"):
+        Prior.open(tmp_path / "none")
+    for name in ("esrgan-a", "prior-b", "prior-c"):
+        (tmp_path / "shipped" / name).mkdir(parents=True)
+        (tmp_path / "shipped" / name / "README.md").touch()
+    with pytest.raises(UserError, match=r"folder of relumen prior import, or one of prior-b, prior-c\.$"):
+        Prior.open(tmp_path / "none")
+
+
 def test_a_generator_that_can_not_be_read_is_told(prior):
     (prior.path / "model.keras").write_bytes(b"no zip")
     with pytest.raises(UserError, match="can't be read"):
@@ -123,10 +145,61 @@ def test_truncation_makes_images_more_alike(prior):
     assert spreads[1] < 0.6 * spreads[0]
 
 
-def test_a_prior_is_not_written_over(prior, tmp_path):
+@pytest.mark.parametrize("file", ["model.keras", "about.json", "config.yaml"])
+def test_a_prior_or_a_training_is_not_written_over(prior, tmp_path, file):
     imported = Imported("a layout", prior.generator.architecture, {})
-    with pytest.raises(UserError, match="another folder with -o"):
-        write_imported(imported, tmp_path / "checkpoint.pkl", prior.path, command="", stains=())
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / file).write_text("kept")
+    for folder in (prior.path, tmp_path / "there"):
+        with pytest.raises(UserError, match="another folder with -o"):
+            write_imported(imported, tmp_path / "checkpoint.pkl", folder, command="", stains=())
+    assert [path.name for path in (tmp_path / "there").iterdir()] == [file]
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+@pytest.mark.parametrize(
+    ("fault", "error", "told"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), CheckFailedError, "disk is full"),
+        (OSError(f"write failed: {os.strerror(errno.ENOSPC)}"), CheckFailedError, "disk is full"),  # as HDF5 tells it
+        (OSError(errno.EIO, "Input/output error"), UserError, "Input/output error.*-o"),
+        (KeyboardInterrupt("stopped"), KeyboardInterrupt, "stopped"),
+    ],
+)
+def test_an_import_that_fails_leaves_the_folder_as_it_was(prior, tmp_path, monkeypatch, theirs, fault, error, told):
+    def save(_, path):
+        path.write_bytes(b"half of it")
+        raise fault
+
+    monkeypatch.setattr(Generator, "save", save)
+    folder = tmp_path / "made" / "here"
+    if theirs:
+        folder.mkdir(parents=True)
+        (folder / "notes.txt").write_text("theirs")
+    weights = {each.path.removeprefix("generator/"): each.numpy() for each in prior.generator.weights}
+    imported = Imported("a layout", prior.generator.architecture, weights)
+    with pytest.raises(error, match=told):
+        write_imported(imported, tmp_path / "checkpoint.pkl", folder, command="", stains=())
+    assert folder.exists() == theirs
+    assert not theirs or [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_an_import_beside_other_files_leaves_them(prior, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "notes.txt").write_text("theirs")
+    weights = {each.path.removeprefix("generator/"): each.numpy() for each in prior.generator.weights}
+    imported = Imported("a layout", prior.generator.architecture, weights)
+    made = write_imported(imported, tmp_path / "checkpoint.pkl", tmp_path / "here", command="", stains=())
+    assert {path.name for path in made.path.iterdir()} == {"notes.txt", "model.keras", "about.json"}
+
+
+@pytest.mark.parametrize("place", ["file", "file/inside"])
+def test_a_file_in_the_place_of_the_folder_is_told(prior, tmp_path, place):
+    (tmp_path / "file").write_text("theirs")
+    imported = Imported("a layout", prior.generator.architecture, {})
+    with pytest.raises(UserError, match="can't be written to.*-o"):
+        write_imported(imported, tmp_path / "checkpoint.pkl", tmp_path / place, command="", stains=())
+    assert (tmp_path / "file").read_text() == "theirs"
 
 
 def test_stains_are_as_many_as_channels(prior, tmp_path):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import shutil
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from relumen.errors import UserError
+from relumen.errors import CheckFailedError, UserError
 from relumen.run import About, RunFolder, software, write_text
 
 if TYPE_CHECKING:
@@ -65,11 +68,12 @@ class Prior:
         if not path.exists() and str(path) in shipped_names():
             path = shipped_path(str(path))
         run = RunFolder(path)
-        if not run.about_file.is_file() or not run.model_file.is_file():
-            priors = [name for name in shipped_names() if name.startswith("prior-")]
+        whole = run.about_file.is_file() and run.model_file.is_file()
+        if not whole and not run.config_file.is_file():  # a run without them has not come to a checkpoint
+            priors = ", ".join(name for name in shipped_names() if name.startswith("prior-"))
             raise UserError(
-                f"{path} is no prior: it has no model.keras with about.json. Name a run of relumen train prior, a "
-                f"folder of relumen prior import, or one of {', '.join(priors) or 'those that come with relumen'}."
+                f"{path} is no prior: it has no model.keras with about.json. Name a run of relumen train prior or a "
+                f"folder of relumen prior import{f', or one of {priors}' if priors else ''}."
             )
         about = run.about()
         if about.system != "prior":
@@ -85,6 +89,18 @@ class Prior:
     def about_flow_file(self) -> Path:
         """What is known of the flow."""
         return self.path / "flow.json"
+
+    @property
+    def ships(self) -> bool:
+        """Whether it comes with relumen, whose own folders are not written to."""
+        from relumen.shipped import shipped_names, shipped_path
+
+        return any(self.path.resolve() == shipped_path(name).resolve() for name in shipped_names())
+
+    @property
+    def has_flow(self) -> bool:
+        """Whether there is a flow, and it is that of this generator."""
+        return self.flow_file.is_file() and self.about_flow.generator == digest(self.generator.mapping)
 
     @cached_property
     def generator(self) -> Generator:
@@ -109,7 +125,7 @@ class Prior:
 
         import relumen.models.flow  # noqa: F401  registers it
 
-        if self.about_flow.generator != digest(self.generator.mapping):
+        if not self.has_flow:
             raise UserError(
                 f"{self.flow_file} is the flow of another generator: this one was trained on since. Train it again "
                 f"with: relumen train flow {self.path}"
@@ -130,7 +146,10 @@ class Prior:
         try:
             return AboutFlow.model_validate_json(self.about_flow_file.read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.about_flow_file} is missing or damaged: {error}") from error
+            raise UserError(
+                f"{self.about_flow_file} is missing or damaged ({error}). Train the flow again with: relumen train flow "
+                f"{self.path} --overwrite"
+            ) from error
 
     def style_vectors(self, count: int, seed: int | tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Latent codes z (count, z_dim), standard normal, and the style vectors w = G_m(z) (count, w_dim) of them.
@@ -168,43 +187,55 @@ def write_imported(imported: Imported, source: Path, folder: Path, *, command: s
     Args:
         imported: of :func:`relumen.prior.checkpoints.import_checkpoint`.
         source: the checkpoint.
-        folder: to make.
+        folder: to make, or one that holds neither a network nor a training.
         command: that imports.
         stains: what the channels show; none: it isn't known.
 
     Raises:
-        UserError: the folder holds a prior already, or the stains are not as many as the channels.
+        UserError: the folder holds a network or a training already, or can't be written to; or the stains are not as
+            many as the channels. Whatever was in the folder is still there.
+        CheckFailedError: the disk is full.
     """
     channels = imported.architecture.channels
     if stains and len(stains) != channels:
         raise UserError(f"{source} makes images of {channels} channels. Received stains of {len(stains)}: {stains}")
-    run = RunFolder(folder)
-    if run.model_file.exists():
-        raise UserError(f"{folder} holds a network already. Name another folder with -o.")
-    generator = imported.generator()
-    folder.mkdir(parents=True, exist_ok=True)
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    about = About(
+        system="prior",
+        scale=1,
+        channels=channels,
+        stains=stains,
+        halo=None,
+        tile=imported.architecture.size,
+        data=f"as the makers of {source.name} tell it ({imported.layout}, SHA-256 {sha256})",
+        degradation=None,
+        command=command,
+        machine="not trained by relumen",
+        software=software(),
+        seconds=0,
+        steps=0,
+        finished=True,
+    )
+    made = False
     try:
-        generator.save(run.model_file)
-        run.write_about(
-            About(
-                system="prior",
-                scale=1,
-                channels=channels,
-                stains=stains,
-                halo=None,
-                tile=imported.architecture.size,
-                data=f"as the makers of {source.name} tell it ({imported.layout}, SHA-256 {sha256})",
-                degradation=None,
-                command=command,
-                machine="not trained by relumen",
-                software=software(),
-                seconds=0,
-                steps=0,
-                finished=True,
-            )
-        )
+        run = RunFolder(folder)
+        if any(file.exists() for file in (run.model_file, run.about_file, run.config_file)):
+            raise UserError(f"{folder} holds a network or a training already. Name another folder with -o.")
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".import-", dir=folder) as inside:
+            partial = RunFolder(Path(inside))
+            imported.generator().save(partial.model_file)
+            partial.write_about(about)
+            os.replace(partial.about_file, run.about_file)
+            os.replace(partial.model_file, run.model_file)
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another with -o.") from error
+        if os.strerror(errno.ENOSPC) in str(error):  # HDF5 tells it in words only
+            raise CheckFailedError(f"{folder} could not be written: the disk is full. Free some space.") from error
+        why = error.strerror or error
+        raise UserError(f"{folder} can't be written to ({why}). Choose another with -o.") from error
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()  # fails where it holds anything
     return Prior.open(folder)
