@@ -75,11 +75,15 @@ class _Row:
     files: tuple[Path, ...]
 
 
-def load_bbbc021(config: BBBC021Config) -> Crops:
+def load_bbbc021(config: BBBC021Config, size: int) -> Crops:
     """Cuts crops of every compound, spread over its wells, and within a well over its fields.
 
     Equal seeds give equal crops. Crops have the channels :data:`CHANNELS`; their places tell field
     (``Week4_27481/G10_s1``), compound, concentration and, where known, mechanism of action.
+
+    Args:
+        config: the folder, and which crops of it.
+        size: height and width of a crop, pixels.
 
     Raises:
         UserError: a file or a column is missing, a compound or plate isn't in the table, or too few nuclei give crops.
@@ -93,7 +97,7 @@ def load_bbbc021(config: BBBC021Config) -> Crops:
         parts.append((training, config.per_compound, False))
         parts.append((held_out, math.ceil(config.validation * config.per_compound), True))
     fields = sum(min(len(part), math.ceil(wanted / (config.per_image or max(wanted, 1)))) for part, wanted, _ in parts)
-    cutter = Cutter(config, CHANNELS, "DNA", fields)
+    cutter = Cutter(config, size, CHANNELS, "DNA", fields)
     for part, wanted, held_out in parts:
         cut = 0
         for row in part:

@@ -92,7 +92,7 @@ class Features:
         nuclear_brightness: mean of the DNA stain within the nucleus, 0..1.
         mitotic: whether its chromosomes are condensed.
         translocation: mean of the NF-kB stain within the nucleus, over that in a ring of the cell around it; None
-            where the stain set lacks it.
+            where the stain set lacks it, or the crop no pixel of the ring.
         golgi_spots: connected parts of the Golgi stain; None alike.
         golgi_spot_area: their mean area, pixels, 0 without any; None alike.
     """
@@ -273,7 +273,8 @@ def _features(shapes: Shapes, light: dict[str, Float32]) -> Features:
         around = np.asarray(ndimage.distance_transform_edt(~nucleus))
         near, far = (shapes.scale * each for each in _RING)
         ring = (around > near) & (around <= far) & cell & (shapes.nuclei[_INNER] == 0)
-        translocation = float(light["NF-kB"][nucleus].mean() / light["NF-kB"][ring].mean())
+        if ring.any():
+            translocation = float(light["NF-kB"][nucleus].mean() / light["NF-kB"][ring].mean())
     if "Golgi" in light:
         lit = (light["Golgi"] > _GOLGI) & cell
         labels = np.zeros(lit.shape, np.int32)

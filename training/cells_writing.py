@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relumen import image_writing
+from relumen.errors import UserError
 from relumen.images import Image
 from relumen.pictures import grid
 from relumen.run import write_text
 from relumen.training.cells import Cells, Culture, draw_one
 
 
-def drawn(culture: Culture, count: int, seed: int) -> list[Cells]:
-    """Cells, phenotypes in turn; cell i is a function of the culture, the seed and i."""
-    return [draw_one(culture, seed, i) for i in range(count)]
+def drawn(culture: Culture, count: int, seed: int) -> Iterator[Cells]:
+    """Cells, phenotypes in turn, each drawn when it is asked for; cell i is a function of the culture, seed and i."""
+    return (draw_one(culture, seed, i) for i in range(count))
 
 
-def write_picture(path: Path, cells: Sequence[Cells]) -> None:
+def write_picture(path: Path, cells: Iterable[Cells]) -> None:
     """Cells in colour, a row for each phenotype.
 
     Raises:
         UserError: the folder isn't there, or can't be written to.
     """
-    names = list(dict.fromkeys(each.phenotype for each in cells))
-    columns = -(-len(cells) // len(names))
-    dark = np.zeros_like(cells[0].image)
-    rows = [[each.image for each in cells if each.phenotype == name] for name in names]
-    images = [image for row in rows for image in [*row, *[dark] * (columns - len(row))]]
+    rows: dict[str, list[NDArray[np.float32]]] = {}
+    for each in cells:
+        rows.setdefault(each.phenotype, []).append(each.image)
+    columns = max(map(len, rows.values()))
+    dark = np.zeros_like(next(iter(rows.values()))[0])
+    images = [image for row in rows.values() for image in [*row, *[dark] * (columns - len(row))]]
     image_writing.write_picture(path, grid(np.stack(images), columns))
 
 
-def write_folder(folder: Path, cells: Sequence[Cells]) -> None:
-    """Images (C, Y, X) of 16 bits in images/, labels in nuclei/ and cells/, and features.csv."""
-    for part in ("images", "nuclei", "cells"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+def write_folder(folder: Path, cells: Iterable[Cells]) -> None:
+    """Images (C, Y, X) of 16 bits in images/, labels in nuclei/ and cells/, and features.csv.
+
+    Each cell is written before the next is asked for; features.csv comes last, so that a folder with it is whole.
+
+    Raises:
+        UserError: the folder holds something, or can't be made: told before any cell is asked for.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds something already. Name a folder yet to be made.")
+    try:
+        for part in ("images", "nuclei", "cells"):
+            (folder / part).mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{folder} can't be made a folder ({error.strerror}). Name another one.") from error
     lines: list[str] = []
     for i, each in enumerate(cells):
         name = f"{i:05d}-{each.phenotype}.tif"

@@ -37,7 +37,6 @@ _POOL = 4_000_000  # pixels of a channel that its exposure is told by
 class CropRules(Frozen):
     """Which nuclei give a crop, and how crops are made; lengths and areas are in pixels of the crops."""
 
-    size: int = Field(default=128, ge=16, description="Height and width of a crop, pixels.")
     zoom: float = Field(
         default=1.0, gt=0, le=8, description="Magnification of the images, so that nuclei are as large as wanted."
     )
@@ -163,13 +162,19 @@ class Crops:
     def describe(self) -> str:
         """The set in words."""
         held_out = sum(place.held_out for place in self.places)
-        fields = len({place.field for place in self.places})
-        across = np.median(_across([place.area for place in self.places])) if self.places else 0
         size = f"{self.images.shape[1]} x {self.images.shape[2]} pixels"
         return (
             f"{len(self.places)} crops ({held_out} held out) of {size}, {len(self.channels)} channels "
-            f"({', '.join(self.channels)}), of {fields} images; nuclei {across:.0f} pixels across (median); "
-            f"{self.found} nuclei found; {_reasons(self.left_out)}"
+            f"({', '.join(self.channels)}), {self.account()}"
+        )
+
+    def account(self) -> str:
+        """Of how many images they are, how many nuclei were found there, and why some gave no crop, in words."""
+        fields = len({place.field for place in self.places})
+        across = np.median(_across([place.area for place in self.places])) if self.places else 0
+        return (
+            f"of {fields} images; nuclei {across:.0f} pixels across (median); {self.found} nuclei found; "
+            f"{_reasons(self.left_out)}"
         )
 
     def _part(self, *, held_out: bool) -> Crops:
@@ -177,8 +182,12 @@ class Crops:
         return replace(self, images=self.images[chosen], places=tuple(self.places[i] for i in chosen))
 
 
-def load_crops(config: CropsConfig) -> Crops:
+def load_crops(config: CropsConfig, size: int) -> Crops:
     """Cuts the crops of a folder; every file is read once.
+
+    Args:
+        config: the folder, and which crops of it.
+        size: height and width of a crop, pixels.
 
     Raises:
         UserError: there is no image, a pattern matches nothing, a field lacks a channel, channels of a field differ
@@ -187,7 +196,7 @@ def load_crops(config: CropsConfig) -> Crops:
     fields = _fields(config)
     if unknown := [name for name in config.hold_out if name not in fields]:
         raise UserError(f"No field named {', '.join(unknown)} to hold out. There are: {shortened(list(fields))}")
-    cutter = Cutter(config, tuple(config.channels), config.nuclei, len(fields))
+    cutter = Cutter(config, size, tuple(config.channels), config.nuclei, len(fields))
     for name, files in fields.items():
         cutter.add(read_planes(files), Place(name, held_out=name in config.hold_out), region=config.region)
     crops = cutter.crops(str(config.folder))
@@ -227,12 +236,12 @@ def shipped_crops(
         CropsConfig(
             folder=image_path("translocation/Channel_2-01-A-01-00.tif").parent,
             channels=dict(zip(NFKB, (dna, reporter), strict=True)),
-            size=size,
             zoom=zoom,
             diameter=16 * zoom,
             area=(round(75 * zoom**2), round(600 * zoom**2)),
             region=region or Region(side="right", share=1 / 3, gap=0),
-        )
+        ),
+        size,
     )
 
 
@@ -263,13 +272,15 @@ class Cutter:
 
     Args:
         rules: see :class:`CropRules`.
+        size: height and width of a crop, pixels.
         channels: names of the stains.
         nuclei: the one that shows nuclei.
         fields: about how many will be added, for the pixels that the exposure is told by.
     """
 
-    def __init__(self, rules: CropRules, channels: tuple[str, ...], nuclei: str, fields: int) -> None:
+    def __init__(self, rules: CropRules, size: int, channels: tuple[str, ...], nuclei: str, fields: int) -> None:
         self._rules = rules
+        self._size = size
         self._channels = channels
         self._dna = channels.index(nuclei)
         self._share = max(_POOL // max(fields, 1), 1000)
@@ -311,7 +322,7 @@ class Cutter:
         kept = 0
         limits = [each for each in (limit, rules.per_image) if each is not None]
         for y, x, area in nuclei:
-            window = _window((y + 0.5) * rules.zoom, (x + 0.5) * rules.zoom, rules.size, planes[0].shape)
+            window = _window((y + 0.5) * rules.zoom, (x + 0.5) * rules.zoom, self._size, planes[0].shape)
             held_out = None if window is None else _side(window, planes[0].shape, place.held_out, region)
             if window is None or held_out is None:
                 self._left_out["too near to an edge"] += 1
@@ -347,7 +358,8 @@ class Cutter:
                 f"{len(self._crops)} crops could be cut from {source}, and {_FEWEST} are the least: {len(areas)} "
                 f"nuclei were found{across}; {_reasons(self._left_out)}. Set zoom so that nuclei are about "
                 f"{self._rules.diameter:g} pixels across, change what a rule allows (area, solidity, sharpness, "
-                f"structure), take a smaller size (received: {self._rules.size}), or add images."
+                f"structure), cut smaller crops (received: {self._size} pixels; a prior's are its size times "
+                "images.binning), or add images."
             )
         images = np.empty((len(self._crops), *self._crops[0].shape), np.uint8)
         for i, (crop, background) in enumerate(zip(self._crops, self._backgrounds, strict=True)):

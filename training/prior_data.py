@@ -22,8 +22,12 @@ from relumen.training.crops import Crops, CropsConfig, load_crops, shipped_crops
 from relumen.training.prior_config import PriorConfig
 
 UInt8 = NDArray[np.uint8]
+_Parts = tuple[tuple[str, ...], UInt8, UInt8, str]  # stains, images to train on, held-out images, how they were cut
 
 _TRAINING, _HELD_OUT = 1, 2  # purposes that set seeds apart
+_FEWEST = 4  # held-out images that a kernel distance can be told by
+SHIPPED = "real crops of the shipped BBBC014 images"
+"""What descriptions call them."""
 SHIPPED_ZOOM = 2.1  # of the shipped real images, whose nuclei are then as large as the drawn ones
 
 
@@ -36,17 +40,18 @@ class Source:
         stains: what their channels show.
         training: to train on.
         held_out: to judge by; none where nothing was held out.
+        account: how they were cut, in words; empty where they were not.
+        more: how to hold out more, in words.
+        real: whether a microscope took them.
     """
 
     name: str
     stains: tuple[str, ...]
     training: UInt8
     held_out: UInt8
-
-    @classmethod
-    def of_crops(cls, name: str, crops: Crops) -> Source:
-        """Crops of real images."""
-        return cls(name, crops.channels, crops.training.images, crops.held_out.images)
+    account: str
+    more: str
+    real: bool = True
 
     def binned(self, factor: int) -> Source:
         """So many pixels on each axis become one."""
@@ -58,31 +63,32 @@ class PriorData:
 
     Attributes:
         stains: names of the channels.
-        held_out: images that are not trained on, (n, size, size, channels), uint8, of the kinds in the shares that
-            they are trained on; where nothing was held out, images that are.
+        held_out: images to judge by, (n, size, size, channels), uint8, of the kinds in the shares that they are
+            trained on.
+        judged_unseen: whether these are not trained on; False: no source holds any out, so they are training images.
 
     Args:
         config: of the training.
 
     Raises:
-        UserError: images that can't be used, or sources of other stains.
+        UserError: images that can't be used, sources of other stains, or too few held-out images of one.
     """
 
     def __init__(self, config: PriorConfig) -> None:
         self._config = config
         self._sources = [source.binned(config.images.binning) for source in _sources(config)]
         self.stains = self._sources[0].stains
-        sizes = [len(source.training) for source in self._sources]
-        share = config.images.share
-        self._shares = np.array(sizes) / sum(sizes)
-        if share is not None and len(sizes) > 1:
-            self._shares = np.array([1 - share, share])
-        self.held_out = self._unseen()
+        self._shares = _shares(self._sources, config.images.share)
+        self.judged_unseen = any(len(source.held_out) for source in self._sources)
+        self.held_out = self._to_judge_by()
 
     def describe(self) -> str:
         """The images in words, for log and card."""
+        none = "none held out" if self.judged_unseen else "none held out: judged by training images"
         parts = [
-            f"{len(source.training)} {source.name} ({share:.0%} of a batch), {len(source.held_out)} held out"
+            f"{len(source.training)} {source.name} ({share:.0%} of a batch), "
+            + (f"{len(source.held_out)} held out" if len(source.held_out) else none)
+            + (f" ({source.account})" if source.account else "")
             for source, share in zip(self._sources, self._shares, strict=True)
         ]
         binned = f"; binned {self._config.images.binning} x {self._config.images.binning}"
@@ -101,20 +107,26 @@ class PriorData:
             images.append(image)
         return signed(np.stack(images))
 
-    def _unseen(self) -> UInt8:
-        """Held-out images, of each kind as many as its share allows."""
-        there = [len(source.held_out) for source in self._sources]
-        if not any(there):
-            return np.concatenate([source.training[: self._config.images.unseen] for source in self._sources])
-        most = min(n / share for n, share in zip(there, self._shares, strict=True) if n)
-        counts = [min(n, round(share * most)) for n, share in zip(there, self._shares, strict=True)]
-        chosen = [source.held_out[:count] for source, count in zip(self._sources, counts, strict=True)]
-        return np.concatenate(chosen)
+    def _to_judge_by(self) -> UInt8:
+        """Held-out images, or training images where there are none, of each kind as many as its share allows."""
+        most = self._config.images.unseen
+        there = [s.held_out if self.judged_unseen else s.training[:most] for s in self._sources]
+        in_all = min(len(images) / share for images, share in zip(there, self._shares, strict=True) if len(images))
+        return np.concatenate([i[: round(share * in_all)] for i, share in zip(there, self._shares, strict=True)])
 
 
 def signed(images: UInt8) -> NDArray[np.float32]:
     """From 0..255 to -1..1, the range that a generator's images have."""
     return images.astype(np.float32) / 127.5 - 1
+
+
+def _shares(sources: Sequence[Source], real: float | None) -> NDArray[np.float64]:
+    """Of each source in a batch, by the number of its images: of all, or of real ones and of drawn ones by itself."""
+    sizes = np.array([len(source.training) for source in sources])
+    if real is None:
+        return sizes / sizes.sum()
+    are_real = np.array([source.real for source in sources])
+    return np.where(are_real, real * (sizes / sizes[are_real].sum()), (1 - real) * (sizes / sizes[~are_real].sum()))
 
 
 def _sources(config: PriorConfig) -> list[Source]:
@@ -129,37 +141,50 @@ def _sources(config: PriorConfig) -> list[Source]:
         )
         stains = STAIN_SETS[images.stains]
         name = f"drawn images ({images.stains}: {', '.join(stains)}; confluence {images.confluence:g})"
-        found.append(Source(name, stains, training, unseen))
+        found.append(Source(name, stains, training, unseen, "", "raise images.unseen", real=False))
     if images.shipped:
         if images.stains != "nfkb":
             raise UserError(f"No shipped image has the stains of {images.stains}: set images.shipped=false.")
         crops = shipped_crops("nfkb", full, SHIPPED_ZOOM * images.scale)
-        found.append(Source.of_crops("real crops of the shipped BBBC014 images", crops))
+        found.append(Source(SHIPPED, *_parts(crops), "set a smaller size, or images.shipped=false"))
     if images.crops is not None:
-        rules = images.crops.model_copy(update={"size": full})
-        found.append(_kept(images.cache, f"crops of {rules.folder.name}", rules, lambda: load_crops(rules)))
+        rules = images.crops
+        name = f"crops of {rules.folder.name}"
+        more = "name more fields in images.crops.hold_out, widen images.crops.region, or hold out none"
+        found.append(Source(name, *_kept(images.cache, rules, full, lambda: load_crops(rules, full)), more))
     if images.bbbc021 is not None:
-        published = images.bbbc021.model_copy(update={"size": full})
-        found.append(_kept(images.cache, "crops of BBBC021", published, lambda: load_bbbc021(published)))
+        published = images.bbbc021
+        parts = _kept(images.cache, published, full, lambda: load_bbbc021(published, full))
+        found.append(Source("crops of BBBC021", *parts, "raise images.bbbc021.validation, or set it to 0"))
     if len({source.stains for source in found}) > 1:
         there = "; ".join(f"{source.name}: {', '.join(source.stains)}" for source in found)
         raise UserError(f"Images of one prior have the same stains in the same order. There are: {there}")
+    for source in found:
+        if 0 < len(source.held_out) < _FEWEST:
+            raise UserError(
+                f"{len(source.held_out)} of the {source.name} are held out, and {_FEWEST} are the least to judge by: "
+                f"{source.more}."
+            )
     return found
 
 
-def _kept(cache: Path, name: str, rules: CropsConfig | BBBC021Config, cut: Callable[[], Crops]) -> Source:
-    """Crops as they were cut before, as long as neither the rules nor the folder's files have changed since."""
+def _parts(crops: Crops) -> _Parts:
+    return crops.channels, crops.training.images, crops.held_out.images, crops.account()
+
+
+def _kept(cache: Path, rules: CropsConfig | BBBC021Config, size: int, cut: Callable[[], Crops]) -> _Parts:
+    """Crops as they were cut before, as long as neither rules nor size nor the folder's files have changed since."""
     files = sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in rules.folder.rglob("*.*"))
-    told = json.dumps([rules.model_dump(mode="json"), files])
+    told = json.dumps([rules.model_dump(mode="json"), size, files])
     path = cache / f"crops-{hashlib.sha256(told.encode()).hexdigest()[:16]}.npz"
     if path.exists():
         with suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile), np.load(path) as kept:
-            return Source(name, tuple(map(str, kept["stains"])), kept["training"], kept["held_out"])
-    made = Source.of_crops(name, cut())
+            return tuple(map(str, kept["stains"])), kept["training"], kept["held_out"], str(kept["account"])
+    stains, training, held_out, account = _parts(cut())
     cache.mkdir(parents=True, exist_ok=True)
-    with file_appears_whole(path, made.training.nbytes + made.held_out.nbytes) as partial:
-        np.savez(partial, stains=np.array(made.stains), training=made.training, held_out=made.held_out)
-    return made
+    with file_appears_whole(path, training.nbytes + held_out.nbytes) as partial:
+        np.savez(partial, stains=np.array(stains), training=training, held_out=held_out, account=np.array(account))
+    return stains, training, held_out, account
 
 
 def _binned(images: UInt8, factor: int) -> UInt8:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from relumen.cli import data as commands
 from relumen.run import RunFolder
 
 
@@ -133,6 +134,44 @@ def test_cells_are_drawn_with_masks_and_features(relumen, tmp_path):
     assert float(row["translocation"]) > 1 and row["golgi_spots"] == ""
     code, said = relumen("data", "cells", "nfkb", "-o", tmp_path / "drawn")
     assert code == 2 and "holds something already" in said
+
+
+@pytest.fixture
+def undrawable(monkeypatch):
+    """Nothing may be drawn."""
+
+    def draw(*arguments):
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr("relumen.training.cells_writing.draw_one", draw)
+
+
+def test_what_cells_can_not_be_written_to_is_told_before_any_is_drawn(relumen, tmp_path, undrawable):
+    (tmp_path / "notes").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes").write_text("mine")
+    for name, words in (
+        ("cells.tif", "into a folder, named without a suffix"),
+        ("notes", "can't be made a folder"),
+        ("notes/drawn", "can't be made a folder"),
+        ("full", "holds something already"),
+        ("nowhere/cells.png", "There is no folder"),
+    ):
+        code, said = relumen("data", "cells", "-o", tmp_path / name)
+        assert code == 2 and words in said, (name, said)
+    code, said = relumen("data", "cells", "-n", 10000, "-o", tmp_path / "many.png")
+    assert code == 2 and "1000 cells at most. Name a folder with -o. Received: 10000" in said
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["full", "notes", "notes"]
+    assert (tmp_path / "notes").read_text() == (tmp_path / "full" / "notes").read_text() == "mine"
+
+
+def test_cells_are_counted_while_they_are_drawn(relumen, tmp_path, monkeypatch):
+    bar = commands.progress_bar("cell")
+    monkeypatch.setattr(commands, "progress_bar", lambda unit: bar)
+    (tmp_path / "scale-0.7").mkdir()
+    assert relumen("data", "cells", "-n", 2, "--scale", 0.7, "-o", tmp_path / "scale-0.7")[0] == 0
+    assert [(task.completed, task.total) for task in bar.tasks] == [(2, 2)]
+    assert len(list((tmp_path / "scale-0.7" / "images").iterdir())) == 2
 
 
 def test_a_picture_of_drawn_cells_has_a_row_for_each_phenotype(relumen, tmp_path):

@@ -22,7 +22,8 @@ WELLS = (  # plate, well, compound, concentration; two fields each
     ("Week1_22141", "D02", "taxol", "0.3"),
 )
 LETTERS = {"DAPI": ("D", 1), "Tubulin": ("F", 2), "Actin": ("R", 4)}  # letter in Kc167, wavelength in BBBC021
-RULES = {"size": 48, "diameter": 20, "area": (120, 900), "per_image": None}
+SIZE = 48
+RULES = {"diameter": 20, "area": (120, 900), "per_image": None}
 
 
 def corner(letter, number):
@@ -79,7 +80,7 @@ def config(folder, **changes):
 
 
 def test_as_many_crops_of_each_compound_with_what_is_known_of_them(published):
-    crops = load_bbbc021(config(published))
+    crops = load_bbbc021(config(published), SIZE)
     assert crops.channels == CHANNELS == ("actin", "tubulin", "DNA")
     assert crops.images.shape == (72, 48, 48, 3) and crops.images.dtype == np.uint8
     assert Counter(place.compound for place in crops.places) == {"DMSO": 24, "nocodazole": 24, "taxol": 24}
@@ -93,7 +94,7 @@ def test_as_many_crops_of_each_compound_with_what_is_known_of_them(published):
 
 
 def test_crops_hold_the_stains_in_order(published):
-    crops = load_bbbc021(config(published, compounds=("taxol",)))
+    crops = load_bbbc021(config(published, compounds=("taxol",)), SIZE)
     place, numbers = crops.places[0], {"s1": 10, "s2": 11}
     top, left = round(place.y + 0.5 - 24), round(place.x + 0.5 - 24)
     for channel, letter in enumerate("RFD"):
@@ -102,18 +103,18 @@ def test_crops_hold_the_stains_in_order(published):
 
 
 def test_crops_are_spread_over_wells_and_fields_and_follow_the_seed(published):
-    first, again, other = (load_bbbc021(config(published, per_image=4, seed=seed)) for seed in (0, 0, 1))
+    first, again, other = (load_bbbc021(config(published, per_image=4, seed=seed), SIZE) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.images, again.images)
     assert first.places == again.places != other.places
     fields = Counter(place.field for place in first.places if place.compound == "DMSO")
     assert len(fields) == 6 and set(fields.values()) == {4}
-    few = load_bbbc021(config(published, per_image=4, per_compound=12, compounds=("DMSO", "nocodazole")))
+    few = load_bbbc021(config(published, per_image=4, per_compound=12, compounds=("DMSO", "nocodazole")), SIZE)
     wells = Counter((p.field[:11], p.field.split("_")[-2]) for p in few.places if p.compound == "DMSO")
     assert wells == {("Week1_22123", "B02"): 4, ("Week1_22123", "B03"): 4, ("Week1_22141", "B02"): 4}
 
 
 def test_wells_are_held_out_as_a_whole(published):
-    crops = load_bbbc021(config(published, validation=0.3))
+    crops = load_bbbc021(config(published, validation=0.3), SIZE)
     assert Counter(place.compound for place in crops.held_out.places) == {"DMSO": 8, "nocodazole": 8}
     assert Counter(place.compound for place in crops.training.places) == {"DMSO": 24, "nocodazole": 24, "taxol": 24}
     wells = [{place.field.rpartition("_")[0] for place in part.places} for part in (crops.training, crops.held_out)]
@@ -122,20 +123,20 @@ def test_wells_are_held_out_as_a_whole(published):
 
 def test_missing_files_columns_and_names_are_said(published, tmp_path):
     with pytest.raises(UserError, match=r"There is no .*BBBC021_v1_image.csv"):
-        load_bbbc021(config(tmp_path))
+        load_bbbc021(config(tmp_path), SIZE)
     with pytest.raises(UserError, match="no taxotere, aspirin in Image_Metadata_Compound. There are: DMSO, nocoda"):
-        load_bbbc021(config(published, compounds=("taxotere", "aspirin")))
+        load_bbbc021(config(published, compounds=("taxotere", "aspirin")), SIZE)
     folder = shutil.copytree(published, tmp_path / "part")
     shutil.rmtree(folder / "Week1_22141")
     with pytest.raises(UserError, match=r"18 of 36 images .* not there: .*Week1_22141.* plates=\[Week1_22123\]"):
-        load_bbbc021(config(folder))
-    part = load_bbbc021(config(folder, plates=("Week1_22123",)))
+        load_bbbc021(config(folder), SIZE)
+    part = load_bbbc021(config(folder, plates=("Week1_22123",)), SIZE)
     assert {place.field.partition("/")[0] for place in part.places} == {"Week1_22123"}
     rows = table(folder)
     write_table(folder, [row | {"Image_Metadata_Concentration": "high"} for row in rows])
     with pytest.raises(UserError, match="a concentration is a number. Received: 'high'"):
-        load_bbbc021(config(folder))
+        load_bbbc021(config(folder), SIZE)
     dropped = ("Image_PathName_Actin", "Image_Metadata_Compound")
     write_table(folder, [{key: row[key] for key in row if key not in dropped} for row in rows])
     with pytest.raises(UserError, match="lacks the columns Image_PathName_Actin, Image_Metadata_Compound"):
-        load_bbbc021(config(folder))
+        load_bbbc021(config(folder), SIZE)

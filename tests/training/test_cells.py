@@ -98,6 +98,11 @@ def test_tnf_alpha_moves_the_reporter_into_the_nucleus():
     assert share_above(moved, dmso) > 0.95
 
 
+def test_a_crop_too_small_to_show_the_cytoplasm_has_no_translocation():
+    seen = [draw_cells("nfkb", "dmso", np.random.default_rng(i), 32).features.translocation for i in range(40)]
+    assert None in seen and all(value is None or value > 0 for value in seen)
+
+
 def test_nocodazole_scatters_the_golgi_into_more_and_smaller_spots():
     dmso, treated = (
         [each.features for each in sample("golgi", phenotype) if not each.features.mitotic]

@@ -17,7 +17,8 @@ from relumen.training.settings import Region
 
 FIELDS = ("01_POS002", "01_POS076", "01_POS218")
 STAINS = {"rhodamine": "*_R.tif", "FITC": "*_F.tif", "DNA": "*_D.tif"}
-RULES = {"size": 48, "diameter": 20, "area": (120, 900)}
+SIZE = 48
+RULES = {"diameter": 20, "area": (120, 900)}
 
 
 def cut_out(field, letter):
@@ -36,7 +37,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def crops(folder):
-    return load_crops(CropsConfig(folder=folder, channels=STAINS, **RULES))
+    return load_crops(config(folder), SIZE)
 
 
 def config(folder, **changes):
@@ -77,7 +78,8 @@ def test_nuclei_out_of_focus_are_left_out(tmp_path, folder):
         pixels = gaussian_filter(cut_out(FIELDS[2], letter).astype(np.float32), 6)
         tifffile.imwrite(blurred / f"{FIELDS[2]}_{letter}.tif", pixels)
     sharp, dull = (
-        sum(place.field == FIELDS[2] for place in load_crops(config(images)).places) for images in (folder, blurred)
+        sum(place.field == FIELDS[2] for place in load_crops(config(images), SIZE).places)
+        for images in (folder, blurred)
     )
     assert sharp > 20 and dull < sharp / 3
 
@@ -108,13 +110,13 @@ def test_multi_channel_files_give_the_crops_of_their_channels(tmp_path, crops):
     for field in FIELDS:
         planes = np.stack([cut_out(field, letter) for letter in "DFR"])
         tifffile.imwrite(tmp_path / f"{field}.tif", planes, imagej=True, metadata={"axes": "CYX"})
-    same = load_crops(config(tmp_path, channels={"rhodamine": 2, "FITC": 1, "DNA": 0}))
+    same = load_crops(config(tmp_path, channels={"rhodamine": 2, "FITC": 1, "DNA": 0}), SIZE)
     np.testing.assert_array_equal(same.images, crops.images)
     assert same.places[0].field == f"{crops.places[0].field}.tif"
 
 
 def test_zoom_makes_nuclei_larger_around_the_same_centres(folder, crops):
-    zoomed = load_crops(config(folder, zoom=2, size=96, diameter=40, area=(480, 3600)))
+    zoomed = load_crops(config(folder, zoom=2, diameter=40, area=(480, 3600)), 2 * SIZE)
     assert [(p.field, p.y, p.x) for p in zoomed.places] == [(p.field, p.y, p.x) for p in crops.places]
     assert np.median([p.area for p in zoomed.places]) == 4 * np.median([p.area for p in crops.places])
     binned = zoomed.images.reshape(-1, 48, 2, 48, 2, 3).mean((2, 4))
@@ -122,7 +124,7 @@ def test_zoom_makes_nuclei_larger_around_the_same_centres(folder, crops):
 
 
 def test_a_field_is_held_out_as_a_whole(folder):
-    crops = load_crops(config(folder, hold_out=(FIELDS[1],)))
+    crops = load_crops(config(folder, hold_out=(FIELDS[1],)), SIZE)
     assert {place.field for place in crops.training.places} == {FIELDS[0], FIELDS[2]}
     assert {place.field for place in crops.held_out.places} == {FIELDS[1]}
     assert len(crops.training.images) + len(crops.held_out.images) == len(crops.images)
@@ -130,7 +132,7 @@ def test_a_field_is_held_out_as_a_whole(folder):
 
 
 def test_a_held_out_band_and_the_training_share_no_pixel(folder):
-    crops = load_crops(config(folder, region=Region(side="right", share=0.4, gap=0)))
+    crops = load_crops(config(folder, region=Region(side="right", share=0.4, gap=0)), SIZE)
     edge = 340 - round(0.4 * 340)
     training, held_out = ([p.x for p in part.places] for part in (crops.training, crops.held_out))
     assert len(training) > 20 and len(held_out) > 10
@@ -138,7 +140,7 @@ def test_a_held_out_band_and_the_training_share_no_pixel(folder):
 
 
 def test_a_limit_draws_nuclei_by_the_seed(folder):
-    first, again, other = (load_crops(config(folder, per_image=7, seed=seed)) for seed in (0, 0, 1))
+    first, again, other = (load_crops(config(folder, per_image=7, seed=seed), SIZE) for seed in (0, 0, 1))
     assert [sum(p.field == field for p in first.places) for field in FIELDS] == [7, 7, 7]
     np.testing.assert_array_equal(first.images, again.images)
     assert first.places == again.places != other.places
@@ -146,39 +148,46 @@ def test_a_limit_draws_nuclei_by_the_seed(folder):
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path, folder):
     with pytest.raises(UserError, match=r"FITC: no image in .* matches '\*_G.tif'. There are: 01_POS002_D.tif"):
-        load_crops(config(folder, channels=STAINS | {"FITC": "*_G.tif"}))
+        load_crops(config(folder, channels=STAINS | {"FITC": "*_G.tif"}), SIZE)
     with pytest.raises(UserError, match="No field named 01_POS003 to hold out. There are: 01_POS002"):
-        load_crops(config(folder, hold_out=("01_POS003",)))
+        load_crops(config(folder, hold_out=("01_POS003",)), SIZE)
     with pytest.raises(UserError, match="Nothing is left to train on"):
-        load_crops(config(folder, hold_out=FIELDS))
+        load_crops(config(folder, hold_out=FIELDS), SIZE)
     with pytest.raises(UserError, match="01_POS002_D.tif and 01_POS002_F.tif are both DNA"):
-        load_crops(config(folder, channels={"DNA": "*_*.tif"}))
+        load_crops(config(folder, channels={"DNA": "*_*.tif"}), SIZE)
     with pytest.raises(UserError, match=r"01_POS002_D.tif: Y 320 x X 340, uint8.* Wanted are axes CYX with a channel"):
-        load_crops(config(folder, channels={"DNA": 0}))
+        load_crops(config(folder, channels={"DNA": 0}), SIZE)
     with pytest.raises(UserError, match="There is no image"):
-        load_crops(config(tmp_path))
+        load_crops(config(tmp_path), SIZE)
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "01_POS076_F.tif").unlink()
     with pytest.raises(UserError, match=r"01_POS076 has no FITC \(\*_F.tif\)"):
-        load_crops(config(broken))
+        load_crops(config(broken), SIZE)
     tifffile.imwrite(broken / "01_POS076_F.tif", cut_out(FIELDS[1], "F")[:200])
     with pytest.raises(UserError, match="01_POS076 differ in size: rhodamine 320 x 340, FITC 200 x 340"):
-        load_crops(config(broken))
+        load_crops(config(broken), SIZE)
     for field in FIELDS:
         tifffile.imwrite(broken / f"{field}_F.tif", np.full((320, 340), 9, np.uint8))
     with pytest.raises(UserError, match="FITC: nearly all pixels of .* are alike"):
-        load_crops(config(broken))
+        load_crops(config(broken), SIZE)
 
 
 def test_too_few_nuclei_are_said_with_what_to_change(folder):
     with pytest.raises(UserError, match=r"0 crops .* nuclei were found, \d+ pixels across .* outside the limits of"):
-        load_crops(config(folder, area=(5000, 6000)))
+        load_crops(config(folder, area=(5000, 6000)), SIZE)
+    with pytest.raises(UserError, match=r"too near to an edge.* cut smaller crops \(received: 400 pixels; a prior"):
+        load_crops(config(folder), 400)
 
 
 def test_settings_that_can_not_be_meant_are_refused(folder):
     for changes in ({"nuclei": "DAPI"}, {"area": (9, 3)}, {"exposure": (99, 1)}, {"channels": {"DNA": "D.tif"}}):
         with pytest.raises(ValidationError):
             config(folder, **changes)
+
+
+def test_the_size_of_the_crops_is_no_rule_but_their_users(folder):
+    with pytest.raises(ValidationError, match="size"):
+        config(folder, size=SIZE)
 
 
 def test_the_shipped_translocation_assay_shows_both_conditions_in_both_parts():

@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True)
 
 _SHOWN = 40
 _SHEETS = (".png", ".jpg", ".pdf", ".svg")
+_PICTURED = 1000
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A data folder, or a .npz file of CSBDeep.")]
 Scale = Annotated[int, typer.Option(help="Magnification that is to be learnt: 1, 2, 4, 8 or 16.")]
 Overrides = Annotated[
@@ -255,7 +256,7 @@ def cells(
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Images to draw.")] = 16,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help=".png: a picture of all; else a folder of images with masks."),
+        typer.Option("--output", "-o", help=".png: a picture of all; no suffix: a folder of images with masks."),
     ] = Path("drawn-cells.png"),
     phenotypes: Annotated[
         list[str] | None,
@@ -276,10 +277,19 @@ def cells(
     from relumen.training.cells import PHENOTYPES, Culture
     from relumen.training.cells_writing import drawn, write_folder, write_picture
 
-    if output.exists() and output.is_dir() and any(output.iterdir()):
-        raise UserError(f"{output} holds something already. Name a folder yet to be made with -o.")
-    made = drawn(Culture(stains, tuple(phenotypes or PHENOTYPES), scale=scale, confluence=confluence), count, seed)
-    (write_picture if output.suffix.lower() == ".png" else write_folder)(output, made)
+    picture = output.suffix.lower() == ".png" and not output.is_dir()
+    if picture:
+        _check_sheet(output, "A picture")
+        if count > _PICTURED:
+            raise UserError(f"A picture shows {_PICTURED} cells at most. Name a folder with -o. Received: {count}")
+    elif output.suffix and not output.is_dir():
+        raise UserError(
+            f"Cells are written as a .png, or into a folder, named without a suffix or made before. Received: {output}"
+        )
+    culture = Culture(stains, tuple(phenotypes or PHENOTYPES), scale=scale, confluence=confluence)
+    with progress_bar("cell") as bar:
+        made = bar.track(drawn(culture, count, seed), total=count, description="drawing")
+        (write_picture if picture else write_folder)(output, made)
     say(f"Written: {output}: drawn, not taken by a microscope.")
 
 
