@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from relumen import features
 from relumen.divergence import MADE
-from relumen.errors import CheckFailedError, UserError
+from relumen.errors import CheckFailedError
 from relumen.halo import measure_halo
 from relumen.images import Image, PixelSize
 from relumen.metrics import psnr
@@ -40,8 +40,7 @@ class CINGAN(Duel):
     def __init__(
         self, config: CINGANConfig, data: UnpairedData, replicas: Replicas, *, command: str, machine: str
     ) -> None:
-        if config.batch % replicas.count:
-            raise UserError(f"A batch of {config.batch} can't be shared evenly by {replicas.count} devices: set batch.")
+        replicas.check_batch(config.batch)
         self._config = config
         self._weights = config.losses
         self._data = data

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
+import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +50,11 @@ class FlowHistory:
 
     Attributes:
         epochs: in their order.
+        seconds: spent on them, all sittings together.
     """
 
     epochs: tuple[Epoch, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def best(self) -> Epoch:
@@ -120,7 +124,7 @@ def train_flow(
     mark = json.dumps([config.model_dump(mode="json"), zlib.crc32(np.ascontiguousarray(w).data)])
     state = None if folder is None else _State(folder / _STATE, mark, flow, optimizer)
     history, best = state.read() if state else (FlowHistory(), flow.get_weights())
-    steps = config.length(per_epoch)
+    steps, began, earlier = config.length(per_epoch), time.monotonic(), history.seconds
     for number in range(len(history.epochs), math.ceil(steps / per_epoch)):
         if history.stale(config.patience):
             break
@@ -139,7 +143,7 @@ def train_flow(
                 f"In epoch {epoch.number} the likelihood is no longer finite. Lower the learning rate, such as "
                 "--set learning_rate.initial=1e-4."
             )
-        history = FlowHistory((*history.epochs, epoch))
+        history = FlowHistory((*history.epochs, epoch), earlier + time.monotonic() - began)
         if history.best is epoch:
             best = flow.get_weights()
         if state:
@@ -211,16 +215,21 @@ class _State:
         """The history and the best weights; the flow and its optimiser are set to where they were."""
         if not self._path.exists():
             return FlowHistory(), self._flow.get_weights()
-        with np.load(self._path) as kept:
-            if str(kept["mark"]) != self._mark:
-                raise UserError(
-                    f"{self._path} is of a training with other codes or another configuration. Train in another "
-                    "folder, or remove the file."
-                )
-            for i, variable in enumerate(self._variables):
-                variable.assign(kept[f"now-{i}"])
-            best = [kept[f"best-{i}"] for i in range(len(self._flow.weights))]
-            return FlowHistory(tuple(Epoch(int(n), a, b) for n, a, b in kept["history"].tolist())), best
+        try:
+            with np.load(self._path) as file:
+                kept = dict(file)
+            mark, seconds, rows = str(kept["mark"]), float(kept["seconds"]), kept["history"].tolist()
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(f"{self._path} is damaged ({error}). Remove it, and train again from the start.") from error
+        if mark != self._mark:
+            raise UserError(
+                f"{self._path} is of a training with other codes or another configuration. Finish that one with its "
+                "own settings, or remove the file."
+            )
+        for i, variable in enumerate(self._variables):
+            variable.assign(kept[f"now-{i}"])
+        best = [kept[f"best-{i}"] for i in range(len(self._flow.weights))]
+        return FlowHistory(tuple(Epoch(int(n), a, b) for n, a, b in rows), seconds), best
 
     def write(self, history: FlowHistory, best: Sequence[NDArray]) -> None:
         """Keeps everything in place of what was kept before."""
@@ -233,7 +242,7 @@ class _State:
         try:
             partial.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
-                np.savez(file, mark=np.array(self._mark), history=rows, **arrays)
+                np.savez(file, mark=np.array(self._mark), history=rows, seconds=np.array(history.seconds), **arrays)
             os.replace(partial, self._path)
         except OSError as error:
             raise CheckFailedError(

@@ -128,7 +128,7 @@ def train(
     with _tensorboard(run.tensorboard, start) as board:
         window: list[Mapping[str, tf.Tensor]] = []
         for step, batch in _prefetched(system, start):
-            with _memory_told():
+            with _memory_told(run):
                 window.append(system.train_step(step, batch))
             done = step + 1
             finished = done == system.total_steps
@@ -141,7 +141,7 @@ def train(
                 if not all(np.isfinite(value) for value in losses.values()):
                     raise CheckFailedError(
                         f"At step {done} a loss is no longer finite: {losses}. The last good checkpoint is kept. "
-                        "Lower the learning rate in a new run, such as --set phase_1.learning_rate.initial=1e-4."
+                        f"Lower the learning rate in a new run; {run.config_file} tells what it is called."
                     )
                 on_step(done, losses)
             if done in system.milestones:
@@ -162,6 +162,11 @@ def train(
                     seconds.assign(elapsed)
                     manager.save(checkpoint_number=done)
                 say(f"step {done}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()))
+
+
+def checkpoint_of(run: RunFolder) -> str | None:
+    """The path of a run's last checkpoint, as TensorFlow takes it; None: it has none."""
+    return tf.train.latest_checkpoint(str(run.checkpoints))
 
 
 def tracked(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,13 +244,13 @@ def _tensorboard(folder: Path, start: int) -> Iterator[tf.summary.SummaryWriter]
 
 
 @contextmanager
-def _memory_told() -> Iterator[None]:
+def _memory_told(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         raise CheckFailedError(
-            "The device has too little memory for a training step. Make the batch or the network smaller, such as "
-            "--set batch=4 or --set generator.width=32, in a new run."
+            "The device has too little memory for a training step. Make the batch or the network smaller in a new run; "
+            f"{run.config_file} tells what they are called."
         ) from error
 
 

@@ -44,9 +44,20 @@ class Prior:
         Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020.
         Karras et al., Training Generative Adversarial Networks with Limited Data, NeurIPS 2020.
 
+    Args:
+        config: how it is trained.
+        data: on what.
+        replicas: the devices.
+        command: that the user typed, for the card.
+        machine: the device in words, for the card.
+        say: told what was taken over from another prior.
+        earlier: what is known of the training as of its last checkpoint, from which it goes on; None: it begins.
+
+    Raises:
+        UserError: the devices can't share a batch, or the training can't begin as the prior that it names.
+
     Attributes:
         architecture: of the generator.
-        begins_as: what was taken over from another prior, in words; None: nothing.
     """
 
     def __init__(
@@ -58,16 +69,16 @@ class Prior:
         command: str,
         machine: str,
         say: Callable[[str], None] = lambda text: None,
+        earlier: About | None = None,
     ) -> None:
+        replicas.check_batch(config.batch, group=config.discriminator.group, least=config.regularisation.path_share)
         self._config = config
         self._data = data
         self._replicas = replicas
         self._command = command
         self._machine = machine
-        g, d, reg = config.generator, config.discriminator, config.regularisation
-        self.architecture = Architecture(
-            widths(config.size, g.base, g.most), len(data.stains), g.z_dim, g.w_dim, g.mapping_layers
-        )
+        d, reg = config.discriminator, config.regularisation
+        self.architecture = architecture_of(config, len(data.stains))
         with replicas.scope():
             with computing_in(config.precision):
                 self._generator = Generator(self.architecture)
@@ -81,15 +92,21 @@ class Prior:
             self._mean_length = tf.Variable(tf.constant(0.0), trainable=False)
             self._strength = tf.Variable(tf.constant(0.0), trainable=False)  # of the augmentation: p
             self._signs = tf.Variable(tf.constant(0.0), trainable=False)  # of D(real), summed since p was adjusted
-        self.begins_as, self._stages = None, ()
-        if config.init is not None:
+        self._images_told, self._stages = data.describe(), ()
+        if earlier is not None:
+            self._images_told, self._stages = earlier.data, earlier.stages
+        elif config.init is not None:
             origin = RunFolder(config.init)
-            networks = [self._generator, self._kept]
-            self.begins_as = begin_as(
-                origin, generators=networks, discriminator=self._discriminator, stains=data.stains
+            told = begin_as(
+                origin,
+                generators=[self._generator, self._kept],
+                discriminator=self._discriminator,
+                stains=data.stains,
+                noise_from=config.noise_from,
             )
+            say(told)
+            self._images_told += f"; {told}"
             self._stages = origin.about().all_stages
-            say(self.begins_as)
         self._generator_step = replicas.step(self._train_generator)
         self._path_step = replicas.step(self._regularise_generator)
         self._discriminator_step = replicas.step(self._train_discriminator)
@@ -172,7 +189,7 @@ class Prior:
             stains=self._data.stains,
             halo=None,
             tile=self._config.size,
-            data="; ".join(filter(None, [self._data.describe(), self.begins_as])),
+            data=self._images_told,
             stages=self._stages,
             features="relumen's own network of microscopy images, for the kernel distance alone",
             degradation=None,
@@ -314,6 +331,12 @@ class Prior:
     @cached_property
     def _seen(self) -> NDArray[np.float32]:
         return embedded(self._features, signed(self._data.held_out), self._units)
+
+
+def architecture_of(config: PriorConfig, channels: int) -> Architecture:
+    """What the generator is made of, of images of so many channels."""
+    g = config.generator
+    return Architecture(widths(config.size, g.base, g.most), channels, g.z_dim, g.w_dim, g.mapping_layers)
 
 
 def _adam(rate: float, every: int | None) -> keras.optimizers.Adam:

@@ -41,7 +41,8 @@ class PriorImages(Frozen):
         default=None,
         gt=0,
         lt=1,
-        description="Share of real crops in a batch, beside drawn images; None: as many as there are of each.",
+        description="Share of real crops, of all kinds by their number, in a batch, beside drawn images; None: as many "
+        "as there are of each.",
     )
     crops: CropsConfig | None = Field(default=None, description="One's own images, cut into crops centred on nuclei.")
     bbbc021: BBBC021Config | None = Field(default=None, description="BBBC021 as published, and which crops of it.")
@@ -56,6 +57,8 @@ class PriorImages(Frozen):
             raise ValueError("no images are named: set images.drawn, images.shipped, images.crops or images.bbbc021")
         if (self.drawn or self.shipped) and self.stains is None:
             raise ValueError("drawn and shipped images need images.stains: cells, nfkb or golgi")
+        if self.share is not None and not (self.drawn and (self.shipped or self.crops or self.bbbc021)):
+            raise ValueError("images.share is of real crops beside drawn images: name both, or set images.share=null")
         return self
 
 
@@ -121,8 +124,8 @@ class PriorConfig(LoopConfig):
     discriminator: PriorDiscriminator = PriorDiscriminator()
     init: Path | None = Field(
         default=None,
-        description="A prior to go on from: all weights of the same name and shape are taken over, so that a "
-        "prior of smaller images or other stains is a start.",
+        description="A prior to begin as: all weights and noise maps of the same name and shape are taken over, so "
+        "that a prior of smaller images or other stains is a start.",
     )
     kimg: float = Field(gt=0, description="Length of the training, thousands of real images shown.")
     batch: int = Field(default=32, ge=2, description="Images a step.")
@@ -145,7 +148,17 @@ class PriorConfig(LoopConfig):
     turned: bool = Field(
         default=True, description="Whether real images are shown flipped and turned by quarters: cells have no upright."
     )
-    judged_on: int = Field(default=500, ge=2, description="Images for the kernel distance at each validation.")
+    judged_on: int = Field(default=500, ge=4, description="Images for the kernel distance at each validation.")
+
+    def resolved(self) -> Self:
+        """With absolute paths of the user's own folders, so that the run goes on from anywhere."""
+        own = {
+            name: images.model_copy(update={"folder": images.folder.resolve()})
+            for name in ("crops", "bbbc021")
+            if (images := getattr(self.images, name)) is not None
+        }
+        init = None if self.init is None else self.init.resolve()
+        return self.model_copy(update={"images": self.images.model_copy(update=own), "init": init})
 
     @property
     def r1_weight(self) -> float:
@@ -159,4 +172,7 @@ class PriorConfig(LoopConfig):
             raise ValueError(f"batch ({self.batch}) must be a multiple of discriminator.group")
         if self.batch < self.regularisation.path_share:
             raise ValueError(f"batch ({self.batch}) must be at least regularisation.path_share")
+        for name, network in (("generator", self.generator), ("discriminator", self.discriminator)):
+            if network.base < self.size:
+                raise ValueError(f"{name}.base is at least size ({self.size}), which leaves one feature map there")
         return self

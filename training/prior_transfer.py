@@ -16,14 +16,19 @@ from relumen.models.stylegan2 import Generator, widths
 from relumen.models.stylegan2_discriminator import Discriminator
 from relumen.models.stylegan2_layers import GAIN, SLOPE, Conv
 from relumen.run import RunFolder
-from relumen.training.loop import tracked
+from relumen.training.loop import checkpoint_of, tracked
 
 DISCRIMINATOR = "discriminator"
 """The milestone under which a prior that ships keeps it."""
 
 
 def begin_as(
-    origin: RunFolder, *, generators: list[Generator], discriminator: Discriminator, stains: Sequence[str]
+    origin: RunFolder,
+    *,
+    generators: list[Generator],
+    discriminator: Discriminator,
+    stains: Sequence[str],
+    noise_from: int,
 ) -> str:
     """Takes over all weights that have a namesake of the same shape in a trained prior.
 
@@ -36,39 +41,61 @@ def begin_as(
         generators: that is trained, and its average.
         discriminator: that is trained.
         stains: what the channels of the new images show.
+        noise_from: height of the features from which on noise is added, pixels; below it the old prior's is dropped.
 
     Returns:
         What was taken over, in words.
 
     Raises:
-        UserError: no prior is there, less than half of the generator's weights would fit, or a file can't be read.
+        UserError: as of :func:`original`, or the discriminator can't be read.
     """
-    old: Any = origin.network()
+    old = original(origin, generators[0])
     name = origin.path.name
-    if not isinstance(old, Generator):
-        raise UserError(
-            f"{origin.path} is no prior: its model.keras is no generator. Name a run of relumen train prior."
-        )
     channels = _channels(origin.about().stains, stains, old.architecture.channels)
     taken = 0
     for generator in generators:
         taken = take_over(old, generator, channels)
         for block in generator.synthesis.blocks[len(old.architecture.widths) :]:
             block.to_rgb.kernel.assign(tf.zeros_like(block.to_rgb.kernel))
-    words = f"{taken} of {len(generators[0].trainable_variables)} weights of the generator"
-    if 2 * taken < len(generators[0].trainable_variables):
-        raise UserError(
-            f"Of {name} only {words} would fit: its networks are of other sizes. It was trained with feature maps "
-            f"{old.architecture.widths}; set generator.base, most, z_dim, w_dim and mapping_layers accordingly."
-        )
+        for conv in (conv for block in generator.synthesis.blocks if block.size < noise_from for conv in block.convs):
+            conv.noise_strength.assign(0.0)
+    words = f"{taken} of {len(generators[0].weights)} weights of the generator"
     critic = discriminator_of(origin)
     if critic is None:
         return f"Begins as {name}: {words}; the discriminator begins anew, for lack of one"
     taken = take_over(critic, discriminator, channels)
-    words += f", {taken} of {len(discriminator.trainable_variables)} of the discriminator"
+    words += f", {taken} of {len(discriminator.weights)} of the discriminator"
     if not grow(critic, discriminator, channels):
         words += ", whose new blocks begin at random: they have fewer feature maps than two for each channel"
     return f"Begins as {name}: {words}"
+
+
+def original(origin: RunFolder, new: Generator) -> Generator:
+    """The generator of a prior that a new one may begin as.
+
+    Raises:
+        UserError: no prior is there, it can't be read, its images are larger, or less than half of its weights would
+            fit.
+    """
+    old: Any = origin.network()
+    if not isinstance(old, Generator):
+        raise UserError(
+            f"{origin.path} is no prior: its model.keras is no generator. Name a run of relumen train prior."
+        )
+    if old.architecture.size > new.architecture.size:
+        raise UserError(
+            f"{origin.path} makes images of {old.architecture.size} pixels, and only a prior of images as large or "
+            f"larger can begin as it. Received: size={new.architecture.size}"
+        )
+    there = {weight.path: weight.shape for weight in old.weights}
+    fitting = sum(there.get(weight.path) == weight.shape for weight in new.weights)
+    if 2 * fitting < len(there):
+        raise UserError(
+            f"Of {origin.path} only {fitting} of {len(there)} weights would fit: its networks are of other sizes. It "
+            f"was trained with feature maps {old.architecture.widths}; set generator.base, most, z_dim, w_dim and "
+            "mapping_layers accordingly."
+        )
+    return old
 
 
 def discriminator_of(run: RunFolder) -> Discriminator | None:
@@ -77,12 +104,16 @@ def discriminator_of(run: RunFolder) -> Discriminator | None:
     Raises:
         UserError: a file can't be read.
     """
-    checkpoint = tf.train.latest_checkpoint(str(run.checkpoints))
+    checkpoint = checkpoint_of(run)
     if checkpoint is not None:
         config = run.config()
         d = config["discriminator"]
         critic = Discriminator(widths(config["size"], d["base"], d["most"]), run.about().channels, d["group"])
-        tf.train.Checkpoint(**tracked({"discriminator": critic})).restore(checkpoint).expect_partial()
+        there = tf.train.Checkpoint(**tracked({"discriminator": critic}))
+        try:
+            there.restore(checkpoint).assert_existing_objects_matched().expect_partial()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise UserError(f"{checkpoint} does not hold the discriminator that {run.config_file} tells of.") from error
         return critic
     if not run.milestone_file(DISCRIMINATOR).is_file():
         return None
@@ -91,7 +122,7 @@ def discriminator_of(run: RunFolder) -> Discriminator | None:
 
 
 def take_over(old: keras.Model, new: keras.Model, channels: Sequence[int | None]) -> int:
-    """Copies the trained weights that have a namesake of the same shape, but for the image's channels.
+    """Copies the weights, and the noise maps, that have a namesake of the same shape, but for the image's channels.
 
     Args:
         old: the network they are of.
@@ -101,9 +132,9 @@ def take_over(old: keras.Model, new: keras.Model, channels: Sequence[int | None]
     Returns:
         How many there are.
     """
-    there = {weight.path: weight for weight in old.trainable_variables}
+    there = {weight.path: weight for weight in old.weights}
     taken = 0
-    for weight in new.trainable_variables:
+    for weight in new.weights:
         source = there.get(weight.path)
         if source is None:
             continue

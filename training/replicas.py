@@ -40,6 +40,24 @@ class Replicas:
         """Devices that share a batch."""
         return 1 if self._strategy is None else self._strategy.num_replicas_in_sync
 
+    def check_batch(self, batch: int, *, group: int = 1, least: int = 1) -> None:
+        """Makes sure that every device gets as large a share of a batch.
+
+        Args:
+            batch: images of a step.
+            group: images whose statistics are taken together: a share is a multiple of it, or smaller.
+            least: images that a share has at least.
+
+        Raises:
+            UserError: it can't be shared so.
+        """
+        share = batch // self.count
+        if batch % self.count or share < least or share % min(group, max(share, 1)):
+            needed = f", in multiples of {group}," if group > 1 else ""
+            raise UserError(
+                f"A batch of {batch} can't be shared evenly{needed} by {self.count} devices: set batch, or devices."
+            )
+
     def scope(self) -> AbstractContextManager[object]:
         """Networks and optimisers made in it live on all devices."""
         return (self._strategy or tf.distribute.get_strategy()).scope()

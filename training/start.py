@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relumen.errors import UserError
-from relumen.run import RunFolder
+from relumen.run import About, RunFolder
 from relumen.training.config import (
     CascadeConfig,
     Config,
@@ -63,8 +63,11 @@ def prepare(
     if pixel_size is not None:
         changes["data.pixel_size_um"] = pixel_size
     config = load_config(system, preset, overrides, **changes)
+    config = config.resolved() if isinstance(config, PriorConfig) else config
     if not isinstance(config, FeaturesConfig):  # whose images come along
         _, images = _loaded(config)  # faults in the images show before anything is made
+        if isinstance(config, PriorConfig) and config.init is not None:
+            _check_init(config, len(images.stains))
         if isinstance(config, CascadeConfig):
             config.optics_at(images.pixel_size_um)
     run.write_config(config.model_dump(mode="json"))
@@ -92,7 +95,7 @@ def go(
 
     config = parse_config(run.config())
     make_deterministic(config.seed)
-    system = _system(config, run.first_command(command), machine.removeprefix("Device: "), say)
+    system = _system(config, run, run.first_command(command), machine.removeprefix("Device: "), say)
     say(f"Training {system.total_steps} steps; curves: tensorboard --logdir {run.tensorboard}")
     train(
         system,
@@ -104,18 +107,40 @@ def go(
     )
 
 
-def _system(config: Config, command: str, machine: str, say: Callable[[str], None]) -> System:
+def _check_init(config: PriorConfig, channels: int) -> None:
+    """Whether a prior can begin as the one that it names.
+
+    Raises:
+        UserError: it can't.
+    """
+    from relumen.models.stylegan2 import Generator
+    from relumen.training.prior import architecture_of
+    from relumen.training.prior_transfer import original
+
+    assert config.init is not None
+    original(RunFolder(config.init), Generator(architecture_of(config, channels)))
+
+
+def _system(config: Config, run: RunFolder, command: str, machine: str, say: Callable[[str], None]) -> System:
     """What a configuration trains, with its data."""
+    from relumen.training.loop import checkpoint_of
     from relumen.training.replicas import Replicas
 
     replicas = Replicas(config.devices)
-    system, data = _loaded(config, say)
+    system, data = _loaded(config, say, run.about() if checkpoint_of(run) else None)
     say(f"Data: {data.describe()}")
     return system(config, data, replicas, command=command, machine=machine)
 
 
-def _loaded(config: Config, say: Callable[[str], None] = lambda text: None) -> tuple[Callable[..., System], Any]:
+def _loaded(
+    config: Config, say: Callable[[str], None] = lambda text: None, earlier: About | None = None
+) -> tuple[Callable[..., System], Any]:
     """The class of a system and its data; imports only what that one needs.
+
+    Args:
+        config: what is trained.
+        say: told what the user should know.
+        earlier: what is known of the run as of its last checkpoint; None: it begins.
 
     Raises:
         UserError: the images have faults.
@@ -130,7 +155,7 @@ def _loaded(config: Config, say: Callable[[str], None] = lambda text: None) -> t
             from relumen.training.prior import Prior
             from relumen.training.prior_data import PriorData
 
-            return partial(Prior, say=say), PriorData(config)
+            return partial(Prior, say=say, earlier=earlier), PriorData(config)
         case CGANConfig():
             from relumen.training.cgan import CGAN, RestorerData
 

@@ -28,6 +28,18 @@ def test_a_flow_is_trained_and_judged(relumen, tiny_prior, tmp_path):
     assert {path.name for path in (tmp_path / "judged").iterdir()} == names
     code, said = relumen("evaluate", "prior", tiny_prior, "-o", tmp_path / "judged")
     assert code == 2 and "--overwrite" in said
+    code, said = relumen("train", "flow", tiny_prior, *set_(TINY_FLOW))
+    assert code == 2 and "--overwrite" in said
+    code, said = relumen("train", "flow", tiny_prior, "--overwrite", *set_(TINY_FLOW))
+    assert code == 0 and "Trained:" in said
+
+
+def test_what_comes_with_relumen_is_not_changed(relumen, tiny_prior, monkeypatch):
+    monkeypatch.setattr("relumen.shipped.shipped_names", lambda: ["tiny-prior"])
+    monkeypatch.setattr("relumen.shipped.shipped_path", lambda name: tiny_prior)
+    code, said = relumen("train", "flow", "tiny-prior", *set_(TINY_FLOW))
+    assert code == 2 and f"a copy of {tiny_prior}" in said
+    assert not (tiny_prior / "flow.keras").exists()
 
 
 def test_a_prior_without_a_flow_is_not_judged(relumen, tiny_prior, tmp_path):
@@ -66,7 +78,10 @@ def test_a_pickle_that_wants_to_run_something_is_refused(relumen, tmp_path):
 def test_a_run_is_prepared_with_what_it_begins_as(relumen, tiny_prior, tmp_path, monkeypatch):
     runs = []
     monkeypatch.setattr(start, "go", lambda run, **_: runs.append(run))
-    few = ["images={stains: cells, drawn: 8, unseen: 8}", "size=8", "images.binning=4", f"images.cache={tmp_path}"]
+    few = [
+        *("images={stains: cells, drawn: 8, unseen: 8}", "size=8", "images.binning=4", f"images.cache={tmp_path}"),
+        "generator={base: 64, most: 8, z_dim: 6, w_dim: 6}",
+    ]
     code, said = relumen("train", "prior", "--init", tiny_prior, "-o", tmp_path / "run", *set_(few))
     assert code == 0 and "relumen train flow" in said
     assert runs[0].config()["init"] == str(tiny_prior)

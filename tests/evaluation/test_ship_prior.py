@@ -12,6 +12,7 @@ from relumen.prior.folder import AboutFlow, Prior, digest
 from relumen.prior.samples import samples
 from relumen.run import RunFolder
 from relumen.training.config import load_config
+from relumen.training.prior_data import SHIPPED
 from relumen.training.prior_transfer import DISCRIMINATOR, discriminator_of
 
 
@@ -20,7 +21,9 @@ def run(tiny_prior):
     """A prior with its flow, as a training leaves it."""
     prior = Prior.open(tiny_prior)
     config = load_config("prior", "nfkb", [f"init={tiny_prior.parent}/prior-cells"])
-    RunFolder(tiny_prior).write_config(config.model_dump(mode="json"))
+    folder = RunFolder(tiny_prior)
+    folder.write_config(config.model_dump(mode="json"))
+    folder.write_about(folder.about().model_copy(update={"data": f"12 {SHIPPED}"}))
     flow = MaskedAutoregressiveFlow(6, blocks=1, hidden=12, seed=0)
     flow.adapt(prior.style_vectors(500, 9)[1])
     known = {"samples": 500, "fresh": True, "seed": 9, "epochs": 0, "log_likelihood": -7.5, "seconds": 60.0}
@@ -59,6 +62,22 @@ def test_its_card_says_what_it_is_and_what_it_is_not_good_for(run, tmp_path):
         "ExampleVitraImages",
     ):
         assert words in card
+
+
+def test_its_card_tells_real_images_of_any_stage_and_says_where_there_are_none(run, tmp_path):
+    folder = RunFolder(run)
+    real, drawn = folder.about(), folder.about().model_copy(update={"data": "12 drawn images"})
+    for about, told in ((drawn, False), (drawn.model_copy(update={"stages": real.all_stages}), True)):
+        folder.write_about(about)
+        card = (ship_prior(run, tmp_path / f"prior-{told}") / "README.md").read_text()
+        assert ("ExampleVitraImages" in card) == told != ("All training images were drawn" in card)
+
+
+def test_a_prior_of_other_images_does_not_ship(run, tmp_path):
+    config = load_config("prior", "cells", ["images={crops: {folder: mine, channels: {DNA: 0}}}"])
+    RunFolder(run).write_config(config.model_dump(mode="json"))
+    with pytest.raises(UserError, match="its card could not state them"):
+        ship_prior(run, tmp_path / "prior-test")
 
 
 def test_it_knows_no_path_of_the_machine_that_trained_it(run, tmp_path):

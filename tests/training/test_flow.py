@@ -81,11 +81,12 @@ def test_an_interrupted_training_goes_on_to_the_bit(tmp_path):
     told = []
     resumed, whole = train_flow(w, chosen, folder=tmp_path / "flow", on_epoch=told.append)
     assert [epoch.number for epoch in told] == [3, 4]
-    assert whole == history
+    assert whole == history and whole.seconds > 0
     for ours, theirs in zip(resumed.get_weights(), straight.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     finished, same = train_flow(w, chosen, folder=tmp_path / "flow", on_epoch=told.append)
     assert len(told) == 2 and same == history
+    assert same.seconds == whole.seconds  # of all sittings, and this one had nothing to do
     for ours, theirs in zip(finished.get_weights(), straight.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -96,6 +97,14 @@ def test_the_state_of_another_training_is_refused(tmp_path):
     for other in ((w, config(epochs=2)), (w + 1, config(epochs=1))):
         with pytest.raises(UserError, match="other codes or another configuration"):
             train_flow(*other, folder=tmp_path)
+
+
+def test_a_damaged_state_is_told(tmp_path):
+    w, file = curved(400, 0), tmp_path / "state.npz"
+    train_flow(w, config(epochs=1), folder=tmp_path)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(UserError, match="state.npz is damaged.*Remove it"):
+        train_flow(w, config(epochs=1), folder=tmp_path)
 
 
 def test_codes_drawn_anew_for_each_pass_are_what_is_trained_on():

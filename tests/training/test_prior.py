@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 
 import imageio.v3 as iio
 import keras
@@ -16,6 +17,7 @@ from relumen.models.stylegan2_layers import halved
 from relumen.prior.folder import Prior
 from relumen.run import RunFolder
 from relumen.training import losses, prior_data, start
+from relumen.training.augment import adjusted
 from relumen.training.config import load_config, parse_config, presets
 from relumen.training.prior import Prior as System
 from relumen.training.prior_data import PriorData
@@ -29,7 +31,7 @@ TINY = [
     "generator={base: 64, most: 8, z_dim: 16, w_dim: 16}",
     "discriminator={base: 64, most: 8}",
     "regularisation={r1: 0.2, r1_every: 4, path_every: 2}",
-    "ada={kimg: 1}",
+    "ada={target: 0, kimg: 0.1}",
     "batch=4",
     "noise_from=4",
     "kimg=0.032",
@@ -49,6 +51,24 @@ def cache(tmp_path_factory):
 def run(tmp_path_factory, cache):
     """A run that was trained for eight steps; to be read only."""
     return trained(tmp_path_factory.mktemp("runs") / "straight", cache)
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory, cache):
+    """A run of larger images; to be read only."""
+    return trained(
+        tmp_path_factory.mktemp("runs") / "larger", cache, "size=16", "images.binning=2", "kimg=0.004", "check_every=1"
+    )
+
+
+class KilledError(Exception):
+    """A training is interrupted."""
+
+
+def kill(step, total, terms):
+    """Interrupts a training past the checkpoint of the fourth step."""
+    if step == 5:
+        raise KilledError
 
 
 def prepared(folder, cache, *changes, preset="cells"):
@@ -110,19 +130,49 @@ def test_regularisation_is_lazy_and_all_terms_are_logged(run):
     assert [bool(row["R1"]) for row in told] == [step % 4 == 0 for step in range(8)]
     assert [bool(row["path length"]) for row in told] == [step % 2 == 0 for step in range(8)]
     assert all(row["generator"] and row["discriminator"] for row in told)
-    strengths = [float(row["augmentation"]) for row in told]
-    assert strengths[:3] == [0, 0, 0] and abs(strengths[4] - strengths[2]) in (0.0, pytest.approx(0.016))
 
 
-def test_a_resumed_run_is_that_of_one_go_to_the_bit(run, cache, tmp_path):
-    class KilledError(Exception):
-        pass
+def test_the_augmentation_grows_while_the_discriminator_is_too_sure_of_real_images(run):
+    told = rows(run)
+    signs, strengths = ([float(row[name]) for row in told] for name in ("sign of real", "augmentation"))
+    expected = 0.0
+    for step in (4, 8):
+        assert strengths[step - 2] == pytest.approx(expected)
+        expected = adjusted(expected, np.mean(signs[step - 4 : step]), target=0, images=16, kimg=0.1)
+        assert strengths[step - 1] == pytest.approx(expected)
+    assert max(strengths) > 0
 
-    def kill(step, total, terms):
-        if step == 5:  # past the checkpoint of the fourth step
-            raise KilledError
 
-    again = prepared(tmp_path / "again", cache)
+def test_the_average_follows_the_generator(cache):
+    """Over so many images its distance halves; at first, over a twentieth of those so far."""
+    trains, _ = begun(cache, "ema_kimg=0.02", "ema_rampup=0.05")
+    trains.train_step(0, trains.batch(0))
+    generator = trains.state["generator"].trainable_variables
+    for kept, new in zip(trains.state["kept"].trainable_variables, generator, strict=True):
+        np.testing.assert_array_equal(kept, new)
+    before = [np.asarray(weight) for weight in trains.state["kept"].trainable_variables]
+    trains.train_step(1000, trains.batch(1000))
+    share = 0.5 ** (4 / 20)
+    for old, kept, new in zip(before, trains.state["kept"].trainable_variables, generator, strict=True):
+        np.testing.assert_allclose(kept, share * old + (1 - share) * np.asarray(new), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mixing", [0.0, 1.0])
+def test_styles_are_of_one_code_or_of_two_from_some_layer_on(cache, mixing):
+    trains, _ = begun(cache, f"mixing={mixing}", "size=32", "images.binning=1", "batch=64")
+    styles = np.asarray(trains._styles(tf.constant([1, 2]), tf.constant(64)))
+    changes = (styles[:, 1:] != styles[:, :-1]).any(-1)
+    np.testing.assert_array_equal(changes.sum(1), mixing)
+    if mixing:
+        assert changes.any(0).all()  # from every layer but the first, in one image or another
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_resumed_run_is_that_of_one_go_to_the_bit(run, cache, tmp_path, precision):
+    """Also while the augmentation grows stronger, and in half precision."""
+    if precision != "float32":
+        run = trained(tmp_path / "straight", cache, f"precision={precision}")
+    again = prepared(tmp_path / "again", cache, f"precision={precision}")
     with pytest.raises(KilledError):
         go(again, on_step=kill)
     go(again)
@@ -253,9 +303,40 @@ def test_what_is_no_prior_is_not_begun_as(tiny_run, cache):
         begun(cache, f"init={tiny_run}")
 
 
-def test_networks_of_other_sizes_are_told(run, cache):
-    with pytest.raises(UserError, match="other sizes"):
-        begun(cache, f"init={run.path}", "generator={base: 32, most: 4, z_dim: 8, w_dim: 8}")
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["generator={base: 32, most: 4, z_dim: 8, w_dim: 8}"], "other sizes"),
+        (["size=8", "images.binning=4"], "images of 16 pixels.*size=8"),
+    ],
+)
+def test_what_can_not_begin_as_another_is_told_before_a_run_is_made(larger, cache, tmp_path, changes, told):
+    with pytest.raises(UserError, match=told):
+        prepared(tmp_path / "run", cache, f"init={larger.path}", "size=16", "images.binning=2", *changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_without_the_prior_that_it_began_as(larger, cache, tmp_path):
+    origin = shutil.copytree(larger.path, tmp_path / "origin")
+    made = prepared(tmp_path / "run", cache, f"init={origin}", "size=16", "images.binning=2")
+    with pytest.raises(KilledError):
+        go(made, on_step=kill)
+    shutil.rmtree(origin)
+    go(made)
+    about = made.about()
+    assert about.finished and "Begins as origin" in about.data
+    assert [stage.command for stage in about.stages] == [larger.about().command]
+
+
+def test_coarse_noise_is_dropped_where_none_is_added_and_the_maps_are_kept(run, cache):
+    begins, _ = begun(cache, f"init={run.path}", "noise_from=8")
+    old = Prior.open(run.path).generator
+    for network in (begins.state["generator"], begins.state["kept"]):
+        for was, block in zip(old.synthesis.blocks, network.synthesis.blocks, strict=True):
+            for before, conv in zip(was.convs, block.convs, strict=True):
+                assert before.noise_strength != 0
+                assert float(conv.noise_strength) == (0 if block.size == 4 else float(before.noise_strength))
+                np.testing.assert_array_equal(conv.noise, before.noise)
 
 
 def test_nuclei_of_real_and_drawn_images_are_of_one_size(cache):
@@ -302,13 +383,16 @@ def test_crops_of_ones_own_images_are_cut_once_until_the_images_change(fields, t
     config = load_config("prior", "cells", changes)
     data = PriorData(config)
     assert data.stains == ("actin", "DNA") and data.batch(0).shape == (4, 32, 32, 2)
-    assert "crops of fields" in data.describe() and len(data.held_out) > 20
+    assert re.search(r"crops of fields.*held out \(of 2 images; .*nuclei found; left out: .*edge", data.describe())
+    assert len(data.held_out) > 20
 
-    def cut_again(config):
+    def cut_again(config, size):
         raise AssertionError("cut again")
 
     monkeypatch.setattr(prior_data, "load_crops", cut_again)
-    np.testing.assert_array_equal(PriorData(config).held_out, data.held_out)
+    again = PriorData(config)
+    np.testing.assert_array_equal(again.held_out, data.held_out)
+    assert again.describe() == data.describe()
     os.utime(fields / "01_POS002_D.tif", (1, 1))
     with pytest.raises(AssertionError, match="cut again"):
         PriorData(config)
@@ -321,6 +405,7 @@ def test_crops_of_ones_own_images_are_cut_once_until_the_images_change(fields, t
         (["images={drawn: 5}"], "need images.stains"),
         (["batch=6", "discriminator.group=4"], "multiple of discriminator.group"),
         (["size=100"], "size"),
+        (["size=128", "images.binning=1"], r"generator.base is at least size \(128\)"),
         (["images.shipped=true"], "No shipped image has the stains of cells"),
     ],
 )

@@ -132,6 +132,22 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are():
         Replicas(("CPU:0", "GPU:7"))
 
 
+@pytest.mark.parametrize(
+    ("batch", "limits", "told"),
+    [
+        (32, {}, "A batch of 32 can't be shared evenly by 3 devices"),
+        (18, {"group": 4}, "evenly, in multiples of 4, by 3 devices"),
+        (3, {"least": 2}, "A batch of 3"),
+    ],
+)
+def test_a_batch_that_devices_can_not_share_is_refused(batch, limits, told, monkeypatch):
+    monkeypatch.setattr(Replicas, "count", 3)
+    with pytest.raises(UserError, match=told):
+        Replicas().check_batch(batch, **limits)
+    Replicas().check_batch(24, group=4, least=2)
+    Replicas().check_batch(6, group=4)  # a share smaller than a group is one
+
+
 def test_one_device_is_a_plain_step():
     step = Replicas().step(lambda x: {"sum": tf.reduce_sum(x)})
     assert float(step(tf.ones(3))["sum"]) == 3

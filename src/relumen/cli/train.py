@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -350,6 +349,7 @@ def flow(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Changes a value, such as --set hidden=512.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replaces a flow of this very generator.")] = False,
 ) -> None:
     """Trains the normalizing flow of a prior's style vectors, by which a search stays where the generator is good.
 
@@ -364,7 +364,11 @@ def flow(
 
     say(describe_device())
     opened, config = Prior.open(prior), load_flow_config(preset, overrides or [])
-    began, unfinished = time.monotonic(), opened.path / "flow-training"
+    if opened.ships:
+        raise UserError(f"{prior} comes with relumen, and is not changed. Train the flow of a copy of {opened.path}.")
+    if opened.has_flow and not overwrite:
+        raise UserError(f"{opened.flow_file} is the flow of this generator. Replace it with --overwrite.")
+    unfinished = opened.path / "flow-training"
     with progress_bar("epoch") as bar:
         task = bar.add_task("training", total=None)
 
@@ -385,7 +389,7 @@ def flow(
             epochs=best.number,
             log_likelihood=best.held_out,
             command=shlex.join(["relumen", *sys.argv[1:]]),
-            seconds=time.monotonic() - began,
+            seconds=history.seconds,
         ),
         history.as_csv(),
     )

@@ -22,6 +22,7 @@ from relumen.run import RunFolder, Stage, write_text
 from relumen.storage import store_small
 from relumen.training.config import parse_config
 from relumen.training.prior_config import PriorConfig
+from relumen.training.prior_data import SHIPPED
 from relumen.training.prior_transfer import DISCRIMINATOR, discriminator_of
 from relumen.training.shipping import tables
 
@@ -40,12 +41,14 @@ def ship_prior(path: Path, folder: Path) -> Path:
         The folder.
 
     Raises:
-        UserError: the run is not finished, or has no flow.
+        UserError: the run is not finished, has no flow, or was trained on other images than relumen's own.
     """
     prior, run = Prior.open(path), RunFolder(path)
     config = parse_config(run.config())
     if not isinstance(config, PriorConfig) or not prior.about.finished:
         raise UserError(f"{path} is no finished run of a prior. Go on with: relumen train prior --resume {path}")
+    if config.images.crops or config.images.bbbc021:
+        raise UserError(f"{path} was trained on images that don't come with relumen; its card could not state them.")
     about_flow = prior.about_flow
     norms = norms_of(prior)  # there is a flow, and it fits
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +96,7 @@ def _told(stage: Stage) -> str:
 def _card(prior: Prior, flow: AboutFlow, config: PriorConfig, norms: str, rounded: str, command: str) -> str:
     """What a person should know before they use the prior, in Markdown."""
     about, architecture = prior.about, prior.generator.architecture
+    real = any(SHIPPED in stage.data for stage in about.all_stages)
     sources = sorted({f"- {r.source}: {r.licence}" for r in records().values() if r.field.startswith("translocation")})
     return _CARD.format(
         name=prior.path.name,
@@ -111,7 +115,7 @@ def _card(prior: Prior, flow: AboutFlow, config: PriorConfig, norms: str, rounde
         norms=norms,
         rounded=rounded,
         shipped=command,
-        sources="\n".join(sources) if config.images.shipped else "All training images were drawn by relumen itself.",
+        sources="\n".join(sources) if real else "All training images were drawn by relumen itself.",
     )
 
 
