@@ -39,6 +39,20 @@ def test_keras_reads_it_in_single_precision(network, tmp_path):
     )
 
 
+def test_fewer_bits_take_less_room_and_round_no_further_than_they_say(network, tmp_path):
+    network.save(tmp_path / "network.keras")
+    store_small(tmp_path / "network.keras", tmp_path / "half.keras")
+    store_small(tmp_path / "network.keras", tmp_path / "fewer.keras", bits=6)
+    half, fewer = ((tmp_path / name).stat().st_size for name in ("half.keras", "fewer.keras"))
+    assert fewer < 0.85 * half
+    small = keras.models.load_model(tmp_path / "fewer.keras")
+    for a, b in zip(network.weights, small.weights, strict=True):
+        np.testing.assert_allclose(b, a, rtol=2**-6, atol=2**-24)
+        assert not np.array_equal(a, b) or len(a.shape) < 2
+    with pytest.raises(ValueError, match="Received: 12"):
+        store_small(tmp_path / "network.keras", tmp_path / "more.keras", bits=12)
+
+
 def test_weights_beyond_half_precision_are_told_and_nothing_is_written(network, tmp_path):
     network.layers[0].set_weights([np.full((32, 256), 1e5), np.zeros(256)])
     network.save(tmp_path / "network.keras")

@@ -19,7 +19,7 @@ from relumen.evaluation.prior import norms_of
 from relumen.prior.folder import AboutFlow, Prior
 from relumen.prior.samples import samples, write_samples
 from relumen.run import RunFolder, Stage, write_text
-from relumen.storage import store_small
+from relumen.storage import HALF, store_small
 from relumen.training.config import parse_config
 from relumen.training.prior_config import PriorConfig
 from relumen.training.prior_data import SHIPPED
@@ -27,7 +27,8 @@ from relumen.training.prior_transfer import DISCRIMINATOR, discriminator_of
 from relumen.training.shipping import tables
 
 _COMPARED = 64  # images, to see what half precision changes
-_SHOWN = 48
+_SHOWN = 32
+_COARSE = 8  # significant bits of the flow's and the discriminator's matrices: what they change is told on the card
 
 
 def ship_prior(path: Path, folder: Path) -> Path:
@@ -50,15 +51,15 @@ def ship_prior(path: Path, folder: Path) -> Path:
     if config.images.crops or config.images.bbbc021:
         raise UserError(f"{path} was trained on images that don't come with relumen; its card could not state them.")
     about_flow = prior.about_flow
-    norms = norms_of(prior)  # there is a flow, and it fits
+    _ = prior.flow  # there is one, and it fits
     folder.mkdir(parents=True, exist_ok=True)
-    for file in (run.model_file, prior.flow_file):
-        store_small(file, folder / file.name)
+    store_small(run.model_file, folder / run.model_file.name)
+    store_small(prior.flow_file, folder / prior.flow_file.name, _COARSE)
     critic = discriminator_of(run)
     if critic is not None:  # without it a prior of other stains begins with half of what was learned
         kept = RunFolder(folder).milestone_file(DISCRIMINATOR)
         critic.save(kept)
-        store_small(kept, kept)
+        store_small(kept, kept, _COARSE)
     for file in (run.about_file, prior.about_flow_file):
         shutil.copyfile(file, folder / file.name)
     values = config.model_dump(mode="json")
@@ -66,6 +67,7 @@ def ship_prior(path: Path, folder: Path) -> Path:
     write_text(folder / "config.yaml", yaml.safe_dump(values, sort_keys=False))
     shipped = Prior.open(folder)
     write_samples(shipped, folder / "samples.png", count=_SHOWN, seed=0)
+    norms = norms_of(shipped)
     draw_gaussianization(norms).savefig(folder / "figure-1.png", dpi=110)
     command = f"python -m relumen.evaluation.ship_prior {path} {folder}"
     rounded = _rounding(prior, shipped)
@@ -114,6 +116,8 @@ def _card(prior: Prior, flow: AboutFlow, config: PriorConfig, norms: str, rounde
         likelihood=flow.log_likelihood,
         norms=norms,
         rounded=rounded,
+        coarse=_COARSE,
+        half=HALF,
         shipped=command,
         sources="\n".join(sources) if real else "All training images were drawn by relumen itself.",
     )
@@ -131,7 +135,7 @@ its style vectors: the prior of regularized latent search. **Everything that it 
 
 ## Use
 
-    relumen prior sample {name} -n 48 -o samples.png
+    relumen prior sample {name} -n 32 -o samples.png
     relumen train prior --init {name} ...          # a start for other stains, with its discriminator
 
 or `relumen.prior.folder.Prior.open(Path("{name}"))` in Python: StyleGAN2 with {inputs} style inputs of {w_dim} numbers.
@@ -143,7 +147,8 @@ or `relumen.prior.folder.Prior.open(Path("{name}"))` in Python: StyleGAN2 with {
 - {software}
 - Flow: `{flow_trained}`; {samples} style vectors,{fresh} in {flow_minutes:.0f} minutes; log-likelihood of
   held-out ones {likelihood:.1f}
-- Then `{shipped}`: matrices in half precision, which changes {rounded}
+- Then `{shipped}`: matrices in half precision, those of flow and discriminator to {coarse} of its {half} bits, which
+  changes {rounded}
 
 ## Figures
 
