@@ -147,8 +147,8 @@ class Prior:
             return AboutFlow.model_validate_json(self.about_flow_file.read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{self.about_flow_file} is missing or damaged ({error}). Train the flow again with: relumen train flow "
-                f"{self.path} --overwrite"
+                f"{self.about_flow_file} is missing or damaged ({error}). Train the flow again with: "
+                f"relumen train flow {self.path} --overwrite"
             ) from error
 
     def style_vectors(self, count: int, seed: int | tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
