@@ -49,8 +49,9 @@ def test_the_discriminator_ships_as_a_start_for_other_stains(run, tmp_path):
 
 
 def test_its_card_says_what_it_is_and_what_it_is_not_good_for(run, tmp_path):
-    card = (ship_prior(run, tmp_path / "prior-test") / "README.md").read_text()
+    card = (ship_prior(run, tmp_path / "prior-test", "It blurs crowds.") / "README.md").read_text()
     for words in (
+        "\n- It blurs crowds.\n",
         "synthesised",
         "not good for",
         "DNA, NF-kB",

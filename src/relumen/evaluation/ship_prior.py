@@ -1,12 +1,13 @@
 """Makes the folder of a prior that comes with relumen out of its run: python -m relumen.evaluation.ship_prior.
 
-python -m relumen.evaluation.ship_prior runs/prior-cells shipped/prior-cells
+python -m relumen.evaluation.ship_prior runs/prior-cells shipped/prior-cells ["It does not ..." ...]
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,13 @@ _SHOWN = 32
 _COARSE = 8  # significant bits of the flow's and the discriminator's matrices: what they change is told on the card
 
 
-def ship_prior(path: Path, folder: Path) -> Path:
+def ship_prior(path: Path, folder: Path, *limitations: str) -> Path:
     """Stores a prior, its flow and its discriminator in half precision, with what is known of them, pictures, a card.
 
     Args:
         path: a finished run of ``relumen train prior`` with its flow.
         folder: to make; files of the same names are replaced.
+        limitations: what it is not good for, beside what no such prior is.
 
     Returns:
         The folder.
@@ -69,9 +71,15 @@ def ship_prior(path: Path, folder: Path) -> Path:
     write_samples(shipped, folder / "samples.png", count=_SHOWN, seed=0)
     norms = norms_of(shipped)
     draw_gaussianization(norms).savefig(folder / "figure-1.png", dpi=110)
-    command = f"python -m relumen.evaluation.ship_prior {path} {folder}"
-    rounded = _rounding(prior, shipped)
-    write_text(folder / "README.md", _card(shipped, about_flow, config, as_markdown(norms), rounded, command))
+    card = _card(
+        shipped,
+        about_flow,
+        norms=as_markdown(norms),
+        rounded=_rounding(prior, shipped),
+        command=f"python -m relumen.evaluation.ship_prior {path} {folder}",
+        limitations=limitations,
+    )
+    write_text(folder / "README.md", card)
     return folder
 
 
@@ -95,7 +103,7 @@ def _told(stage: Stage) -> str:
     )
 
 
-def _card(prior: Prior, flow: AboutFlow, config: PriorConfig, norms: str, rounded: str, command: str) -> str:
+def _card(prior: Prior, flow: AboutFlow, *, norms: str, rounded: str, command: str, limitations: Sequence[str]) -> str:
     """What a person should know before they use the prior, in Markdown."""
     about, architecture = prior.about, prior.generator.architecture
     real = any(SHIPPED in stage.data for stage in about.all_stages)
@@ -119,6 +127,7 @@ def _card(prior: Prior, flow: AboutFlow, config: PriorConfig, norms: str, rounde
         coarse=_COARSE,
         half=HALF,
         shipped=command,
+        limitations="".join(f"- {each}\n" for each in limitations),
         sources="\n".join(sources) if real else "All training images were drawn by relumen itself.",
     )
 
@@ -169,7 +178,7 @@ Squared norms of 5,000 codes that the flow was not trained on (Fig. 1 of Gheisar
 - Drawn cells are simpler than real ones. A search with this prior shows what such cells would look like at low
   resolution, not what is in your sample: train a prior on images of your own cells, stains and pixel size.
 - It knows one cell size, one exposure and these stains, in this order; images centred on a nucleus.
-- Nothing that it makes may be measured as if it had been seen.
+{limitations}- Nothing that it makes may be measured as if it had been seen.
 
 ## Licence
 
@@ -180,4 +189,4 @@ BSD-3-Clause, as relumen.
 
 
 if __name__ == "__main__":
-    print(ship_prior(Path(sys.argv[1]), Path(sys.argv[2])))
+    print(ship_prior(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))
