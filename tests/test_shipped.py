@@ -4,20 +4,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from relumen.data import image_path
 from relumen.degrade import clean, reduced
 from relumen.errors import UserError
+from relumen.evaluation.prior import norms_of
+from relumen.features import embedded, perceptual
 from relumen.images import read_image
-from relumen.metrics import psnr
+from relumen.metrics import kernel_distance, psnr
+from relumen.prior.folder import Prior
+from relumen.prior.samples import samples
 from relumen.restore import open_model, restore_plane
+from relumen.run import RunFolder
 from relumen.shipped import shipped_names, shipped_packages, shipped_path
+from relumen.training.cells import Culture, draw_images
+from relumen.training.prior_transfer import discriminator_of
 from relumen.training.stand_ins import Strengths
 from relumen.upsampling import bicubic
 
 MEBIBYTE = 1 << 20
 GAINS = {"noise": 9.0, "missing-planes": 0.8, "low-resolution": 1.5}
 """What a restorer of several defects gains at least, dB."""
+PRIORS = {"prior-cells": Culture("cells", confluence=0.2)}
+"""What each prior was trained on."""
 
 
 def test_each_has_a_card_and_is_small():
@@ -68,6 +78,35 @@ def test_one_restorer_takes_each_of_three_defects_from_fields_and_stains_that_it
     with open_model(Path("cgan-fluorescence")) as model:
         restored = restore_plane(low[..., np.newaxis], model)[..., 0]
     assert psnr(target, restored) > psnr(target, low) + GAINS[defect]
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_prior_makes_cells_like_those_that_it_was_trained_on(name):
+    """Nearer to others of them than they are to themselves out of focus, in features that no prior has trained."""
+    drawn = 2 * (draw_images(PRIORS[name], 200, seed=99) / np.float32(255)) - 1
+    made = 2 * samples(Prior.open(Path(name)), 200, seed=0) - 1
+    units = [(float(plane.mean()), float(plane.std())) for plane in np.moveaxis(drawn, -1, 0)]
+    features = perceptual("microscopy")
+    true, synthesised, blurred = (
+        embedded(features, images, units) for images in (drawn, made, gaussian_filter(drawn, (0, 1.5, 1.5, 0)))
+    )
+    assert kernel_distance(true, synthesised).value < kernel_distance(true, blurred).value
+    assert made.std(0).mean() > 0.7 * drawn.std(0).mean()
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_the_flow_of_a_prior_makes_its_style_vectors_gaussian(name):
+    distance = {row.name: row.distance for row in norms_of(Prior.open(Path(name)), count=2000)}
+    assert 2 * distance["F(w)"] < distance["PULSE"] < distance["w"]
+    assert distance["F(w)"] < 0.08
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_prior_comes_with_a_discriminator_that_knows_its_stains_apart(name):
+    critic = discriminator_of(RunFolder(shipped_path(name)))
+    assert critic is not None
+    drawn = 2 * (draw_images(PRIORS[name], 32, seed=98) / np.float32(255)) - 1
+    assert np.median(critic(drawn)) > np.median(critic(drawn[..., ::-1])) + 1
 
 
 def test_the_packages_are_packages():
