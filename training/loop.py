@@ -249,8 +249,8 @@ def _memory_told(run: RunFolder) -> Iterator[None]:
         yield
     except tf.errors.ResourceExhaustedError as error:
         raise CheckFailedError(
-            "The device has too little memory for a training step. Make the batch or the network smaller in a new run; "
-            f"{run.config_file} tells what they are called."
+            "The device has too little memory for a training step. Make the batch smaller in a new run, such as --set "
+            f"batch=4, or the network; {run.config_file} tells what its sizes are called."
         ) from error
 
 
