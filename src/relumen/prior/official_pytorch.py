@@ -12,7 +12,6 @@ from typing import Any
 from relumen.models.stylegan2 import Architecture
 from relumen.prior.pickles import Record, RefusedError, told
 from relumen.prior.variables import (
-    MOST_LAYERS,
     Float32,
     Imported,
     Variables,
@@ -60,13 +59,12 @@ def convert(value: Any) -> Imported:  # noqa: ANN401  see fits
     resolutions = [4]
     while f"synthesis.b{2 * resolutions[-1]}" in modules:
         resolutions.append(2 * resolutions[-1])
-    depth = sum(bool(_DENSE.fullmatch(path)) for path in modules)
     architecture = Architecture(
         tuple(variables.length(f"synthesis.b{size}.conv1.bias") for size in resolutions),
         channels=variables.length("synthesis.b4.torgb.bias"),
         z_dim=whole("z_dim", whole_network.get("z_dim")),
         w_dim=whole("w_dim", whole_network.get("w_dim")),
-        mapping_layers=whole("number of mapping layers", depth, MOST_LAYERS),
+        mapping_layers=variables.mapping_layers("mapping.fc{}.weight"),
         lr_multiplier=number("mapping network's bias_gain", _common(modules, _DENSE, "bias_gain")),
         clamp=None if clamp is None else number("conv_clamp", clamp),
     )

@@ -13,18 +13,7 @@ import numpy as np
 
 from relumen.models.stylegan2 import Architecture
 from relumen.prior.pickles import Record, RefusedError, told
-from relumen.prior.variables import (
-    MOST_LAYERS,
-    Float32,
-    Imported,
-    Variables,
-    convolutions,
-    expect,
-    full_name,
-    layer,
-    number,
-    whole,
-)
+from relumen.prior.variables import Float32, Imported, Variables, convolutions, expect, full_name, layer, number
 
 NAME = "StyleGAN2 or StyleGAN2-ADA for TensorFlow"
 
@@ -95,16 +84,13 @@ def _imported(variables: Variables, options: dict[str, Any]) -> Imported:
     widths = [variables.length(last)]
     while (last := f"synthesis/{4 << len(widths)}x{4 << len(widths)}/Conv1/bias") in variables:
         widths.append(variables.length(last))
-    depth = 0
-    while f"mapping/Dense{depth}/weight" in variables:
-        depth += 1
     clamp = options.get("conv_clamp")
     architecture = Architecture(
         tuple(widths),
         channels=variables.length("synthesis/4x4/ToRGB/bias"),
         z_dim=variables.length("mapping/Dense0/weight", axes=2),
         w_dim=variables.length("dlatent_avg"),
-        mapping_layers=whole("number of mapping layers", depth, MOST_LAYERS),
+        mapping_layers=variables.mapping_layers("mapping/Dense{}/weight"),
         lr_multiplier=number("option 'mapping_lrmul'", options.get("mapping_lrmul", 0.01)),
         clamp=None if clamp is None else number("option 'conv_clamp'", clamp),
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from relumen.models.stylegan2 import Architecture
-from relumen.prior.variables import MOST_LAYERS, Float32, Imported, Variables, convolutions, layer, whole
+from relumen.prior.variables import Float32, Imported, Variables, convolutions, layer
 
 NAME = "stylegan2-pytorch by rosinality"
 
@@ -35,10 +35,7 @@ def convert(value: Any) -> Imported:  # noqa: ANN401  see fits
     widths = [variables.length("conv1.activate.bias")]
     while (last := f"convs.{2 * len(widths) - 1}.activate.bias") in variables:
         widths.append(variables.length(last))
-    depth = 0
-    while f"style.{depth + 1}.weight" in variables:
-        depth += 1
-    whole("number of mapping layers", depth, MOST_LAYERS)
+    depth = variables.mapping_layers("style.{}.weight", first=1)
     w_dim = variables.length("style.1.bias")
     a = Architecture(
         tuple(widths), variables.length("to_rgb1.bias", axes=4, axis=1), w_dim, w_dim, depth, _LR_MULTIPLIER

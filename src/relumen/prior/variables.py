@@ -76,6 +76,21 @@ class Variables:
             raise RefusedError(f"its variable {told(name)} has shape {shape}, where one of {axes} axes is due")
         return shape[axis]
 
+    def mapping_layers(self, name: str, first: int = 0) -> int:
+        """How many layers a mapping network has.
+
+        Args:
+            name: of a layer's kernel, with {} for its number.
+            first: number of the first layer.
+
+        Raises:
+            RefusedError: none, or far more than any has.
+        """
+        depth = 0
+        while name.format(first + depth) in self:
+            depth += 1
+        return whole("number of mapping layers", depth, MOST_LAYERS)
+
     def take(self, name: str, *shape: int) -> Float32:
         """A variable, which is no longer there afterwards.
 
