@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relumen.errors import CheckFailedError, UserError
+from relumen.image_writing import file_appears_whole
 from relumen.run import About, RunFolder, software, write_text
 
 if TYPE_CHECKING:
@@ -164,10 +165,14 @@ class Prior:
         return z, np.concatenate(w)
 
     def write_flow(self, flow: MaskedAutoregressiveFlow, about: AboutFlow, history: str = "") -> None:
-        """Stores the flow, what is known of it, and the curves of its training as CSV where there are any."""
-        partial = self.path / ".partial.keras"
-        flow.save(partial)
-        partial.replace(self.flow_file)
+        """Stores the flow, what is known of it, and the curves of its training as CSV where there are any.
+
+        Raises:
+            UserError: the folder can't be written to.
+            CheckFailedError: the disk is full.
+        """
+        with file_appears_whole(self.flow_file) as partial:
+            flow.save(partial)
         write_text(self.about_flow_file, about.model_dump_json(indent=1) + "\n")
         if history:
             write_text(self.path / "flow-history.csv", history)
