@@ -7,6 +7,8 @@ import pytest
 
 from relumen.errors import UserError
 from relumen.prior.checkpoints import import_checkpoint
+from relumen.prior.pickles import RefusedError
+from relumen.prior.variables import Variables
 
 from . import layouts, reference
 from .layouts import WIDTHS, dumped, saved, saved_old, written
@@ -172,6 +174,11 @@ def test_missing_misshapen_foreign_and_broken_variables_are_named(tmp_path):
     blurred = layouts.rosinality_state(rng()) | {"convs.0.conv.blur.kernel": np.full((4, 4), 1 / 4)}
     with pytest.raises(UserError, match=r"is not \[1, 3, 3, 1\]"):
         import_checkpoint(rosinality_file(tmp_path, state=blurred))
+
+
+def test_a_double_beyond_single_precision_is_refused():
+    with pytest.raises(RefusedError, match="'gain' has values that are not finite"):
+        Variables({"gain": np.array([1e39])}).take("gain", 1)
 
 
 def test_values_that_are_no_checkpoint_are_named(tmp_path):

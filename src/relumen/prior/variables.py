@@ -101,9 +101,11 @@ class Variables:
         del self.values[name]
         if value.shape != shape:
             raise RefusedError(f"its variable {told(name)} has shape {value.shape}, not {shape}")
-        if value.dtype.kind != "f" or not np.isfinite(value).all():
+        with np.errstate(over="ignore"):  # a double beyond single precision becomes infinite, and is told below
+            single = value.astype(np.float32) if value.dtype.kind == "f" else value
+        if single.dtype != np.float32 or not np.isfinite(single).all():
             raise RefusedError(f"its variable {told(name)} has values that are not finite floating-point numbers")
-        return value.astype(np.float32)
+        return single
 
     def take_blurs(self, ending: str, gain: float = 1.0) -> None:
         """Takes the resampling filters, whose names have this ending.
