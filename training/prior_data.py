@@ -62,6 +62,7 @@ class PriorData:
     """All images of a training, and batches of them.
 
     Attributes:
+        sources: where they come from.
         stains: names of the channels.
         held_out: images to judge by, (n, size, size, channels), uint8, of the kinds in the shares that they are
             trained on.
@@ -76,10 +77,10 @@ class PriorData:
 
     def __init__(self, config: PriorConfig) -> None:
         self._config = config
-        self._sources = [source.binned(config.images.binning) for source in _sources(config)]
-        self.stains = self._sources[0].stains
-        self._shares = _shares(self._sources, config.images.share)
-        self.judged_unseen = any(len(source.held_out) for source in self._sources)
+        self.sources = [source.binned(config.images.binning) for source in _sources(config)]
+        self.stains = self.sources[0].stains
+        self._shares = _shares(self.sources, config.images.share)
+        self.judged_unseen = any(len(source.held_out) for source in self.sources)
         self.held_out = self._to_judge_by()
 
     def describe(self) -> str:
@@ -89,7 +90,7 @@ class PriorData:
             f"{len(source.training)} {source.name} ({share:.0%} of a batch), "
             + (f"{len(source.held_out)} held out" if len(source.held_out) else none)
             + (f" ({source.account})" if source.account else "")
-            for source, share in zip(self._sources, self._shares, strict=True)
+            for source, share in zip(self.sources, self._shares, strict=True)
         ]
         binned = f"; binned {self._config.images.binning} x {self._config.images.binning}"
         return "; ".join(parts) + (binned if self._config.images.binning > 1 else "")
@@ -99,8 +100,8 @@ class PriorData:
         config = self._config
         rng = np.random.default_rng((config.seed, 11, step))
         images = []
-        for kind in rng.choice(len(self._sources), config.batch, p=self._shares):
-            image = self._sources[kind].training[rng.integers(len(self._sources[kind].training))]
+        for kind in rng.choice(len(self.sources), config.batch, p=self._shares):
+            image = self.sources[kind].training[rng.integers(len(self.sources[kind].training))]
             if config.turned:
                 image = np.rot90(image, int(rng.integers(4)))
                 image = image[:, ::-1] if rng.random() < 0.5 else image
@@ -110,7 +111,7 @@ class PriorData:
     def _to_judge_by(self) -> UInt8:
         """Held-out images, or training images where there are none, of each kind as many as its share allows."""
         most = self._config.images.unseen
-        there = [s.held_out if self.judged_unseen else s.training[:most] for s in self._sources]
+        there = [s.held_out if self.judged_unseen else s.training[:most] for s in self.sources]
         in_all = min(len(images) / share for images, share in zip(there, self._shares, strict=True) if len(images))
         return np.concatenate([i[: round(share * in_all)] for i, share in zip(there, self._shares, strict=True)])
 

@@ -350,7 +350,7 @@ def test_nuclei_of_real_and_drawn_images_are_of_one_size(cache):
 
     for changes in (("size=64",), ("size=32", "images.binning=2"), ("size=64", "images.scale=0.7")):
         given = ["images.drawn=48", "images.confluence=0", f"images.cache={cache}", *changes]
-        drawn, real = PriorData(load_config("prior", "nfkb", given))._sources
+        drawn, real = PriorData(load_config("prior", "nfkb", given)).sources
         assert nuclei(real.training) == pytest.approx(nuclei(drawn.training), rel=0.35)
 
 
@@ -361,7 +361,7 @@ def test_batches_are_functions_of_their_step_and_show_every_source(cache):
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, next_)
     assert first.shape == (64, 32, 32, 2) and -1 <= first.min() < first.max() <= 1
-    assert "16 drawn" in data.describe() and "BBBC014" in data.describe() and "(30% of a batch)" in data.describe()
+    assert "16 drawn" in data.describe() and "BBBC014" in data.describe() and "(50% of a batch)" in data.describe()
 
 
 @pytest.fixture
