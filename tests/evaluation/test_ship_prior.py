@@ -52,6 +52,7 @@ def test_its_card_says_what_it_is_and_what_it_is_not_good_for(run, tmp_path):
     card = (ship_prior(run, tmp_path / "prior-test", "It blurs crowds.") / "README.md").read_text()
     for words in (
         "\n- It blurs crowds.\n",
+        "/prior-test 'It blurs crowds.'`: matrices",
         "synthesised",
         "not good for",
         "DNA, NF-kB",

@@ -5,6 +5,7 @@ python -m relumen.evaluation.ship_prior runs/prior-cells shipped/prior-cells ["I
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ def ship_prior(path: Path, folder: Path, *limitations: str) -> Path:
         about_flow,
         norms=as_markdown(norms),
         rounded=_rounding(prior, shipped),
-        command=f"python -m relumen.evaluation.ship_prior {path} {folder}",
+        command=shlex.join(["python", "-m", "relumen.evaluation.ship_prior", str(path), str(folder), *limitations]),
         limitations=limitations,
     )
     write_text(folder / "README.md", card)
