@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from relumen.data import image_path
@@ -19,6 +20,8 @@ from relumen.restore import open_model, restore_plane
 from relumen.run import RunFolder
 from relumen.shipped import shipped_names, shipped_packages, shipped_path
 from relumen.training.cells import Culture, draw_images
+from relumen.training.crops import shipped_crops
+from relumen.training.prior_data import SHIPPED_ZOOM
 from relumen.training.prior_transfer import discriminator_of
 from relumen.training.stand_ins import Strengths
 from relumen.upsampling import bicubic
@@ -26,8 +29,21 @@ from relumen.upsampling import bicubic
 MEBIBYTE = 1 << 20
 GAINS = {"noise": 9.0, "missing-planes": 0.8, "low-resolution": 1.5}
 """What a restorer of several defects gains at least, dB."""
-PRIORS = {"prior-cells": Culture("cells", confluence=0.2)}
-"""What each prior was trained on."""
+
+
+def drawn_cells(count: int, seed: int) -> NDArray[np.uint8]:
+    return draw_images(Culture("cells", confluence=0.2), count, seed)
+
+
+def drawn_and_real_nfkb(count: int, seed: int) -> NDArray[np.uint8]:
+    crops = shipped_crops("nfkb", zoom=SHIPPED_ZOOM)
+    real = crops.images[[place.held_out for place in crops.places]]
+    real = np.random.default_rng(seed).permutation(real)[: count // 2]
+    return np.concatenate([draw_images(Culture("nfkb", confluence=0.4), count - len(real), seed), real])
+
+
+PRIORS = {"prior-cells": drawn_cells, "prior-nfkb": drawn_and_real_nfkb}
+"""Images such as each prior was trained on, which it has not seen."""
 
 
 def test_each_has_a_card_and_is_small():
@@ -83,15 +99,15 @@ def test_one_restorer_takes_each_of_three_defects_from_fields_and_stains_that_it
 @pytest.mark.parametrize("name", PRIORS)
 def test_a_prior_makes_cells_like_those_that_it_was_trained_on(name):
     """Nearer to others of them than they are to themselves out of focus, in features that no prior has trained."""
-    drawn = 2 * (draw_images(PRIORS[name], 200, seed=99) / np.float32(255)) - 1
+    unseen = 2 * (PRIORS[name](200, 99) / np.float32(255)) - 1
     made = 2 * samples(Prior.open(Path(name)), 200, seed=0) - 1
-    units = [(float(plane.mean()), float(plane.std())) for plane in np.moveaxis(drawn, -1, 0)]
+    units = [(float(plane.mean()), float(plane.std())) for plane in np.moveaxis(unseen, -1, 0)]
     features = perceptual("microscopy")
     true, synthesised, blurred = (
-        embedded(features, images, units) for images in (drawn, made, gaussian_filter(drawn, (0, 1.5, 1.5, 0)))
+        embedded(features, images, units) for images in (unseen, made, gaussian_filter(unseen, (0, 1.5, 1.5, 0)))
     )
     assert kernel_distance(true, synthesised).value < kernel_distance(true, blurred).value
-    assert made.std(0).mean() > 0.7 * drawn.std(0).mean()
+    assert made.std(0).mean() > 0.7 * unseen.std(0).mean()
 
 
 @pytest.mark.parametrize("name", PRIORS)
@@ -105,8 +121,8 @@ def test_the_flow_of_a_prior_makes_its_style_vectors_gaussian(name):
 def test_a_prior_comes_with_a_discriminator_that_knows_its_stains_apart(name):
     critic = discriminator_of(RunFolder(shipped_path(name)))
     assert critic is not None
-    drawn = 2 * (draw_images(PRIORS[name], 32, seed=98) / np.float32(255)) - 1
-    assert np.median(critic(drawn)) > np.median(critic(drawn[..., ::-1])) + 1
+    unseen = 2 * (PRIORS[name](32, 98) / np.float32(255)) - 1
+    assert np.median(critic(unseen)) > np.median(critic(unseen[..., ::-1])) + 1
 
 
 def test_the_packages_are_packages():
