@@ -316,16 +316,16 @@ def test_what_can_not_begin_as_another_is_told_before_a_run_is_made(larger, cach
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_goes_on_without_the_prior_that_it_began_as(larger, cache, tmp_path):
-    origin = shutil.copytree(larger.path, tmp_path / "origin")
-    made = prepared(tmp_path / "run", cache, f"init={origin}", "size=16", "images.binning=2")
+def test_a_run_goes_on_without_the_prior_that_it_began_as(run, cache, tmp_path):
+    origin = shutil.copytree(run.path, tmp_path / "origin")
+    made = prepared(tmp_path / "run", cache, f"init={origin}")
     with pytest.raises(KilledError):
         go(made, on_step=kill)
     shutil.rmtree(origin)
     go(made)
     about = made.about()
     assert about.finished and "Begins as origin" in about.data
-    assert [stage.command for stage in about.stages] == [larger.about().command]
+    assert [stage.command for stage in about.stages] == [run.about().command]
 
 
 def test_coarse_noise_is_dropped_where_none_is_added_and_the_maps_are_kept(run, cache):
