@@ -21,7 +21,7 @@ from relumen.run import RunFolder
 from relumen.shipped import shipped_names, shipped_packages, shipped_path
 from relumen.training.cells import Culture, draw_images
 from relumen.training.crops import shipped_crops
-from relumen.training.prior_data import SHIPPED_ZOOM
+from relumen.training.prior_data import SHIPPED_ZOOM, signed
 from relumen.training.prior_transfer import discriminator_of
 from relumen.training.stand_ins import Strengths
 from relumen.upsampling import bicubic
@@ -37,8 +37,7 @@ def drawn_cells(count: int, seed: int) -> NDArray[np.uint8]:
 
 def drawn_and_real_nfkb(count: int, seed: int) -> NDArray[np.uint8]:
     crops = shipped_crops("nfkb", zoom=SHIPPED_ZOOM)
-    real = crops.images[[place.held_out for place in crops.places]]
-    real = np.random.default_rng(seed).permutation(real)[: count // 2]
+    real = np.random.default_rng(seed).permutation(crops.held_out.images)[: count // 2]
     return np.concatenate([draw_images(Culture("nfkb", confluence=0.4), count - len(real), seed), real])
 
 
@@ -99,7 +98,7 @@ def test_one_restorer_takes_each_of_three_defects_from_fields_and_stains_that_it
 @pytest.mark.parametrize("name", PRIORS)
 def test_a_prior_makes_cells_like_those_that_it_was_trained_on(name):
     """Nearer to others of them than they are to themselves out of focus, in features that no prior has trained."""
-    unseen = 2 * (PRIORS[name](200, 99) / np.float32(255)) - 1
+    unseen = signed(PRIORS[name](200, 99))
     made = 2 * samples(Prior.open(Path(name)), 200, seed=0) - 1
     units = [(float(plane.mean()), float(plane.std())) for plane in np.moveaxis(unseen, -1, 0)]
     features = perceptual("microscopy")
@@ -121,7 +120,7 @@ def test_the_flow_of_a_prior_makes_its_style_vectors_gaussian(name):
 def test_a_prior_comes_with_a_discriminator_that_knows_its_stains_apart(name):
     critic = discriminator_of(RunFolder(shipped_path(name)))
     assert critic is not None
-    unseen = 2 * (PRIORS[name](32, 98) / np.float32(255)) - 1
+    unseen = signed(PRIORS[name](32, 98))
     assert np.median(critic(unseen)) > np.median(critic(unseen[..., ::-1])) + 1
 
 
