@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from relumen import configs
+from relumen.configs import Frozen
 from relumen.errors import UserError
 from relumen.models.optics import Optics
-from relumen.run import parse_mapping, parse_yaml
 from relumen.training.flow_config import FlowConfig
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
 from relumen.training.prior_config import PriorConfig
-from relumen.training.settings import DataConfig, Frozen, LoopConfig, RestorationConfig, Schedule
+from relumen.training.settings import DataConfig, LoopConfig, RestorationConfig, Schedule
+
+_PRESETS = "relumen.training.presets"
 
 
 class GeneratorConfig(Frozen):
@@ -256,8 +257,7 @@ _KINDS: tuple[type[Config], ...] = (
 
 def presets(system: str) -> list[str]:
     """Names of a system's presets."""
-    names = (entry.name for entry in files("relumen.training.presets").iterdir())
-    return sorted(name[len(system) + 1 : -len(".yaml")] for name in names if name.startswith(f"{system}-"))
+    return configs.preset_names(_PRESETS, f"{system}-")
 
 
 def load_config(system: str, preset: str, overrides: Sequence[str] = (), **fields: Any) -> Config:  # noqa: ANN401
@@ -276,40 +276,21 @@ def load_config(system: str, preset: str, overrides: Sequence[str] = (), **field
     if values["system"] != system:
         raise UserError(f"{preset} is of another system: use it with relumen train {values['system']}.")
     for name, value in fields.items():
-        _set(values, name, value)
-    for override in overrides:
-        _set(values, *_parsed(override, "phase_1.steps=100"))
+        configs.set_value(values, name, value)
+    configs.override(values, overrides, "phase_1.steps=100")
     return parse_config(values)
 
 
 def load_flow_config(preset: str, overrides: Sequence[str] = ()) -> FlowConfig:
     """A preset of a flow's training with changes; arguments and errors as of :func:`load_config`."""
     values = preset_values("flow", preset)
-    for override in overrides:
-        _set(values, *_parsed(override, "hidden=512"))
-    return _validated(FlowConfig, values)
+    configs.override(values, overrides, "hidden=512")
+    return configs.validated(FlowConfig, values)
 
 
 def preset_values(system: str, preset: str) -> dict[str, Any]:
-    """What a preset says, as plain values.
-
-    Args:
-        system: such as "esrgan".
-        preset: one of :func:`presets`, or the path of a YAML file.
-
-    Raises:
-        UserError: no such preset, or the file can't be read.
-    """
-    if preset in presets(system):
-        text = files("relumen.training.presets").joinpath(f"{system}-{preset}.yaml").read_text(encoding="utf-8")
-    elif preset.endswith((".yaml", ".yml")) and Path(preset).is_file():
-        try:
-            text = Path(preset).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{preset} can't be read ({error}).") from error
-    else:
-        raise UserError(f"There is no preset {preset!r}. Choose one of {', '.join(presets(system))}, or a .yaml file.")
-    return parse_mapping(text, preset)
+    """What a preset of a system says, as plain values; arguments and errors as of :func:`load_config`."""
+    return configs.preset_values(_PRESETS, preset, f"{system}-")
 
 
 def parse_config(values: Mapping[str, Any]) -> Config:
@@ -322,7 +303,7 @@ def parse_config(values: Mapping[str, Any]) -> Config:
     kind = kinds.get(values.get("system", ""))
     if kind is None:
         raise UserError(f"system is one of {', '.join(kinds)}. Received: {values.get('system')!r}")
-    return _validated(kind, values)
+    return configs.validated(kind, values)
 
 
 def read_data_config(values: Mapping[str, Any], overrides: Sequence[str] = (), scale: int | None = None) -> DataConfig:
@@ -338,11 +319,11 @@ def read_data_config(values: Mapping[str, Any], overrides: Sequence[str] = (), s
     """
     reading: dict[str, Any] = {"data": dict(values)}
     for override in overrides:
-        name, value = _parsed(override, "data.source=wf")
+        name, value = configs.parsed(override, "data.source=wf")
         if not name.startswith("data."):
             raise UserError(f"How images are read is changed by such as data.source=wf. Received: {override!r}")
-        _set(reading, name, value)
-    return _validated(_Reading, reading if scale is None else {**reading, "scale": scale}).data
+        configs.set_value(reading, name, value)
+    return configs.validated(_Reading, reading if scale is None else {**reading, "scale": scale}).data
 
 
 class _Reading(RestorationConfig):
@@ -355,35 +336,3 @@ class _Reading(RestorationConfig):
         if self.scale is not None:
             _check_factor(self.data, self.scale)
         return self
-
-
-Validated = TypeVar("Validated", bound=Frozen)
-
-
-def _validated(kind: type[Validated], values: Mapping[str, Any]) -> Validated:
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        faults = [
-            f"  {'.'.join(map(str, fault['loc'])) or 'as a whole'}: {fault['msg'].removeprefix('Value error, ')}"
-            + ("" if isinstance(fault["input"], dict) else f" (received {fault['input']!r})")
-            for fault in error.errors()
-        ]
-        raise UserError("\n".join(["The configuration has faults:", *faults])) from error
-
-
-def _parsed(override: str, example: str) -> tuple[str, Any]:
-    name, equals, value = override.partition("=")
-    if not equals:
-        raise UserError(f"An override reads name=value, such as {example}. Received: {override!r}")
-    return name, parse_yaml(value, f"The value of {override!r}")
-
-
-def _set(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401
-    *parents, last = name.split(".")
-    for parent in parents:
-        child = values.setdefault(parent, {})
-        if not isinstance(child, dict):
-            child = values[parent] = {}
-        values = child
-    values[last] = value

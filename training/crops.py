@@ -19,13 +19,14 @@ from pydantic import Field, model_validator
 from skimage.measure import regionprops_table
 from skimage.transform import rescale
 
+from relumen.configs import Frozen
 from relumen.data import image_path
 from relumen.errors import UserError
 from relumen.images import list_images, read_image
 from relumen.training.data import EMPTY
 from relumen.training.items import shortened
 from relumen.training.nuclei import BACKGROUND, find_nuclei, sharpness
-from relumen.training.settings import Frozen, Region
+from relumen.training.settings import Region
 
 NFKB = ("DNA", "NF-kB")
 """Channels of the shipped crops of the stain set nfkb."""

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from relumen.training.settings import Frozen, RestorationConfig, Schedule
+from relumen.configs import Frozen
+from relumen.training.settings import RestorationConfig, Schedule
 
 
 class ResNetConfig(Frozen):

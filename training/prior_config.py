@@ -7,9 +7,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from relumen.configs import Frozen
 from relumen.training.bbbc021 import BBBC021Config
 from relumen.training.crops import CropsConfig
-from relumen.training.settings import Frozen, LoopConfig
+from relumen.training.settings import LoopConfig
 
 _R1 = 0.0002
 

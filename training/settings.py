@@ -6,15 +6,10 @@ import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from relumen.configs import Frozen
 from relumen.degrade import Degradation
-
-
-class Frozen(BaseModel):
-    """What every configuration is made of: unknown names are faults, and nothing changes once it is validated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Region(Frozen):

@@ -2,6 +2,7 @@
 
 The only place of blur, binning and noise. The model: blur by a Gaussian point spread function, binning of
 ``factor`` x ``factor`` camera pixels, Poisson noise of the photons, Gaussian noise of the read-out; any may be none.
+Without its noise it is linear: :class:`ForwardOperator` is blur and reduction as matrices, for whoever inverts them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
+from relumen.errors import UserError
 from relumen.upsampling import bicubic_to
 
 Float32 = NDArray[np.float32]
 Reduction = Literal["area", "bicubic"]
+Border = Literal["cut", "mirror", "edge", "zero"]
+"""What an image is beyond its edge: left out, the rest weighing more (as Pillow does it), its mirror image, its
+outermost pixels, or dark."""
 
 
 class Degradation(BaseModel):
@@ -131,6 +136,146 @@ def clean(image: NDArray, blur: float, factor: int, reduction: Reduction = "area
     signal = blurred(np.maximum(image.astype(np.float32) - dark, 0) / span, blur)
     # Cubic convolution undershoots, and there are no photons below none.
     return Clean(np.maximum(reduced(signal, factor, reduction), 0), float(dark), span)
+
+
+@dataclass(frozen=True)
+class ForwardOperator:
+    """D of regularized latent search: blur and reduction of a square image as dense matrices.
+
+    ``D(x) = gain * sum_k rows[k] @ x @ columns[k].T``, for each channel by itself. One pair of matrices is enough for
+    all that separates into lines: cubic convolution, means, Gaussian blur. Another point spread function takes as many
+    pairs as it has rank.
+
+    Attributes:
+        rows: (k, m, n) from n pixels along y to m, float64.
+        columns: (k, m, n), likewise along x.
+        gain: (m, m), what weights that a border cuts are made up for by; 1 elsewhere.
+        description: the operator in words.
+    """
+
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    description: str
+
+    @property
+    def size(self) -> int:
+        """n, height and width of the high-resolution image."""
+        return self.rows.shape[2]
+
+    @property
+    def low_size(self) -> int:
+        """m, height and width of the low-resolution image."""
+        return self.rows.shape[1]
+
+    @property
+    def factor(self) -> int:
+        """Of the reduction."""
+        return self.size // self.low_size
+
+    def __call__(self, images: NDArray) -> Float32:
+        """Images (..., n, n, channels) as (..., m, m, channels)."""
+        low = np.einsum("kmy,...yxc,kpx->...mpc", self.rows, images, self.columns, optimize=True)
+        return (low * self.gain[..., np.newaxis]).astype(np.float32)
+
+
+def forward_operator(
+    size: int,
+    factor: int,
+    *,
+    blur: float = 0.0,
+    psf: NDArray | None = None,
+    reduction: Reduction = "bicubic",
+    border: Border = "cut",
+) -> ForwardOperator:
+    """The operator of a point spread function and a factor.
+
+    Args:
+        size: height and width of the high-resolution image, pixels.
+        factor: pixels that become one on each axis; it divides the size.
+        blur: standard deviation of a Gaussian before the reduction, high-resolution pixels; 0: none.
+        psf: a point spread function (y, x) in place of the Gaussian, sampled at high-resolution pixels, odd on both
+            axes, its centre in the middle; it is scaled to a sum of 1.
+        reduction: Keys's cubic convolution (a = -0.5), widened against aliasing, as Pillow computes it ("bicubic"), or
+            the mean that a camera's binning is ("area").
+        border: what the image is beyond its edge.
+
+    Raises:
+        UserError: the factor doesn't divide the size, the blur is negative or there are both blur and psf, or the psf
+            is none: even, of a sum that is not positive, or not finite.
+
+    >>> d = forward_operator(128, 16)
+    >>> d.rows.shape, d(np.ones((128, 128, 3))).shape
+    ((1, 8, 128), (8, 8, 3))
+    """
+    if factor < 1 or size % factor:
+        fit = ", ".join(str(each) for each in range(1, size + 1) if size % each == 0)
+        raise UserError(f"A factor divides the prior's {size} pixels: one of {fit}. Received: {factor}")
+    if blur < 0 or (blur and psf is not None):
+        raise UserError(f"A blur is 0 or more, and stands alone, without a PSF. Received: blur {blur:g}")
+    steps, sampled = _kernel_of(reduction, factor)
+    words = [f"{factor}x {'binning' if reduction == 'area' else 'bicubic reduction'}"]
+    if psf is not None:
+        lines = _lines_of(psf)
+        words.insert(0, f"a PSF of {psf.shape[0]} x {psf.shape[1]} pixels")
+    else:
+        reach = math.ceil(4 * blur)
+        gaussian = np.exp(-0.5 * (np.arange(-reach, reach + 1) / blur) ** 2) if blur else np.ones(1)
+        lines = [(gaussian / gaussian.sum(),) * 2]
+        words = [f"Gaussian blur (sigma {blur:g} px)", *words] if blur else words
+
+    def matrices(axis: int) -> NDArray[np.float64]:
+        blurs = [_band(line[axis], np.arange(size) - len(line[axis]) // 2, size, border) for line in lines]
+        reduce = _band(sampled, factor * np.arange(size // factor) + steps, size, border)
+        return np.stack([reduce @ each for each in blurs])
+
+    rows, columns = matrices(0), matrices(1)
+    kept = np.einsum("kmy,kpx->mp", rows, columns)
+    gain = 1 / kept if border == "cut" else np.ones_like(kept)
+    words.append(f"border: {border}")
+    return ForwardOperator(rows, columns, gain, ", ".join(words))
+
+
+def _kernel_of(reduction: Reduction, factor: int) -> tuple[int, NDArray[np.float64]]:
+    """Where the kernel begins, from the first of the pixels that become one; and its weights, whose sum is 1."""
+    if reduction == "area":
+        return 0, np.full(factor, 1 / factor)
+    first = -math.floor(1.5 * factor)
+    last = factor - 1 - first
+    t = np.abs((np.arange(first, last + 1) + 0.5) / factor - 0.5)
+    inner, outer = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    weights = np.where(t < 1, inner, np.where(t < 2, outer, 0.0))
+    return first, weights / weights.sum()
+
+
+def _lines_of(psf: NDArray) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """A point spread function as a sum of products of lines along y and x, by singular values."""
+    psf = np.asarray(psf, np.float64)
+    if psf.ndim != 2 or not all(side % 2 for side in psf.shape) or not np.isfinite(psf).all() or psf.sum() <= 0:
+        raise UserError(
+            "A PSF is one plane (y, x), odd on both axes so that it has a middle, finite, of a positive sum. "
+            f"Received: shape {psf.shape}, sum {psf.sum():g}"
+        )
+    u, s, v = np.linalg.svd(psf[::-1, ::-1] / psf.sum())  # mirrored: correlated below, but to convolve is meant
+    rank = int((s > 1e-7 * s[0]).sum())
+    return [(u[:, k] * math.sqrt(s[k]), v[k] * math.sqrt(s[k])) for k in range(rank)]
+
+
+def _band(kernel: NDArray, starts: NDArray, size: int, border: Border) -> NDArray[np.float64]:
+    """The matrix (starts, size) that lays a kernel along a line from each start; what lies beyond is as the border."""
+    at = starts[:, np.newaxis] + np.arange(len(kernel))
+    weights = np.broadcast_to(kernel, at.shape)
+    if border == "mirror":
+        at = at % (2 * size)
+        at = np.minimum(at, 2 * size - 1 - at)
+    elif border == "edge":
+        at = np.clip(at, 0, size - 1)
+    else:
+        weights = np.where((at >= 0) & (at < size), weights, 0.0)
+        at = np.clip(at, 0, size - 1)
+    matrix = np.zeros((len(starts), size))
+    np.add.at(matrix, (np.arange(len(starts))[:, np.newaxis], at), weights)
+    return matrix
 
 
 def without_planes(image: NDArray, step: int, sigma: float) -> Float32:

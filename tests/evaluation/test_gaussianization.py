@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from relumen.errors import UserError
-from relumen.evaluation.gaussianization import Whitening, as_markdown, draw_gaussianization, gaussianization, told_of
+from relumen.evaluation.gaussianization import as_markdown, draw_gaussianization, gaussianization, told_of
 from relumen.evaluation.tables import as_csv
+from relumen.prior.whitening import Whitening
 
 
 @pytest.fixture

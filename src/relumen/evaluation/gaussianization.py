@@ -15,40 +15,9 @@ from scipy import stats
 from relumen.errors import UserError
 from relumen.evaluation.tables import markdown
 
-_SLOPE = 5.0  # of the leaky ReLU below 0: the inverse of the mapping network's last activation, whose slope is 0.2
 _BINS = 60
 _SHOWN = (0.1, 99.9)  # percentiles of the norms that the figure reaches to
 _COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#66ccee", "#ccbb44")  # Tol's, for any eye
-
-
-@dataclass(frozen=True)
-class Whitening:
-    """PULSE's transform of codes: a leaky ReLU of slope 5, then mean 0 and deviation 1 in each dimension.
-
-    The mapping network ends in a leaky ReLU of slope 0.2, which this undoes; whether what is left is Gaussian is
-    PULSE's assumption. "Affine" is to each dimension by itself, as in PULSE: not by the whole covariance.
-
-    Attributes:
-        mean: of LeakyReLU_5(w), (d,).
-        deviation: its standard deviation, (d,).
-
-    References:
-        Menon et al., PULSE, CVPR 2020, Sec. 3.2 and supplement.
-        Gheisari and Genovesio, Sec. 2.3.
-    """
-
-    mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, w: NDArray) -> Self:
-        """The statistics of codes (n, d): other ones than those that are judged; PULSE draws a million."""
-        seen = _leaky(w)
-        return cls(seen.mean(0, dtype=np.float64), seen.std(0, dtype=np.float64))
-
-    def __call__(self, w: NDArray) -> NDArray[np.float64]:
-        """The whitened codes, (n, d) like the raw ones."""
-        return (_leaky(w) - self.mean) / self.deviation
 
 
 @dataclass(frozen=True)
@@ -146,7 +115,3 @@ def draw_gaussianization(rows: Sequence[Norms]) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return figure
-
-
-def _leaky(w: NDArray) -> NDArray:
-    return np.where(w > 0, w, _SLOPE * w)

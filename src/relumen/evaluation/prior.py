@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from relumen.evaluation.gaussianization import (
     Norms,
-    Whitening,
     as_markdown,
     draw_gaussianization,
     gaussianization,
@@ -16,6 +15,7 @@ from relumen.evaluation.report import Report
 from relumen.evaluation.tables import as_csv, terminal
 from relumen.prior.folder import Prior
 from relumen.prior.samples import samples
+from relumen.prior.whitening import Whitening
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
