@@ -140,6 +140,21 @@ def tiny_prior(tmp_path: Path) -> Path:
     return write_prior(tmp_path / "tiny-prior")
 
 
+@pytest.fixture
+def tiny_prior_with_flow(tiny_prior: Path) -> Path:
+    """The same with its flow, as good as it is without training."""
+    add_flow(tiny_prior)
+    return tiny_prior
+
+
+@pytest.fixture(scope="session")
+def searchable_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same once for all tests; to be read only."""
+    prior = write_prior(tmp_path_factory.mktemp("priors") / "tiny-prior")
+    add_flow(prior)
+    return prior
+
+
 @pytest.fixture(scope="session")
 def small_package(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     """The package of the tiny run; to be read only."""
@@ -207,6 +222,27 @@ def write_prior(folder: Path, seed: int = 0) -> Path:
     source.write_bytes(b"any")
     imported = Imported("a layout", generator.architecture, weights)
     return write_imported(imported, source, folder, command="relumen prior import", stains=("DNA", "NF-kB")).path
+
+
+def add_flow(folder: Path) -> None:
+    """Gives a prior of :func:`write_prior` its flow: statistics alone, no training."""
+    from relumen.models.flow import MaskedAutoregressiveFlow
+    from relumen.prior.folder import AboutFlow, Prior, digest
+
+    prior = Prior.open(folder)
+    flow = MaskedAutoregressiveFlow(6, blocks=1, hidden=12, seed=0)
+    flow.adapt(prior.style_vectors(500, 9)[1])
+    about = AboutFlow(
+        samples=500,
+        fresh=True,
+        seed=9,
+        generator=digest(prior.generator.mapping),
+        epochs=0,
+        log_likelihood=-7.5,
+        command="relumen train flow",
+        seconds=60.0,
+    )
+    prior.write_flow(flow, about)
 
 
 def train_limited(system: Literal["cgan", "cin-gan"], folder: Path, data: Path, *changes: str) -> Path:

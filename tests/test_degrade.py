@@ -1,8 +1,19 @@
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy import ndimage
 
-from relumen.degrade import Degradation, clean, crop_to_multiple, reduced, unresolved, without_planes
+from relumen.degrade import (
+    Degradation,
+    clean,
+    crop_to_multiple,
+    forward_operator,
+    reduced,
+    unresolved,
+    without_planes,
+)
+from relumen.errors import UserError
+from relumen.upsampling import bicubic_to
 
 
 def test_noise_has_the_stated_variance(cells):
@@ -105,3 +116,53 @@ def test_an_unresolved_image_has_its_size_and_no_fine_detail(cells):
     np.testing.assert_allclose(coarse.mean(), image.mean(), rtol=0.01)
     spectra = [np.abs(np.fft.fft2(each - each.mean()))[16:48, 16:48].mean() for each in (image, coarse)]
     assert spectra[1] < 0.15 * spectra[0]
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 6, 16, 32, 96])
+def test_the_forward_operator_is_pillows_reduction(cells, factor):
+    image = cells[:96, :96] / np.float32(255)
+    low = forward_operator(96, factor)(image[..., np.newaxis])[..., 0]
+    np.testing.assert_allclose(low, bicubic_to(image, (96 // factor, 96 // factor)), rtol=0, atol=1e-6)
+
+
+def test_the_forward_operator_bins_as_a_camera(cells):
+    image = cells[:64, :64].astype(np.float32)
+    low = forward_operator(64, 4, reduction="area")(image[..., np.newaxis])[..., 0]
+    np.testing.assert_allclose(low, reduced(image, 4), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("border", "scipys"), [("mirror", "reflect"), ("edge", "nearest"), ("zero", "constant")])
+def test_the_forward_operator_blurs_as_scipy_does(cells, border, scipys):
+    """By a Gaussian, and by any point spread function: not separable, not symmetric."""
+    image = cells[:48, :48].astype(np.float64)
+    soft = forward_operator(48, 1, blur=1.5, border=border)(image[..., np.newaxis])[..., 0]
+    np.testing.assert_allclose(soft, ndimage.gaussian_filter(image, 1.5, mode=scipys), rtol=0, atol=1e-4)
+    psf = np.random.default_rng(0).uniform(size=(5, 7))
+    seen = forward_operator(48, 1, psf=psf, border=border)
+    expected = ndimage.convolve(image, psf / psf.sum(), mode=scipys)
+    np.testing.assert_allclose(seen(image[..., np.newaxis])[..., 0], expected, rtol=0, atol=1e-4)
+    assert len(seen.rows) == 5 and "5 x 7" in seen.description
+
+
+@pytest.mark.parametrize("more", [{}, {"blur": 2.0}, {"psf": np.eye(7)}])
+def test_a_border_that_is_cut_darkens_nothing(more):
+    flat = np.full((2, 64, 64, 3), 0.7)
+    np.testing.assert_allclose(forward_operator(64, 8, **more)(flat), 0.7, rtol=1e-6)
+    assert forward_operator(64, 8, **more, border="zero")(flat)[0, 0, 0, 0] < 0.65
+
+
+@pytest.mark.parametrize(
+    ("factor", "more", "words"),
+    [
+        (5, {}, "one of 1, 2, 4, 8, 16, 32, 64. Received: 5"),
+        (0, {}, "Received: 0"),
+        (4, {"blur": -1.0}, "blur -1"),
+        (4, {"blur": 1.0, "psf": np.ones((3, 3))}, "stands alone"),
+        (4, {"psf": np.ones((4, 3))}, r"odd on both axes.*\(4, 3\)"),
+        (4, {"psf": np.zeros((3, 3))}, "positive sum"),
+        (4, {"psf": np.full((3, 3), np.nan)}, "finite"),
+    ],
+)
+def test_an_operator_that_can_not_be(factor, more, words):
+    with pytest.raises(UserError, match=words):
+        forward_operator(64, factor, **more)

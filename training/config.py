@@ -14,6 +14,7 @@ from relumen.errors import UserError
 from relumen.models.optics import Optics
 from relumen.training.flow_config import FlowConfig
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
+from relumen.training.pix2pix_config import Pix2PixConfig
 from relumen.training.prior_config import PriorConfig
 from relumen.training.settings import DataConfig, LoopConfig, RestorationConfig, Schedule
 
@@ -242,7 +243,16 @@ def _check_factor(data: DataConfig, scale: int) -> None:
         raise ValueError(f"scale is {scale} and data.degradation.factor is {data.degradation.factor}")
 
 
-Config = ESRGANConfig | CascadeConfig | CINGANConfig | CGANConfig | CycleGANConfig | FeaturesConfig | PriorConfig
+Config = (
+    ESRGANConfig
+    | CascadeConfig
+    | CINGANConfig
+    | CGANConfig
+    | CycleGANConfig
+    | FeaturesConfig
+    | PriorConfig
+    | Pix2PixConfig
+)
 """The configuration of any system."""
 _KINDS: tuple[type[Config], ...] = (
     ESRGANConfig,
@@ -252,6 +262,7 @@ _KINDS: tuple[type[Config], ...] = (
     CycleGANConfig,
     FeaturesConfig,
     PriorConfig,
+    Pix2PixConfig,
 )
 
 

@@ -1,4 +1,4 @@
-"""The configuration of a prior's training: StyleGAN2-ADA."""
+"""The configuration of a prior's training, StyleGAN2-ADA, and what others say alike that see the same images."""
 
 from __future__ import annotations
 
@@ -113,14 +113,32 @@ class ADA(Frozen):
     intensity: bool = Field(default=True, description="Brightness and gain of each channel by itself.")
 
 
-class PriorConfig(LoopConfig):
-    """A whole training of StyleGAN2-ADA, the prior of regularized latent search."""
+class ImagesConfig(LoopConfig):
+    """What every training says alike whose images are a prior's."""
 
-    system: Literal["prior"] = "prior"
     images: PriorImages
     size: Literal[8, 16, 32, 64, 128, 256, 512] = Field(
         default=128, description="Height and width of an image, pixels."
     )
+    batch: int = Field(default=32, ge=1, description="Images a step.")
+    turned: bool = Field(
+        default=True, description="Whether images are shown flipped and turned by quarters: cells have no upright."
+    )
+
+    def resolved(self) -> Self:
+        """With absolute paths of the user's own folders, so that the run goes on from anywhere."""
+        own = {
+            name: images.model_copy(update={"folder": images.folder.resolve()})
+            for name in ("crops", "bbbc021")
+            if (images := getattr(self.images, name)) is not None
+        }
+        return self.model_copy(update={"images": self.images.model_copy(update=own)})
+
+
+class PriorConfig(ImagesConfig):
+    """A whole training of StyleGAN2-ADA, the prior of regularized latent search."""
+
+    system: Literal["prior"] = "prior"
     generator: PriorGenerator = PriorGenerator()
     discriminator: PriorDiscriminator = PriorDiscriminator()
     init: Path | None = Field(
@@ -146,20 +164,12 @@ class PriorConfig(LoopConfig):
     ema_rampup: float | None = Field(
         default=0.05, gt=0, description="The half-life is at most this share of the images so far; None: no ramp-up."
     )
-    turned: bool = Field(
-        default=True, description="Whether real images are shown flipped and turned by quarters: cells have no upright."
-    )
     judged_on: int = Field(default=500, ge=4, description="Images for the kernel distance at each validation.")
 
     def resolved(self) -> Self:
-        """With absolute paths of the user's own folders, so that the run goes on from anywhere."""
-        own = {
-            name: images.model_copy(update={"folder": images.folder.resolve()})
-            for name in ("crops", "bbbc021")
-            if (images := getattr(self.images, name)) is not None
-        }
+        """With absolute paths, that of the prior to begin as too."""
         init = None if self.init is None else self.init.resolve()
-        return self.model_copy(update={"images": self.images.model_copy(update=own), "init": init})
+        return super().resolved().model_copy(update={"init": init})
 
     @property
     def r1_weight(self) -> float:

@@ -1,4 +1,4 @@
-"""What a prior is trained on: drawn cells and crops of real ones, in memory, and what is held out of them."""
+"""What a prior and Pix2Pix are trained on: drawn cells and crops of real ones, in memory, and what is held out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relumen.image_writing import file_appears_whole
 from relumen.training.bbbc021 import BBBC021Config, load_bbbc021
 from relumen.training.cells import STAIN_SETS, Culture, cached_images
 from relumen.training.crops import Crops, CropsConfig, load_crops, shipped_crops
-from relumen.training.prior_config import PriorConfig
+from relumen.training.prior_config import ImagesConfig
 
 UInt8 = NDArray[np.uint8]
 _Parts = tuple[tuple[str, ...], UInt8, UInt8, str]  # stains, images to train on, held-out images, how they were cut
@@ -75,7 +75,7 @@ class PriorData:
         UserError: images that can't be used, sources of other stains, or too few held-out images of one.
     """
 
-    def __init__(self, config: PriorConfig) -> None:
+    def __init__(self, config: ImagesConfig) -> None:
         self._config = config
         self.sources = [source.binned(config.images.binning) for source in _sources(config)]
         self.stains = self.sources[0].stains
@@ -130,7 +130,7 @@ def _shares(sources: Sequence[Source], real: float | None) -> NDArray[np.float64
     return np.where(are_real, real * (sizes / sizes[are_real].sum()), (1 - real) * (sizes / sizes[~are_real].sum()))
 
 
-def _sources(config: PriorConfig) -> list[Source]:
+def _sources(config: ImagesConfig) -> list[Source]:
     """Whatever the configuration names, before binning."""
     images, full = config.images, config.size * config.images.binning
     found: list[Source] = []

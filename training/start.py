@@ -18,7 +18,8 @@ from relumen.training.config import (
     parse_config,
 )
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
-from relumen.training.prior_config import PriorConfig
+from relumen.training.pix2pix_config import Pix2PixConfig
+from relumen.training.prior_config import ImagesConfig, PriorConfig
 
 if TYPE_CHECKING:
     from relumen.training.loop import System
@@ -63,7 +64,7 @@ def prepare(
     if pixel_size is not None:
         changes["data.pixel_size_um"] = pixel_size
     config = load_config(system, preset, overrides, **changes)
-    config = config.resolved() if isinstance(config, PriorConfig) else config
+    config = config.resolved() if isinstance(config, ImagesConfig) else config
     if not isinstance(config, FeaturesConfig):  # whose images come along
         _, images = _loaded(config)  # faults in the images show before anything is made
         if isinstance(config, PriorConfig) and config.init is not None:
@@ -156,6 +157,11 @@ def _loaded(
             from relumen.training.prior_data import PriorData
 
             return partial(Prior, say=say, earlier=earlier), PriorData(config)
+        case Pix2PixConfig():
+            from relumen.training.pix2pix import Pix2Pix
+            from relumen.training.prior_data import PriorData
+
+            return Pix2Pix, PriorData(config)
         case CGANConfig():
             from relumen.training.cgan import CGAN, RestorerData
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relumen.citations import WORKS, Reference
+from relumen.errors import UserError
 from relumen.run import kind_of
 
 
@@ -110,8 +111,15 @@ _KINDS = {
 
 
 def system_of(config: Mapping[str, Any]) -> System:
-    """The kind of a run's network, from the run's configuration as plain values."""
-    return _KINDS[kind_of(config)]
+    """The kind of a run's network, from the run's configuration as plain values.
+
+    Raises:
+        UserError: networks of that kind are no packages.
+    """
+    kind = kind_of(config)
+    if kind not in _KINDS:
+        raise UserError(f"A run of {kind} can't be exported: packages are made of runs of {', '.join(_KINDS)}.")
+    return _KINDS[kind]
 
 
 def works_of(config: Mapping[str, Any]) -> tuple[Reference, ...]:

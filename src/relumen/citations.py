@@ -248,6 +248,14 @@ ZHU = Reference(
     year=2017,
     doi="10.48550/arXiv.1703.10593",
 )
+ISOLA = Reference(
+    key="isola-pix2pix",
+    authors=(("Phillip", "Isola"), ("Jun-Yan", "Zhu"), ("Tinghui", "Zhou"), ("Alexei A.", "Efros")),
+    title="Image-to-Image Translation with Conditional Adversarial Networks",
+    venue="CVPR",
+    year=2017,
+    doi="10.48550/arXiv.1611.07004",
+)
 GHEISARI = Reference(
     key="gheisari-rls",
     authors=(("Marzieh", "Gheisari"), ("Auguste", "Genovesio")),
@@ -306,5 +314,6 @@ WORKS: dict[str, tuple[Reference, ...]] = {
     "deblurgan": (KUPYN, RAZDAIBIEDINA),
     "cyclegan": (ZHU, RAZDAIBIEDINA),
     "prior": (STYLEGAN2, ADA, GHEISARI),
+    "pix2pix": (ISOLA, GHEISARI),
 }
 """The same of each kind of network that a run trains (:func:`relumen.run.kind_of`), its own paper first."""

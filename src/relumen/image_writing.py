@@ -10,13 +10,16 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.images import SUFFIXES, Image, PixelSize, check_axes
+
+OutputType = Literal["float32", "input"]
+"""Of results: every value as it is, or rounded and clipped to the type of the image that they are of."""
 
 
 class ImageWriter:
@@ -143,6 +146,25 @@ def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def result_type(image: Image, output: OutputType) -> np.dtype:
+    """The type of a result that is made of an image.
+
+    Raises:
+        UserError: it is to be the image's, and that can't be written.
+    """
+    dtype = np.dtype(np.float32) if output == "float32" else image.pixels.dtype.newbyteorder("=")
+    if dtype not in (np.uint8, np.uint16, np.float32):
+        raise UserError(f"Results are 8 bit, 16 bit or float32. Received an input of {dtype}: use --type float32.")
+    return dtype
+
+
+def as_type(values: NDArray, dtype: np.dtype) -> NDArray:
+    """Values as another type; integers are rounded and clipped, not wrapped around."""
+    if dtype.kind != "u":
+        return values.astype(dtype)
+    return np.clip(np.rint(values), 0, np.iinfo(dtype).max).astype(dtype)
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""Many images, one network: which files are restored to where, and what happens when one of them fails."""
+"""Many images, one command: which files become which, and what happens when one of them fails."""
 
 from __future__ import annotations
 
@@ -9,23 +9,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from relumen.errors import UserError
+from relumen.image_writing import OutputType
 from relumen.images import SUFFIXES, list_images
-from relumen.restore import OutputType, Restorer, restore_file
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 Existing = Literal["refuse", "skip", "overwrite"]
+OnProgress = Callable[[int, int], None]
+"""Told (done, in all)."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image to restore."""
+    """One image, and what becomes of it.
+
+    Attributes:
+        source: the image.
+        target: the result's file; written last, so that where it is there all of them are.
+        beside: files that are written with it.
+        output_type: of the result.
+        axes: overrides the image's.
+    """
 
     source: Path
     target: Path
+    beside: tuple[Path, ...]
     output_type: OutputType
     axes: str | None
+
+
+Work = Callable[[Job, OnProgress], None]
+"""Does one job. Raises a UserError where its image is at fault."""
 
 
 def plan_jobs(
@@ -35,8 +50,10 @@ def plan_jobs(
     existing: str = "refuse",
     output_type: str = "float32",
     axes: str | None = None,
+    ending: str = "restored",
+    beside: Sequence[str] = (),
 ) -> list[Job]:
-    """Works out what is restored to where, before anything is computed.
+    """Works out what is made of what, before anything is computed.
 
     Args:
         images: files, folders, and glob patterns that the shell did not expand.
@@ -44,6 +61,8 @@ def plan_jobs(
         existing: what to do with results that are there: "refuse", "skip" or "overwrite".
         output_type: "float32" or "input".
         axes: overrides the axes of every image.
+        ending: of the results' names in a folder.
+        beside: endings of the files that are written with a result, in place of its own suffix, such as "-mean.tif".
 
     Raises:
         UserError: no image, two results of one name, or a result that is there and may not be replaced.
@@ -59,22 +78,30 @@ def plan_jobs(
         targets = [output]
     else:
         _make_folder(output)
-        targets = [output / f"{source.stem}_restored.tif" for source in sources]
+        targets = [output / f"{source.stem}_{ending}.tif" for source in sources]
     if len(set(targets)) < len(targets):
-        raise UserError("Two of the images have the same name. Restore them to different folders.")
+        raise UserError("Two of the images have the same name. Have their results go to different folders.")
     jobs = []
     for source, target in zip(sources, targets, strict=True):
         if target.resolve() == source.resolve():
             raise UserError(f"The result would replace the image itself: {target}. Name another file with -o.")
-        if target.exists() and existing == "refuse":
-            raise UserError(f"{target} exists. Add --existing overwrite, or --existing skip to go on with the rest.")
+        others = tuple(target.with_name(target.stem + each) for each in beside)
+        there = [path for path in (target, *others) if path.exists()]
+        if there and existing == "refuse":
+            raise UserError(f"{there[0]} exists. Add --existing overwrite, or --existing skip to go on with the rest.")
         if not (target.exists() and existing == "skip"):
-            jobs.append(Job(source, target, output_type, axes))  # type: ignore[arg-type]
+            jobs.append(Job(source, target, others, output_type, axes))  # type: ignore[arg-type]
     return jobs
 
 
-def run_jobs(jobs: Sequence[Job], model: Restorer, bar: Progress, say: Callable[[str], None]) -> None:
-    """Restores image after image; one that can't be restored doesn't stop the others.
+def run_jobs(jobs: Sequence[Job], work: Work, bar: Progress, say: Callable[[str], None]) -> None:
+    """Does image after image; one that fails doesn't stop the others.
+
+    Args:
+        jobs: of :func:`plan_jobs`.
+        work: does one; is given what to tell (done, in all) on its way.
+        bar: shows it, a task for each image.
+        say: told what the user should know.
 
     Raises:
         UserError: the only image failed, or some did; each is named with its reason.
@@ -84,15 +111,7 @@ def run_jobs(jobs: Sequence[Job], model: Restorer, bar: Progress, say: Callable[
     for job in jobs:
         task = bar.add_task(job.source.name, total=None)
         try:
-            restore_file(
-                job.source,
-                model,
-                job.target,
-                axes=job.axes,
-                output=job.output_type,
-                on_tile=lambda done, total, task=task: bar.update(task, completed=done, total=total),
-                say=say,
-            )
+            work(job, lambda done, total, task=task: bar.update(task, completed=done, total=total))
         except UserError as error:
             if len(jobs) == 1:
                 raise
@@ -101,7 +120,7 @@ def run_jobs(jobs: Sequence[Job], model: Restorer, bar: Progress, say: Callable[
         else:
             say(f"{job.source.name} -> {job.target}")
     if failures:
-        raise UserError(f"{len(failures)} of {len(jobs)} images could not be restored:\n" + "\n".join(failures))
+        raise UserError(f"{len(failures)} of {len(jobs)} images failed:\n" + "\n".join(failures))
 
 
 def _expand(images: Sequence[str]) -> list[Path]:

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import image_writer
+from relumen.image_writing import OutputType, as_type, image_writer, result_type
 from relumen.images import Image, PixelSize, read_image
 from relumen.package import open_package
 from relumen.run import RunFolder
@@ -22,7 +21,6 @@ from relumen.shipped import shipped_packages, shipped_path
 from relumen.tiling import Runner, TilePlan, predict_bands, predict_tiled
 
 Float32 = NDArray[np.float32]
-OutputType = Literal["float32", "input"]
 
 PYTHON_TILE = 256
 """Tile of networks that take any size. Fiji's are smaller, and cost more halo for each pixel kept."""
@@ -124,6 +122,11 @@ def open_model(
             raise UserError(
                 f"{source} makes defects ({', '.join(about.defects)}) of clean images, and does not restore any. Make "
                 f"pairs with it by `relumen data synthesise {source}`, or export a defect and restore with that."
+            )
+        if about.halo is None and about.tile is not None:
+            raise UserError(
+                f"{source} is a run of {about.system}, which knows whole images of {about.tile} x {about.tile} pixels "
+                "and no tiles: no image is restored with it. Name a run that restores, or a package."
             )
         if about.halo is None:
             raise UserError(f"No halo makes tiles of the network in {source} fit each other. Train it further.")
@@ -278,9 +281,7 @@ def _restore_image(
     sizes = image.sizes
     plan = model.plan(sizes["Y"], sizes["X"])
     shape = tuple(model.scale * n if axis in "YX" else n for axis, n in sizes.items())
-    dtype = np.dtype(np.float32) if output == "float32" else image.pixels.dtype.newbyteorder("=")
-    if dtype not in (np.uint8, np.uint16, np.float32):
-        raise UserError(f"Results are 8 bit, 16 bit or float32. Received an input of {dtype}: use --type float32.")
+    dtype = result_type(image, output)
     pixel_size = None if image.pixel_size is None else image.pixel_size.divided(model.scale)
     total = len(list(image.positions())) * len(groups) * plan.grid[0] * plan.grid[1]
     done = count(1)
@@ -352,10 +353,3 @@ def _in_input_units(model: Restorer, planes: list[NDArray], on_tile: Callable[[]
         return answer
 
     return run
-
-
-def as_type(values: NDArray, dtype: np.dtype) -> NDArray:
-    """Values as another type; integers are rounded and clipped, not wrapped around."""
-    if dtype.kind != "u":
-        return values.astype(dtype)
-    return np.clip(np.rint(values), 0, np.iinfo(dtype).max).astype(dtype)

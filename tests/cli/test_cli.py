@@ -85,7 +85,7 @@ def test_many_files_and_one_that_is_damaged(relumen, tmp_path, small_package, ce
     (folder / "b.tif").write_bytes(b"II*\0 cut short")
     code, said = relumen("restore", str(folder / "*.tif"), "-m", small_package, "-o", tmp_path / "out")
     assert code == 2
-    assert "1 of 3 images could not be restored" in said and "b.tif" in said
+    assert "1 of 3 images failed" in said and "b.tif" in said
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a_restored.tif", "c_restored.tif"]
 
 

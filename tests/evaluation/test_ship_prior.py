@@ -6,9 +6,8 @@ import yaml
 
 from relumen.errors import UserError
 from relumen.evaluation.ship_prior import ship_prior
-from relumen.models.flow import MaskedAutoregressiveFlow
 from relumen.models.stylegan2_discriminator import Discriminator
-from relumen.prior.folder import AboutFlow, Prior, digest
+from relumen.prior.folder import Prior
 from relumen.prior.samples import samples
 from relumen.run import RunFolder
 from relumen.training.config import load_config
@@ -17,18 +16,13 @@ from relumen.training.prior_transfer import DISCRIMINATOR, discriminator_of
 
 
 @pytest.fixture
-def run(tiny_prior):
+def run(tiny_prior_with_flow):
     """A prior with its flow, as a training leaves it."""
-    prior = Prior.open(tiny_prior)
-    config = load_config("prior", "nfkb", [f"init={tiny_prior.parent}/prior-cells"])
-    folder = RunFolder(tiny_prior)
+    config = load_config("prior", "nfkb", [f"init={tiny_prior_with_flow.parent}/prior-cells"])
+    folder = RunFolder(tiny_prior_with_flow)
     folder.write_config(config.model_dump(mode="json"))
     folder.write_about(folder.about().model_copy(update={"data": f"12 {SHIPPED}"}))
-    flow = MaskedAutoregressiveFlow(6, blocks=1, hidden=12, seed=0)
-    flow.adapt(prior.style_vectors(500, 9)[1])
-    known = {"samples": 500, "fresh": True, "seed": 9, "epochs": 0, "log_likelihood": -7.5, "seconds": 60.0}
-    prior.write_flow(flow, AboutFlow(**known, generator=digest(prior.generator.mapping), command="relumen train flow"))
-    return tiny_prior
+    return tiny_prior_with_flow
 
 
 def test_a_shipped_prior_makes_the_same_images_and_keeps_its_flow(run, tmp_path):

@@ -46,9 +46,16 @@ def restore(
     """
     from relumen.device import describe_device
     from relumen.jobs import plan_jobs, run_jobs
-    from relumen.restore import open_model
+    from relumen.restore import open_model, restore_file
 
     jobs = plan_jobs(images, output, existing=existing, output_type=type_, axes=axes)
     say(describe_device())
     with open_model(model, tile, weights, halo) as restorer, progress_bar("tile") as bar:
-        run_jobs(jobs, restorer, bar, say)
+        run_jobs(
+            jobs,
+            lambda job, on_tile: restore_file(
+                job.source, restorer, job.target, axes=job.axes, output=job.output_type, on_tile=on_tile, say=say
+            ),
+            bar,
+            say,
+        )

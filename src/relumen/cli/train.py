@@ -341,6 +341,33 @@ def prior(
 
 
 @app.command()
+def pix2pix(
+    preset: Annotated[
+        str, typer.Option(help="'cells' for CPUs, 'paper' as published, for GPUs, or a .yaml file.")
+    ] = "cells",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/pix2pix-PRESET]")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a value, such as --set factor=32.")
+    ] = None,
+    resume: Resume = None,
+) -> None:
+    """Trains Pix2Pix, the supervised baseline of regularized latent search, on the images of a prior.
+
+    Example: relumen train pix2pix --preset cells --set factor=16 -o runs/pix2pix-cells-16
+    """
+    run = _train(
+        "pix2pix",
+        output or Path("runs") / f"pix2pix-{Path(preset).stem}",
+        resume=resume,
+        preset=preset,
+        overrides=overrides or [],
+    )
+    say(f"Trained: {run.path}. Held-out images, as input, output and truth: {run.pictures}")
+
+
+@app.command()
 def flow(
     prior: Annotated[Path, typer.Argument(help="A run of train prior, or an imported prior; the flow is kept in it.")],
     preset: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -82,6 +82,21 @@ class Solutions:
 
     def __len__(self) -> int:
         return len(self.styles)
+
+    def one(self, index: int) -> Solutions:
+        """The solution of one image, as a set of one."""
+        at = slice(index, index + 1)
+        return replace(
+            self,
+            styles=self.styles[at],
+            images=self.images[at],
+            low=self.low[at],
+            residual=self.residual[at],
+            prior_distance=None if self.prior_distance is None else self.prior_distance[at],
+            terms={name: values[at] for name, values in self.terms.items()},
+            iteration=self.iteration[at],
+            history=self.history[:, at],
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Solutions]) -> Solutions:
@@ -206,9 +221,10 @@ class Searcher:
         seen = tf.constant(np.ones(a.channels) if measured is None else np.asarray(measured), tf.float32)
         d = self.operator
         matrices = [tf.constant(each, tf.float32) for each in (d.rows, d.columns, d.gain)]
+        rate: Any = self._optimiser.learning_rate  # whose annotation is of a number too
         history = []
         for iteration in range(self.config.iterations):
-            self._optimiser.learning_rate.assign(self.config.rate(iteration))
+            rate.assign(self.config.rate(iteration))
             terms, total, images = self._step(given, seen, *matrices)
             history.append(total.numpy()[:n])
             if on_step is not None:
@@ -216,6 +232,11 @@ class Searcher:
                 if on_step(Progress(iteration + 1, self.config.iterations, told, images.numpy()[:n])) is False:
                     break
         return self._found(low, seen.numpy().astype(bool), np.stack(history))
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the objective's terms."""
+        return self._objective.names
 
     def warm_up(self) -> None:
         """Compiles the step, which takes a while, with nothing given."""
@@ -266,7 +287,8 @@ class Searcher:
                 loss += self._codes.penalty()
                 each = tf.fill([self.batch], loss)
         gradients = tape.gradient(loss, [variable.value for variable in variables])
-        iteration = tf.cast(self._optimiser.iterations.value, tf.int32) + 1
+        done: Any = self._optimiser.iterations
+        iteration = tf.cast(done.value, tf.int32) + 1
         self._best.keep(each, iteration, styles, images, low, tf.stack(list(terms.values()), 1))
         self._optimiser.apply(gradients, variables)
         self._codes.put_back()

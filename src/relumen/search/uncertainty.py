@@ -103,6 +103,11 @@ class Several:
             codes=None if make is None else lambda shape: make(shape, uncertainty),
         )
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the objective's terms."""
+        return self._searcher.terms
+
     def __call__(
         self, low: NDArray, *, seed: int = 0, measured: list[bool] | None = None, on_step: OnStep | None = None
     ) -> Solutions:
