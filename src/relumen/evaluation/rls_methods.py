@@ -1,0 +1,194 @@
+"""The methods that are compared, and what each makes of low-resolution images: searched once, kept, and resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.degrade import ForwardOperator
+from relumen.errors import UserError
+from relumen.image_writing import file_appears_whole
+from relumen.prior.folder import Prior, digest
+from relumen.run import RunFolder
+from relumen.search.config import load_search
+from relumen.search.loop import Searcher
+from relumen.upsampling import bicubic
+
+Float32 = NDArray[np.float32]
+OnDone = Callable[[int, int], None]
+
+_ABOVE = 16  # factors from which on BRGM weighs its cosine term ten times as much, as its public code
+
+
+@dataclass(frozen=True)
+class Method:
+    """What makes high-resolution images of low-resolution ones.
+
+    Attributes:
+        name: as tables call it.
+        kind: how it does: enlarging, a search with a preset, or a trained network.
+        preset: of a search.
+        overrides: of the preset.
+        run: of a network.
+    """
+
+    name: str
+    kind: Literal["bicubic", "search", "pix2pix"] = "search"
+    preset: str = "rls"
+    overrides: tuple[str, ...] = ()
+    run: Path | None = None
+
+    def for_factor(self, factor: int) -> tuple[str, ...]:
+        """The overrides at a factor."""
+        more = ("cross.weight=1",) if self.preset == "brgm" and factor > _ABOVE else ()
+        return (*more, *self.overrides)
+
+
+BICUBIC = Method("LR, bicubic", "bicubic")
+RLS = Method("RLS")
+UNREGULARISED = Method("w/o Regu.", preset="unregularised")
+WITHOUT_DENSITY = Method("w/o P_w", preset="without-density")
+WITHOUT_CROSS = Method("w/o P_cross", preset="without-cross")
+PULSE = Method("PULSE", preset="pulse")
+BRGM = Method("BRGM, no VGG term", preset="brgm")
+COMPARED = (PULSE, BRGM, UNREGULARISED, RLS)
+"""The searches of the paper's tables, in their order."""
+ABLATION = (UNREGULARISED, WITHOUT_DENSITY, WITHOUT_CROSS, RLS)
+"""Of Fig. 7."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a method made of n images.
+
+    Attributes:
+        images: (n, size, size, channels), clipped to 0..1.
+        residual: mean absolute difference at low resolution, (n,).
+        prior_distance: the mean of ||F(w_i)|| over an image's layers, (n,); not a number where no search made it.
+    """
+
+    images: Float32
+    residual: Float32
+    prior_distance: Float32
+
+
+class Maker:
+    """Makes images by any method at one factor; what was searched is kept in a folder and never searched again.
+
+    Args:
+        prior: of the searches, with its flow.
+        operator: D of all methods.
+        cache: a folder for what is found; made if need be.
+        batch: images that are searched at once.
+        seed: of the searches.
+    """
+
+    def __init__(self, prior: Prior, operator: ForwardOperator, cache: Path, *, batch: int = 4, seed: int = 0) -> None:
+        self.prior = prior
+        self.operator = operator
+        self._cache = cache
+        self._batch = batch
+        self._seed = seed
+        matrices = b"".join(np.ascontiguousarray(each).tobytes() for each in (operator.rows, operator.columns))
+        known = f"{digest(prior.generator)} {digest(prior.flow)} {hashlib.sha256(matrices).hexdigest()} {seed}"
+        self._known = known
+
+    def __call__(self, method: Method, low: Float32, on_done: OnDone = lambda done, total: None) -> Made:
+        """What a method makes of low-resolution images (n, m, m, channels), 0..1.
+
+        Args:
+            method: which.
+            low: the images; each is made as if it were alone.
+            on_done: told (images done, in all).
+
+        Raises:
+            UserError: a network that can't be read or is of another factor.
+        """
+        if method.kind == "search":
+            return self._searched(method, low, on_done)
+        if method.kind == "bicubic":
+            images = np.stack(
+                [
+                    np.stack([bicubic(plane, self.operator.factor) for plane in each.transpose(2, 0, 1)], -1)
+                    for each in low
+                ]
+            )
+        else:
+            from relumen.training.pix2pix import restored
+
+            if method.run is None:
+                raise UserError(f"{method.name} is a network: name its run.")
+            images = restored(RunFolder.open(method.run), low)
+        images = np.clip(images, 0, 1).astype(np.float32)
+        on_done(len(low), len(low))
+        residual = np.abs(self.operator(images) - low).mean((1, 2, 3))
+        return Made(images, residual, np.full(len(low), np.nan, np.float32))
+
+    def _searched(self, method: Method, low: Float32, on_done: OnDone) -> Made:
+        config = load_search(method.preset, method.for_factor(self.operator.factor))
+        told = f"{self._known} {config.model_dump_json()}"
+        paths = [self._path(told, each) for each in low]
+        there = [path.exists() and _whole(path) for path in paths]
+        missing = [i for i, found in enumerate(there) if not found]
+        searcher = None
+        for first in range(0, len(missing), self._batch):
+            on_done(len(low) - len(missing) + first, len(low))
+            part = missing[first : first + self._batch]
+            searcher = searcher or Searcher(self.prior, self.operator, config, batch=min(self._batch, len(missing)))
+            found = searcher(low[part], seed=[self._seed] * len(part))
+            distance = found.prior_distance
+            for at, i in enumerate(part):
+                values = {
+                    "image": np.rint(np.clip(found.images[at], 0, 1) * 65535).astype(np.uint16),
+                    "styles": found.styles[at].astype(np.float16),
+                    "residual": found.residual[at],
+                    "distance": np.float32(np.nan if distance is None else distance[at].mean()),
+                }
+                with file_appears_whole(paths[i]) as partial:
+                    np.savez_compressed(partial, **values)
+        on_done(len(low), len(low))
+        return _read(paths)
+
+    def _path(self, told: str, low: Float32) -> Path:
+        key = hashlib.sha256(told.encode() + np.ascontiguousarray(low, np.float32).tobytes()).hexdigest()
+        folder = self._cache / key[:2]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{key[2:26]}.npz"
+
+
+def made_by_all(
+    maker: Maker, methods: Sequence[Method], low: Float32, on_done: OnDone = lambda done, total: None
+) -> Mapping[str, Made]:
+    """What each method makes, by its name, with one account of what is done."""
+    made = {}
+    for index, method in enumerate(methods):
+
+        def told(done: int, total: int, before: int = index * len(low)) -> None:
+            on_done(before + done, len(methods) * len(low))
+
+        made[method.name] = maker(method, low, told)
+    return made
+
+
+def _whole(path: Path) -> bool:
+    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(path) as kept:
+        return {"image", "residual", "distance"} <= set(kept.files)
+    return False
+
+
+def _read(paths: Sequence[Path]) -> Made:
+    images, residuals, distances = [], [], []
+    for path in paths:
+        with np.load(path) as kept:
+            images.append(kept["image"].astype(np.float32) / 65535)
+            residuals.append(kept["residual"])
+            distances.append(kept["distance"])
+    return Made(np.stack(images), np.array(residuals, np.float32), np.array(distances, np.float32))
