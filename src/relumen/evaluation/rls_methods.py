@@ -115,12 +115,7 @@ class Maker:
         if method.kind == "search":
             return self._searched(method, low, on_done)
         if method.kind == "bicubic":
-            images = np.stack(
-                [
-                    np.stack([bicubic(plane, self.operator.factor) for plane in each.transpose(2, 0, 1)], -1)
-                    for each in low
-                ]
-            )
+            images = enlarged(low, self.operator.factor)
         else:
             from relumen.training.pix2pix import restored
 
@@ -162,6 +157,12 @@ class Maker:
         folder = self._cache / key[:2]
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{key[2:26]}.npz"
+
+
+def enlarged(low: Float32, factor: int) -> Float32:
+    """Images (n, m, m, channels) by cubic interpolation."""
+    planes = [[bicubic(plane, factor) for plane in np.moveaxis(image, -1, 0)] for image in low]
+    return np.moveaxis(np.array(planes, np.float32), 1, -1)
 
 
 def made_by_all(

@@ -99,7 +99,7 @@ class Study:
         counts = ", ".join(f"{name}: {len(self.truth.of(name))}" for name in self.truth.names)
         return [
             f"Images: {self.truth.words} ({counts}), {', '.join(self.truth.stains)}, "
-            f"{self.truth.images.shape[1]} x {self.truth.images.shape[2]} pixels. They are not the paper's: its figures "
-            "stand beside ours for reference alone.",
+            f"{self.truth.images.shape[1]} x {self.truth.images.shape[2]} pixels. They are not the paper's: its "
+            "figures stand beside ours for reference alone.",
             f"Prior: {self.prior.path.name}. D of all methods: {self.operator.description}.",
         ]

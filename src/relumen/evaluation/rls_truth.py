@@ -147,7 +147,7 @@ def _draw(config: TruthConfig, size: int, count: int, seed: int) -> Truth:
             names.append(name)
             features.append(cell.features)
     words = f"drawn cells ({config.drawn}), no microscope's"
-    return Truth(np.stack(images), np.array(names), STAIN_SETS[config.drawn], words, tuple(features))
+    return Truth(np.stack(images).astype(np.float32), np.array(names), STAIN_SETS[config.drawn], words, tuple(features))
 
 
 def _defaults(stain_set: str) -> tuple[str, ...]:
