@@ -156,6 +156,14 @@ def searchable_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def cell_sized_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of images as large as drawn cells are, 128 x 128; to be read only."""
+    prior = write_prior(tmp_path_factory.mktemp("priors") / "cell-sized", widths=(4, 4, 4, 4, 4, 4))
+    add_flow(prior)
+    return prior
+
+
+@pytest.fixture(scope="session")
 def small_package(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     """The package of the tiny run; to be read only."""
     return export(tiny_run, tmp_path_factory.mktemp("packages") / "tiny")
@@ -207,7 +215,7 @@ def untrained_cascade(run: Path, folder: Path, norm: Literal["pixel", "paper"], 
     return copy.path
 
 
-def write_prior(folder: Path, seed: int = 0) -> Path:
+def write_prior(folder: Path, seed: int = 0, widths: tuple[int, ...] = (8, 8)) -> Path:
     """A prior of random weights in a folder that is made."""
     import keras
 
@@ -216,7 +224,7 @@ def write_prior(folder: Path, seed: int = 0) -> Path:
     from relumen.prior.variables import Imported
 
     keras.utils.set_random_seed(seed)
-    generator = Generator(Architecture((8, 8), channels=2, z_dim=6, w_dim=6))
+    generator = Generator(Architecture(widths, channels=2, z_dim=6, w_dim=6))
     weights = {each.path.removeprefix("generator/"): each.numpy() for each in generator.weights}
     source = folder.parent / "checkpoint.pkl"
     source.write_bytes(b"any")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from relumen.cli.progress import console, progress_bar, say
-
-if TYPE_CHECKING:
-    from relumen.evaluation.report import Report
+from relumen.cli import evaluate_rls
+from relumen.cli.report import show_report
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(evaluate_rls.app, name="rls", help="Regularized latent search: each table and figure of its paper.")
 
 Data = Annotated[Path, typer.Option(help="Data folder, in any layout that training takes; its held-out part.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for tables and figures.")]
@@ -57,7 +55,7 @@ def esrgan(
     from relumen.evaluation.judging import Limits
     from relumen.evaluation.report import report_of
 
-    _report(
+    show_report(
         lambda on_image: report_of(
             evaluate(
                 models,
@@ -104,7 +102,7 @@ def cascade(
     from relumen.evaluation.judging import Limits
     from relumen.evaluation.report import report_of
 
-    _report(
+    show_report(
         lambda on_image: report_of(
             evaluate(
                 models,
@@ -148,7 +146,7 @@ def limited(
     from relumen.evaluation.limited import evaluate
     from relumen.evaluation.limited_report import report_on
 
-    _report(
+    show_report(
         lambda on_image: report_on(
             evaluate(
                 models,
@@ -179,22 +177,4 @@ def prior(
     from relumen.evaluation.prior import report_on
     from relumen.prior.folder import Prior
 
-    _report(lambda _: report_on(Prior.open(prior), count=count, seed=seed), output, overwrite=overwrite)
-
-
-def _report(evaluate: Callable[[Callable[[int, int], None]], Report], output: Path, *, overwrite: bool) -> None:
-    """Evaluates with a progress bar, prints the tables, and leaves them with the figures in a folder."""
-    from relumen.device import describe_device
-    from relumen.evaluation.report import check_free, write_report
-
-    say(describe_device())
-    check_free(output, overwrite=overwrite)
-    with progress_bar("image") as bar:
-        task = bar.add_task("evaluating", total=None)
-        report = evaluate(lambda done, total: bar.update(task, completed=done, total=total))
-    for note in report.notes:
-        say(note)
-    for table in report.tables:
-        console.print(table)
-    for path in write_report(report, output):
-        say(f"Written: {path}")
+    show_report(lambda _: report_on(Prior.open(prior), count=count, seed=seed), output, overwrite=overwrite)

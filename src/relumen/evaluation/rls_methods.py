@@ -18,8 +18,9 @@ from relumen.errors import UserError
 from relumen.image_writing import file_appears_whole
 from relumen.prior.folder import Prior, digest
 from relumen.run import RunFolder
-from relumen.search.config import load_search
+from relumen.search.config import SearchConfig, load_search
 from relumen.search.loop import Searcher
+from relumen.search.uncertainty import Several, UncertaintyConfig
 from relumen.upsampling import bicubic
 
 Float32 = NDArray[np.float32]
@@ -65,6 +66,11 @@ ABLATION = (UNREGULARISED, WITHOUT_DENSITY, WITHOUT_CROSS, RLS)
 """Of Fig. 7."""
 
 
+def pix2pix_of(run: Path) -> Method:
+    """The method that a run of ``relumen train pix2pix`` is."""
+    return Method("Pix2Pix", "pix2pix", run=run)
+
+
 @dataclass(frozen=True)
 class Made:
     """What a method made of n images.
@@ -100,6 +106,7 @@ class Maker:
         matrices = b"".join(np.ascontiguousarray(each).tobytes() for each in (operator.rows, operator.columns))
         known = f"{digest(prior.generator)} {digest(prior.flow)} {hashlib.sha256(matrices).hexdigest()} {seed}"
         self._known = known
+        self._open: dict[tuple[Method, UncertaintyConfig, int], Several] = {}
 
     def __call__(self, method: Method, low: Float32, on_done: OnDone = lambda done, total: None) -> Made:
         """What a method makes of low-resolution images (n, m, m, channels), 0..1.
@@ -128,7 +135,7 @@ class Maker:
         return Made(images, residual, np.full(len(low), np.nan, np.float32))
 
     def _searched(self, method: Method, low: Float32, on_done: OnDone) -> Made:
-        config = load_search(method.preset, method.for_factor(self.operator.factor))
+        config = self._config(method)
         told = f"{self._known} {config.model_dump_json()}"
         paths = [self._path(told, each) for each in low]
         there = [path.exists() and _whole(path) for path in paths]
@@ -139,18 +146,32 @@ class Maker:
             part = missing[first : first + self._batch]
             searcher = searcher or Searcher(self.prior, self.operator, config, batch=min(self._batch, len(missing)))
             found = searcher(low[part], seed=[self._seed] * len(part))
-            distance = found.prior_distance
             for at, i in enumerate(part):
-                values = {
-                    "image": np.rint(np.clip(found.images[at], 0, 1) * 65535).astype(np.uint16),
-                    "styles": found.styles[at].astype(np.float16),
-                    "residual": found.residual[at],
-                    "distance": np.float32(np.nan if distance is None else distance[at].mean()),
-                }
-                with file_appears_whole(paths[i]) as partial:
-                    np.savez_compressed(partial, **values)
+                distance = found.prior_distance
+                _keep(paths[i], found.images[at], found.residual[at], None if distance is None else distance[at].mean())
         on_done(len(low), len(low))
         return _read(paths)
+
+    def several(self, method: Method, low: Float32, uncertainty: UncertaintyConfig, count: int) -> Made:
+        """``count`` solutions of a search for one low-resolution image (m, m, channels), kept likewise.
+
+        Raises:
+            UserError: solutions that can't be (see :class:`~relumen.search.uncertainty.Several`).
+        """
+        config = self._config(method)
+        path = self._path(f"{self._known} {config.model_dump_json()} {uncertainty.model_dump_json()} {count}", low)
+        if not _whole(path):
+            key = (method, uncertainty, count)
+            if key not in self._open:
+                self._open[key] = Several(self.prior, self.operator, config, uncertainty, count)
+            found = self._open[key](low, seed=self._seed)
+            distance = found.prior_distance
+            _keep(path, found.images, found.residual, None if distance is None else distance.mean(1))
+        with np.load(path) as kept:
+            return Made(kept["image"].astype(np.float32) / 65535, kept["residual"], kept["distance"])
+
+    def _config(self, method: Method) -> SearchConfig:
+        return load_search(method.preset, method.for_factor(self.operator.factor))
 
     def _path(self, told: str, low: Float32) -> Path:
         key = hashlib.sha256(told.encode() + np.ascontiguousarray(low, np.float32).tobytes()).hexdigest()
@@ -177,6 +198,14 @@ def made_by_all(
 
         made[method.name] = maker(method, low, told)
     return made
+
+
+def _keep(path: Path, images: Float32, residual: Float32, distance: Float32 | None) -> None:
+    """Stores images of values 0..1 with 16 bits, their residuals, and mean prior distances."""
+    kept = np.rint(np.clip(images, 0, 1) * 65535).astype(np.uint16)
+    away = np.full(np.shape(residual), np.nan) if distance is None else distance
+    with file_appears_whole(path) as partial:
+        np.savez_compressed(partial, image=kept, residual=residual, distance=np.asarray(away, np.float32))
 
 
 def _whole(path: Path) -> bool:

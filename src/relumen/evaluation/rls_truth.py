@@ -175,5 +175,5 @@ def _chosen(
         kept = found if len(found) <= count else sorted(rng.choice(found, count, replace=False).tolist())
         chosen += kept
         names += [name] * len(kept)
-    images = crops.images[chosen].astype(np.float32) / 255
+    images = (crops.images[chosen] / np.float32(255)).astype(np.float32)
     return Truth(images, np.array(names), crops.channels, words)

@@ -1,0 +1,165 @@
+"""relumen evaluate rls: one command for each table and figure of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relumen.cli.report import show_report
+
+if TYPE_CHECKING:
+    from relumen.evaluation.report import Report
+    from relumen.evaluation.rls_methods import Method, OnDone
+    from relumen.evaluation.rls_scores import Networks
+    from relumen.evaluation.rls_study import Study
+
+app = typer.Typer(no_args_is_help=True)
+
+PriorOption = Annotated[Path, typer.Option(help="With its flow: a run, an imported one, or a shipped name.")]
+Data = Annotated[str, typer.Option(help="drawn:cells, drawn:nfkb, drawn:golgi, shipped:nfkb, or a .yaml file.")]
+Factor = Annotated[int, typer.Option(help="Of the reduction: 16, 32.")]
+Count = Annotated[int, typer.Option("--count", "-n", min=1, help="Images of each condition, at most.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for tables and figures.")]
+Cache = Annotated[Path, typer.Option(help="Folder where searches are kept; those that are there are not done again.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images that are searched at once.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of images and searches.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation that is there.")]
+Pix2Pix = Annotated[Path | None, typer.Option(help="A run of train pix2pix at this factor, as one method more.")]
+Features = Annotated[str, typer.Option(help="Network of the distances: microscopy, vgg16, inception.")]
+Weights = Annotated[str | None, typer.Option(help="Its weights, a local file.")]
+LpipsVGG = Annotated[str | None, typer.Option(help="For LPIPS: VGG-16's weights, a file of torchvision or Keras.")]
+LpipsLinear = Annotated[Path | None, typer.Option(help="For LPIPS: its own weights, the authors' vgg.pth.")]
+_KEPT = Path("runs/searches")
+
+
+@app.command("table-1")
+def table_1(
+    prior: PriorOption,
+    data: Data,
+    output: Output = Path("evaluation"),
+    factor: Factor = 16,
+    count: Count = 25,
+    pix2pix: Pix2Pix = None,
+    features: Features = "microscopy",
+    weights: Weights = None,
+    lpips_vgg: LpipsVGG = None,
+    lpips_linear: LpipsLinear = None,
+    cache: Cache = _KEPT,
+    batch: Batch = 4,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Table 1 and Fig. 2: image quality of RLS, PULSE, BRGM, a search without priors, and Pix2Pix.
+
+    Example: relumen evaluate rls table-1 --prior prior-cells --data drawn:cells --pix2pix runs/pix2pix-cells-16
+    """
+
+    def evaluate(on_done: OnDone) -> Report:
+        from relumen.evaluation.rls_methods import BICUBIC, COMPARED, pix2pix_of
+        from relumen.evaluation.rls_quality import report_on
+
+        methods = (BICUBIC, *(() if pix2pix is None else (pix2pix_of(pix2pix),)), *COMPARED)
+        study = _study(prior, data, factor, count, cache, batch, seed, methods)
+        return report_on(study, "table 1", _networks(features, weights, lpips_vgg, lpips_linear), on_done)
+
+    show_report(evaluate, output, overwrite=overwrite)
+
+
+@app.command("figure-7")
+def figure_7(
+    prior: PriorOption,
+    data: Data,
+    output: Output = Path("evaluation"),
+    factor: Factor = 16,
+    count: Count = 25,
+    features: Features = "microscopy",
+    weights: Weights = None,
+    cache: Cache = _KEPT,
+    batch: Batch = 4,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fig. 7, the ablation: without both priors, without either, and with both.
+
+    Example: relumen evaluate rls figure-7 --prior prior-cells --data drawn:cells -o evaluation/ablation
+    """
+
+    def evaluate(on_done: OnDone) -> Report:
+        from relumen.evaluation.rls_methods import ABLATION
+        from relumen.evaluation.rls_quality import report_on
+
+        study = _study(prior, data, factor, count, cache, batch, seed, ABLATION)
+        return report_on(study, "figure 7", _networks(features, weights), on_done)
+
+    show_report(evaluate, output, overwrite=overwrite)
+
+
+@app.command()
+def sweep(
+    prior: PriorOption,
+    data: Data,
+    output: Output = Path("evaluation"),
+    factor: Factor = 16,
+    count: Count = 4,
+    features: Features = "microscopy",
+    weights: Weights = None,
+    cache: Cache = _KEPT,
+    batch: Batch = 4,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """How stable RLS is in lambda_w and lambda_c, with its likelihood as a sum and as a mean (Sec. 4.1).
+
+    Example: relumen evaluate rls sweep --prior prior-cells --data drawn:cells -n 8 -o evaluation/sweep
+    """
+
+    def evaluate(on_done: OnDone) -> Report:
+        from relumen.evaluation.rls_sweep import report_on
+
+        study = _study(prior, data, factor, count, cache, batch, seed)
+        return report_on(study, _networks(features, weights), on_done)
+
+    show_report(evaluate, output, overwrite=overwrite)
+
+
+def _study(
+    prior: Path,
+    data: str,
+    factor: int,
+    count: int,
+    cache: Path,
+    batch: int,
+    seed: int,
+    methods: Sequence[Method] | None = None,
+) -> Study:
+    from relumen.evaluation.rls_methods import BICUBIC, COMPARED
+    from relumen.evaluation.rls_study import Study
+    from relumen.evaluation.rls_truth import read_truth_config
+    from relumen.prior.folder import Prior
+
+    return Study.begin(
+        Prior.open(prior),
+        read_truth_config(data),
+        factor,
+        cache,
+        count=count,
+        methods=methods or (BICUBIC, *COMPARED),
+        batch=batch,
+        seed=seed,
+    )
+
+
+def _networks(
+    features: str, weights: str | None, lpips_vgg: str | None = None, lpips_linear: Path | None = None
+) -> Networks:
+    from relumen.errors import UserError
+    from relumen.evaluation.lpips import LPIPS
+    from relumen.evaluation.rls_scores import Networks
+
+    if (lpips_vgg is None) != (lpips_linear is None):
+        raise UserError("LPIPS needs both --lpips-vgg and --lpips-linear.")
+    lpips = None if lpips_vgg is None or lpips_linear is None else LPIPS.open(lpips_vgg, lpips_linear)
+    return Networks(features, weights, lpips)

@@ -1,0 +1,156 @@
+"""How good the images of a method are: realism (kernel and Frechet distance) and fidelity (PSNR, MS-SSIM, LPIPS)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relumen.evaluation import set_features
+from relumen.evaluation.lpips import LPIPS
+from relumen.evaluation.rls_methods import Made
+from relumen.evaluation.rls_study import Study
+from relumen.metrics import KernelDistance, frechet_distance, kernel_distance, ms_ssim, psnr
+
+Float32 = NDArray[np.float32]
+
+COLUMNS = ("kernel distance", "95 %", "Frechet distance", "MS-SSIM, 4 scales", "LPIPS", "PSNR", "residual", "||F(w)||")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What images are seen by.
+
+    Attributes:
+        features: name of the network for the distances, of :data:`relumen.evaluation.set_features.NAMES`.
+        weights: its file; None: its own.
+        lpips: with its weights, where they are given.
+    """
+
+    features: str = "microscopy"
+    weights: str | None = None
+    lpips: LPIPS | None = None
+
+    def describe(self) -> str:
+        """In words."""
+        words = f"Distances are {set_features.describe(self.features, self.weights)}."
+        return words + (f" LPIPS: {self.lpips.words}." if self.lpips else " LPIPS needs weights that were not given.")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A method's row.
+
+    Attributes:
+        method: its name.
+        distance: kernel distance to the true images, with its interval.
+        frechet: Frechet distance to them.
+        ms_ssim: of each image, the mean over channels, (n,).
+        lpips: of each image; None without weights.
+        psnr: of each image, all channels together, over the range 0..1, dB, (n,).
+        residual: mean absolute difference at low resolution, (n,).
+        prior_distance: mean ||F(w)||, (n,); not a number where no search was.
+    """
+
+    method: str
+    distance: KernelDistance
+    frechet: float
+    ms_ssim: NDArray[np.float64]
+    lpips: NDArray[np.float64] | None
+    psnr: NDArray[np.float64]
+    residual: Float32
+    prior_distance: Float32
+
+    def cells(self) -> list[str]:
+        """For :data:`COLUMNS`."""
+        away = np.nanmean(self.prior_distance) if np.isfinite(self.prior_distance).any() else np.nan
+        return [
+            f"{self.distance.value:.3f}",
+            f"{self.distance.low:.3f} to {self.distance.high:.3f}",
+            f"{self.frechet:.1f}",
+            f"{self.ms_ssim.mean():.3f}",
+            "" if self.lpips is None else f"{self.lpips.mean():.3f}",
+            f"{self.psnr.mean():.2f}",
+            f"{self.residual.mean():.4f}",
+            "" if np.isnan(away) else f"{away:.1f}",
+        ]
+
+    def told(self) -> dict[str, str | float]:
+        """For a CSV file."""
+        return {
+            "method": self.method,
+            "images": len(self.psnr),
+            "kernel_distance": self.distance.value,
+            "kernel_distance_low": self.distance.low,
+            "kernel_distance_high": self.distance.high,
+            "frechet_distance": self.frechet,
+            "ms_ssim_4_scales": float(self.ms_ssim.mean()),
+            "lpips": "" if self.lpips is None else float(self.lpips.mean()),
+            "psnr": float(self.psnr.mean()),
+            "residual": float(self.residual.mean()),
+            "prior_distance": float(np.mean(self.prior_distance)),
+        }
+
+
+def scores(study: Study, made: Mapping[str, Made], networks: Networks) -> list[Score]:
+    """A row for each method, in their order."""
+    truth = study.truth.images
+    rows = []
+    for name, each in made.items():
+        distance, frechet = realism(study, each.images, networks)
+        rows.append(
+            Score(
+                name,
+                distance,
+                frechet,
+                similarity(truth, each.images),
+                None if networks.lpips is None else networks.lpips(truth, each.images),
+                fidelity(truth, each.images),
+                each.residual,
+                each.prior_distance,
+            )
+        )
+    return rows
+
+
+def realism(study: Study, images: Float32, networks: Networks) -> tuple[KernelDistance, float]:
+    """Kernel and Frechet distance of images (n, y, x, channels) to the study's true ones."""
+    units = set_features.units_of(study.truth.images)
+    reference, seen = (
+        set_features.features_of(each, networks.features, networks.weights, units)
+        for each in (study.truth.images, images)
+    )
+    return kernel_distance(reference, seen), frechet_distance(reference, seen)
+
+
+def fidelity(truth: Float32, images: Float32) -> NDArray[np.float64]:
+    """PSNR of each image (n, y, x, channels), 0..1, all channels together, dB."""
+    size = truth[0].size
+    return np.array([psnr(a.reshape(1, size), b.reshape(1, size), 1.0) for a, b in zip(truth, images, strict=True)])
+
+
+def similarity(truth: Float32, images: Float32) -> NDArray[np.float64]:
+    """MS-SSIM with 4 scales of each image over the range 0..1, the mean over channels."""
+    channels = range(truth.shape[-1])
+    each = [[ms_ssim(a[..., c], b[..., c], 1.0) for c in channels] for a, b in zip(truth, images, strict=True)]
+    return np.array(each, np.float64).mean(1, dtype=np.float64)
+
+
+def images_told(study: Study, rows: Sequence[Score]) -> list[dict[str, str | float]]:
+    """A line for each image and method, for a CSV file."""
+    return [
+        {
+            "image": i,
+            "condition": str(condition),
+            "method": row.method,
+            "psnr": float(row.psnr[i]),
+            "ms_ssim_4_scales": float(row.ms_ssim[i]),
+            "lpips": "" if row.lpips is None else float(row.lpips[i]),
+            "residual": float(row.residual[i]),
+            "prior_distance": float(row.prior_distance[i]),
+        }
+        for row in rows
+        for i, condition in enumerate(study.truth.conditions)
+    ]
