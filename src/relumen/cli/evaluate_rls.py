@@ -97,6 +97,116 @@ def figure_7(
     show_report(evaluate, output, overwrite=overwrite)
 
 
+@app.command("figure-5")
+def figure_5(
+    prior: PriorOption,
+    data: Data,
+    assay: Annotated[str, typer.Option(help="What is measured: 'translocation' of NF-kB, or 'golgi' spots.")],
+    output: Output = Path("evaluation"),
+    factor: Factor = 32,
+    count: Count = 50,
+    cache: Cache = _KEPT,
+    batch: Batch = 4,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Figs. 3 to 5, the assays: a feature measured on true and on made images, of control and treated cells.
+
+    Example: relumen evaluate rls figure-5 --prior prior-nfkb --data shipped:nfkb --assay translocation --factor 16
+    """
+
+    def evaluate(on_done: OnDone) -> Report:
+        from relumen.evaluation.rls_assays import report_on
+
+        return report_on(_study(prior, data, factor, count, cache, batch, seed), assay, on_done)
+
+    show_report(evaluate, output, overwrite=overwrite)
+
+
+@app.command("table-2")
+def table_2(
+    prior: PriorOption,
+    data: Data,
+    output: Output = Path("evaluation"),
+    factor: Factor = 32,
+    count: Count = 50,
+    training: Annotated[int, typer.Option(min=16, help="Of each condition, to learn from.")] = 500,
+    cache: Cache = _KEPT,
+    batch: Batch = 4,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Table 2: how often a classifier of true images tells treated cells apart on made ones.
+
+    Example: relumen evaluate rls table-2 --prior prior-nfkb --data drawn:nfkb -o evaluation/table-2
+    """
+
+    def evaluate(on_done: OnDone) -> Report:
+        from relumen.evaluation.rls_classifier import report_on
+
+        return report_on(_study(prior, data, factor, count, cache, batch, seed), training, on_done)
+
+    show_report(evaluate, output, overwrite=overwrite)
+
+
+@app.command("figure-6")
+def figure_6(
+    prior: PriorOption,
+    data: Data,
+    output: Output = Path("evaluation"),
+    factor: Factor = 16,
+    count: Count = 4,
+    cache: Cache = _KEPT,
+    batch: Batch = 4,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fig. 6, robustness: low-resolution images with noise, salt and pepper, or a blur that D knows nothing of.
+
+    Example: relumen evaluate rls figure-6 --prior prior-cells --data drawn:cells -o evaluation/robustness
+    """
+
+    def evaluate(on_done: OnDone) -> Report:
+        from relumen.evaluation.rls_methods import BICUBIC, RLS
+        from relumen.evaluation.rls_robustness import report_on
+
+        return report_on(_study(prior, data, factor, count, cache, batch, seed, (BICUBIC, RLS)), on_done)
+
+    show_report(evaluate, output, overwrite=overwrite)
+
+
+@app.command("figure-8")
+def figure_8(
+    prior: PriorOption,
+    data: Data,
+    output: Output = Path("evaluation"),
+    factor: Factor = 16,
+    count: Count = 2,
+    solutions: Annotated[int, typer.Option(min=2, help="Of each image.")] = 5,
+    assay: Annotated[
+        str | None, typer.Option(help="Whose feature is told by all solutions: translocation or golgi.")
+    ] = None,
+    cache: Cache = _KEPT,
+    batch: Batch = 4,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fig. 8: several solutions of each image, by every form; with an assay, what they tell of its feature.
+
+    Example: relumen evaluate rls figure-8 --prior prior-nfkb --data drawn:nfkb --assay translocation
+    """
+
+    def evaluate(on_done: OnDone) -> Report:
+        from relumen.evaluation.assays import assay_named
+        from relumen.evaluation.rls_solutions import report_on
+
+        study = _study(prior, data, factor, count, cache, batch, seed)
+        measured = None if assay is None else assay_named(assay, study.truth.stains)
+        return report_on(study, solutions, assay=measured, on_done=on_done)
+
+    show_report(evaluate, output, overwrite=overwrite)
+
+
 @app.command()
 def sweep(
     prior: PriorOption,
