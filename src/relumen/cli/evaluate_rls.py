@@ -201,7 +201,7 @@ def figure_8(
         from relumen.evaluation.rls_solutions import report_on
 
         study = _study(prior, data, factor, count, cache, batch, seed)
-        measured = None if assay is None else assay_named(assay, study.truth.stains)
+        measured = None if assay is None else assay_named(assay, study.truth.stains, study.truth.words)
         return report_on(study, solutions, assay=measured, on_done=on_done)
 
     show_report(evaluate, output, overwrite=overwrite)
