@@ -28,7 +28,7 @@ from relumen.training.one_phase import Duel
 from relumen.training.pix2pix_config import Pix2PixConfig
 from relumen.training.prior_data import PriorData
 from relumen.training.replicas import Replicas
-from relumen.upsampling import bicubic_to
+from relumen.upsampling import enlarged
 
 Float32 = NDArray[np.float32]
 _VALIDATED = 64  # held-out images at most that are looked at while training, spread over all
@@ -165,16 +165,6 @@ class Pix2Pix(Duel):
 def operator_of(config: Pix2PixConfig) -> ForwardOperator:
     """D, by which the inputs of a training are made: the search's own at its defaults."""
     return forward_operator(config.size, config.factor)
-
-
-def enlarged(low: NDArray, size: int) -> Float32:
-    """Images (n, m, m, channels) by cubic convolution, as Pillow computes it, (n, size, size, channels), any range.
-
-    >>> enlarged(np.ones((2, 8, 8, 3)), 128).shape
-    (2, 128, 128, 3)
-    """
-    lines = bicubic_to(np.eye(low.shape[1]), (size, low.shape[1]))
-    return np.einsum("ym,nmkc,xk->nyxc", lines, low, lines, optimize=True).astype(np.float32)
 
 
 def restored(run: RunFolder, low: NDArray) -> Float32:

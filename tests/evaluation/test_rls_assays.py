@@ -12,10 +12,11 @@ from scipy.stats import mannwhitneyu
 from relumen.errors import UserError
 from relumen.evaluation.assays import translocation_ratio
 from relumen.evaluation.rls_assays import EXACT, HR, area_under_curve, correlation_of, report_on
-from relumen.evaluation.rls_methods import BICUBIC, enlarged
+from relumen.evaluation.rls_methods import BICUBIC
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import TruthConfig
 from relumen.prior.folder import Prior
+from relumen.upsampling import enlarged
 
 COUNT = 8
 CONDITIONS = ("dmso", "tnf-alpha")
@@ -36,7 +37,7 @@ def report(study):
 @pytest.fixture(scope="module")
 def measured(study):
     """What the table is of, measured without it."""
-    blurred = np.clip(enlarged(study.low, 16), 0, 1)
+    blurred = np.clip(enlarged(study.low, 128), 0, 1)
     values = {
         name: np.array([translocation_ratio(image, study.truth.stains) for image in images])
         for name, images in ((HR, study.truth.images), (BICUBIC.name, blurred))

@@ -15,9 +15,10 @@ from relumen.restore import open_model
 from relumen.run import RunFolder
 from relumen.training import start
 from relumen.training.config import load_config, presets
-from relumen.training.pix2pix import Pix2Pix, enlarged, restored
+from relumen.training.pix2pix import Pix2Pix, restored
 from relumen.training.prior_data import PriorData
 from relumen.training.replicas import Replicas
+from relumen.upsampling import enlarged
 
 TINY = [
     "images={stains: nfkb, drawn: 16, unseen: 8, confluence: 0.2}",

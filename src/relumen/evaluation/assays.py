@@ -170,8 +170,8 @@ def assay_named(name: str, stains: Sequence[str], words: str = "images") -> Assa
     assay = ASSAYS[name]
     if missing := [stain for stain in assay.stains if stain not in stains]:
         raise UserError(
-            f"The assay {name} needs images of {', '.join(assay.stains)}; the {words} show {', '.join(stains)}, without "
-            f"{', '.join(missing)}. Take a prior and images of its stains."
+            f"The assay {name} needs images of {', '.join(assay.stains)}; the {words} show {', '.join(stains)}, "
+            f"without {', '.join(missing)}. Take a prior and images of its stains."
         )
     return assay
 

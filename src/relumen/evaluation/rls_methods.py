@@ -21,7 +21,7 @@ from relumen.run import RunFolder
 from relumen.search.config import SearchConfig, load_search
 from relumen.search.loop import Searcher
 from relumen.search.uncertainty import Several, UncertaintyConfig
-from relumen.upsampling import bicubic
+from relumen.upsampling import enlarged
 
 Float32 = NDArray[np.float32]
 OnDone = Callable[[int, int], None]
@@ -122,7 +122,7 @@ class Maker:
         if method.kind == "search":
             return self._searched(method, low, on_done)
         if method.kind == "bicubic":
-            images = enlarged(low, self.operator.factor)
+            images = enlarged(low, self.operator.size)
         else:
             from relumen.training.pix2pix import restored
 
@@ -178,12 +178,6 @@ class Maker:
         folder = self._cache / key[:2]
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{key[2:26]}.npz"
-
-
-def enlarged(low: Float32, factor: int) -> Float32:
-    """Images (n, m, m, channels) by cubic interpolation."""
-    planes = [[bicubic(plane, factor) for plane in np.moveaxis(image, -1, 0)] for image in low]
-    return np.moveaxis(np.array(planes, np.float32), 1, -1)
 
 
 def made_by_all(
