@@ -55,6 +55,10 @@ class PixelSize:
         """The pixel size after a magnification by ``scale`` in y and x; z stays."""
         return replace(self, y=self.y / scale, x=self.x / scale)
 
+    def multiplied(self, factor: int) -> PixelSize:
+        """The pixel size after a reduction by ``factor`` in y and x; z stays."""
+        return replace(self, y=self.y * factor, x=self.x * factor)
+
 
 @dataclass(frozen=True)
 class Image:

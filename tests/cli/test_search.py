@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from relumen.degrade import forward_operator
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
 
@@ -141,3 +142,22 @@ def test_results_that_are_there_are_kept(relumen, images, searchable_prior, tmp_
     code, said = relumen(*command)
     assert code == 2 and "r-mean.tif exists" in said and not target.exists()
     assert (tmp_path / "r-mean.tif").read_text() == "mine"
+
+
+def test_reduced_images_are_those_of_the_forward_operator(relumen, tmp_path, cells):
+    """Of stacks with channels; what makes no whole pixel is left out."""
+    high = np.stack([cells[:49, :32], cells[200:249, 200:232]]).astype(np.uint16) * 100
+    write_image(tmp_path / "high.tif", Image(high, "CYX", PixelSize(0.5, 0.5)))
+    code, said = relumen("data", "reduce", tmp_path / "high.tif", "--factor", 8, "-o", tmp_path / "low.tif")
+    assert code == 0, said
+    low = read_image(tmp_path / "low.tif")
+    assert low.pixels.shape == (2, 6, 4) and low.pixels.dtype == np.uint16 and low.pixel_size == PixelSize(4.0, 4.0)
+    code, _ = relumen("data", "reduce", tmp_path / "high.tif", "--factor", 8, "--area", "--type", "float32",
+                      "-o", tmp_path / "mean.tif")  # fmt: skip
+    expected = high[:, :48].reshape(2, 6, 8, 4, 8).mean((2, 4))
+    np.testing.assert_allclose(read_image(tmp_path / "mean.tif").pixels, expected, rtol=1e-5)
+    square = forward_operator(32, 8)(high[1, :32, :, np.newaxis])[..., 0]
+    inside = slice(0, 2)  # the third row sees what lies below 32
+    np.testing.assert_allclose(low.pixels[1, inside], square[inside], atol=1)
+    code, said = relumen("data", "reduce", tmp_path / "low.tif", "--factor", 8, "-o", tmp_path / "none.tif")
+    assert code == 2 and "smaller than one pixel at 8x" in said

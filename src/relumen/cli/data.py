@@ -293,6 +293,42 @@ def cells(
     say(f"Written: {output}: drawn, not taken by a microscope.")
 
 
+@app.command()
+def reduce(
+    images: Annotated[list[str], typer.Argument(help="Image files, folders, or patterns such as 'day1/*.tif'.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write for one image; a folder for several.")
+    ],
+    factor: Annotated[int, typer.Option(min=2, help="Pixels that become one on each axis.")] = 16,
+    blur: Annotated[float, typer.Option(min=0, help="Blur before: sigma, pixels of the images.")] = 0.0,
+    area: Annotated[
+        bool, typer.Option("--area", help="The mean, as a camera bins, in place of cubic convolution.")
+    ] = False,
+    axes: Annotated[str | None, typer.Option(help="Axes where the file tells them wrongly, such as TYX.")] = None,
+    type_: Annotated[
+        str, typer.Option("--type", help="'input' rounds to the input's type; 'float32' keeps every value.")
+    ] = "input",
+    existing: Annotated[
+        str, typer.Option(help="What to do with results that exist: 'refuse', 'skip' or 'overwrite'.")
+    ] = "refuse",
+) -> None:
+    """Makes low-resolution images of good ones, to try a search on and compare what it finds with the truth.
+
+    Example: relumen data reduce good-images/ --factor 16 -o low/
+    """
+    from relumen.jobs import plan_jobs, run_jobs
+    from relumen.reducing import reduce_file
+
+    jobs = plan_jobs(images, output, existing=existing, output_type=type_, axes=axes, ending=f"{factor}x")
+    with progress_bar("image") as bar:
+        run_jobs(
+            jobs,
+            lambda job, _: reduce_file(job, factor, blur=blur, reduction="area" if area else "bicubic"),
+            bar,
+            say,
+        )
+
+
 def _check_sheet(output: Path, what: str) -> None:
     if output.suffix.lower() not in _SHEETS:
         raise UserError(f"{what} is one of {', '.join(_SHEETS)}. Received: {output}")
