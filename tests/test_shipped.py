@@ -41,7 +41,11 @@ def drawn_and_real_nfkb(count: int, seed: int) -> NDArray[np.uint8]:
     return np.concatenate([draw_images(Culture("nfkb", confluence=0.4), count - len(real), seed), real])
 
 
-PRIORS = {"prior-cells": drawn_cells, "prior-nfkb": drawn_and_real_nfkb}
+def drawn_golgi(count: int, seed: int) -> NDArray[np.uint8]:
+    return draw_images(Culture("golgi", confluence=0.4), count, seed)
+
+
+PRIORS = {"prior-cells": drawn_cells, "prior-nfkb": drawn_and_real_nfkb, "prior-golgi": drawn_golgi}
 """Images such as each prior was trained on, which it has not seen."""
 
 

@@ -138,6 +138,8 @@ def test_the_table_and_its_pictures(study):
     rows = list(csv.DictReader(StringIO(report.texts["table.csv"])))
     assert [row["method"] for row in rows] == [BICUBIC.name, QUICK.name] and rows[0]["images"] == "6"
     assert f"| {rls_quality.OTHERS} |" in text
+    published = text.partition("## Published on other images")[2]
+    assert "| RLS | 6.983 | 3.347 | 0.660 | 0.262 | 19.177 |" in published and QUICK.name not in published
     lines = list(csv.DictReader(StringIO(report.texts["images.csv"])))
     assert len(lines) == 12 and {line["condition"] for line in lines} == {"dmso", "tnf-alpha"}
     assert np.mean([float(line["psnr"]) for line in lines[:6]]) == pytest.approx(float(rows[0]["psnr"]))

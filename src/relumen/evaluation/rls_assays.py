@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from relumen.errors import UserError
 from relumen.evaluation.assays import Assay, assay_named
+from relumen.evaluation.gheisari_genovesio import SOURCE
 from relumen.evaluation.report import Report
 from relumen.evaluation.rls_methods import Made, OnDone
-from relumen.evaluation.rls_study import PAPER, Study
+from relumen.evaluation.rls_study import Study
 from relumen.evaluation.tables import as_csv, markdown, terminal
 from relumen.pictures import in_colour
 
@@ -98,7 +99,7 @@ def report_on(study: Study, assay: str, on_done: OnDone = lambda done, total: No
     columns, cells = _table(study, rows)
     title = f"{chosen.name} at {study.factor}x"
     notes = tuple(_notes(study, chosen))
-    parts = [f"# {title}: Fig. {chosen.boxes} of RLS ({PAPER})", "\n".join(f"- {note}" for note in notes)]
+    parts = [f"# {title}: Fig. {chosen.boxes} of RLS ({SOURCE})", "\n".join(f"- {note}" for note in notes)]
     return Report(
         notes=notes,
         tables=(terminal(title, columns, [cells]),),

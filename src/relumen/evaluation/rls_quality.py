@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.evaluation.gheisari_genovesio import ABLATED, FIGURE_7, QUALITY, SOURCE, TABLE_1
 from relumen.evaluation.report import Report
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_scores import COLUMNS, Networks, images_told, realism, scores
@@ -53,10 +54,17 @@ def report_on(
         "PSNR over 0 to 1, dB; residual: mean absolute difference at low resolution; ||F(w)||: "
         f"{study.prior.generator.architecture.w_dim**0.5:.1f} is typical of the prior.",
     ]
+    told, published = _published(study.factor, what)
+    beside = f"Published on other images, for reference ({SOURCE})"
     text = f"# {heading}\n\n" + "\n".join(f"- {note}" for note in notes) + f"\n\n{markdown(columns, cells)}\n"
+    if published:
+        text += f"\n## {beside}\n\n{markdown(told, published)}\n"
     return Report(
         notes=tuple(notes),
-        tables=(terminal(heading, columns, [cells]),),
+        tables=(
+            terminal(heading, columns, [cells]),
+            *((terminal(beside, told, [published]),) if published else ()),
+        ),
         texts={
             "table.md": text,
             "table.csv": as_csv(row.told() for row in rows),
@@ -75,6 +83,13 @@ def _floor(study: Study, networks: Networks) -> list[list[str]]:
     distance, frechet = realism(study, others.images, networks)
     interval = f"{distance.low:.3f} to {distance.high:.3f}"
     return [[OTHERS, f"{distance.value:.3f}", interval, f"{frechet:.1f}", *[""] * (len(COLUMNS) - 3)]]
+
+
+def _published(factor: int, what: What) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of the paper's table at this factor; no row where it has none."""
+    rows = TABLE_1.get(factor, {}) if what == "table 1" else (FIGURE_7 if factor == 16 else {})
+    columns = QUALITY if what == "table 1" else ABLATED
+    return ["method", *columns], [[name, *figures] for name, figures in rows.items()]
 
 
 def _pictures(study: Study, made: Mapping[str, Made]) -> Figure:

@@ -18,8 +18,6 @@ from relumen.prior.folder import Prior
 
 Float32 = NDArray[np.float32]
 
-PAPER = "Gheisari and Genovesio, Biological Imaging 2024"
-
 
 @dataclass(frozen=True)
 class Study:

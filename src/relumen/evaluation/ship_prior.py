@@ -145,6 +145,7 @@ its style vectors: the prior of regularized latent search. **Everything that it 
 
 ## Use
 
+    relumen search low/*.tif --prior {name} --factor 16 -o found
     relumen prior sample {name} -n 32 -o samples.png
     relumen train prior --init {name} ...          # a start for other stains, with its discriminator
 
