@@ -42,6 +42,8 @@ def test_drawn_cells_come_with_their_features_and_are_none_that_a_prior_saw():
     assert truth.names == ["dmso", "tnf-alpha"] and len(truth) == 8 and truth.stains == ("DNA", "NF-kB")
     ratios = {name: np.mean([f.translocation for f in truth.of(name).features]) for name in truth.names}
     assert ratios["tnf-alpha"] > 1.5 * ratios["dmso"]
+    areas = [[f.nuclear_area for f in truth.of(name).features] for name in truth.names]
+    assert not set(areas[0]) & set(areas[1])  # no cell stands twice, untreated and treated
     more = load_truth(read_truth_config("drawn:nfkb"), 64, 6)
     np.testing.assert_array_equal(more.of("tnf-alpha").images[:4], truth.of("tnf-alpha").images)
     training = draw_images(Culture("nfkb", size=64, confluence=0.4), 8, 0) / np.float32(255)

@@ -25,7 +25,7 @@ Float32 = NDArray[np.float32]
 
 CONFLUENCE = {"cells": 0.2, "nfkb": 0.4, "golgi": 0.4}
 """Of drawn cells, as the shipped priors' trainings have it."""
-_UNSEEN = 1_000_003  # added to the seed: no training draws by it
+_UNSEEN, _APART = 1_000_003, 101  # added to the seed: no training draws by it, and no two conditions draw alike
 
 
 class TruthConfig(Frozen):
@@ -139,10 +139,11 @@ def load_truth(config: TruthConfig, size: int, count: int, seed: int = 0) -> Tru
 def _draw(config: TruthConfig, size: int, count: int, seed: int) -> Truth:
     assert config.drawn is not None
     images, names, features = [], [], []
-    for name, phenotypes in (config.conditions or {each: (each,) for each in _defaults(config.drawn)}).items():
+    conditions = config.conditions or {each: (each,) for each in _defaults(config.drawn)}
+    for number, (name, phenotypes) in enumerate(conditions.items()):
         culture = Culture(config.drawn, phenotypes, size, confluence=CONFLUENCE[config.drawn])
         for index in range(count):
-            cell = draw_one(culture, seed + _UNSEEN, index)
+            cell = draw_one(culture, seed + _UNSEEN + _APART * number, index)
             images.append(np.rint(cell.image * 255) / np.float32(255))  # as trainings have them: 8 bits
             names.append(name)
             features.append(cell.features)
