@@ -36,20 +36,26 @@ def side_by_side(rows: Sequence[Sequence[NDArray]]) -> NDArray[np.uint8]:
 
 
 def in_colour(image: NDArray) -> NDArray[np.uint8]:
-    """An image (y, x, channels) as colours: three channels red, green and blue, two blue and green, one grey.
+    """An image (y, x, channels), 0..1, as :func:`as_rgb` of 8 bits, (y, x, 3)."""
+    return np.rint(255 * as_rgb(image)).astype(np.uint8)
+
+
+def as_rgb(images: NDArray) -> NDArray[np.float32]:
+    """Images of any stains as colours: three channels red, green and blue, two blue and green, one grey.
 
     Args:
-        image: intensities 0..1, clipped.
+        images: (..., channels), 0..1, clipped. Of more than three channels the first three are shown.
 
     Returns:
-        (y, x, 3). Of more than three channels the first three are shown.
+        (..., 3), 0..1.
+
+    >>> as_rgb(np.array([0.25, 0.5])).tolist()
+    [0.0, 0.5, 0.25]
     """
-    grey = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
-    channels = [grey[..., i] for i in range(min(grey.shape[-1], 3))]
-    if len(channels) == 1:
-        return np.repeat(grey, 3, -1)
-    red, green, blue = channels if len(channels) == 3 else (np.zeros_like(channels[0]), channels[1], channels[0])
-    return np.stack([red, green, blue], -1)
+    clipped = np.clip(images, 0, 1).astype(np.float32)
+    if clipped.shape[-1] == 2:
+        return np.stack([np.zeros_like(clipped[..., 0]), clipped[..., 1], clipped[..., 0]], -1)
+    return np.repeat(clipped, 3, -1) if clipped.shape[-1] == 1 else clipped[..., :3]
 
 
 def grid(images: NDArray, columns: int) -> NDArray[np.uint8]:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from relumen.errors import UserError
-from relumen.evaluation.lpips import LAYERS, LPIPS, as_rgb
-from relumen.pictures import in_colour
+from relumen.evaluation.lpips import LAYERS, LPIPS
 
 from ..prior.layouts import Tensor, saved, saved_old, written
 
@@ -117,12 +116,6 @@ def test_equal_images_are_0_apart_and_noise_drives_them_apart_pair_by_pair(lpips
     assert little.shape == (9,) and np.all((0 < little) & (little < much))
     np.testing.assert_allclose(lpips(image[8:], (image + noise)[8:]), little[8:], rtol=1e-3)
     assert lpips(image[:0], image[:0]).shape == (0,)
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_stains_have_the_colours_of_pictures(channels):
-    image = drawn(5, 6, channels) * 1.4 - 0.2
-    np.testing.assert_allclose(255 * as_rgb(image[np.newaxis])[0], in_colour(image), atol=0.5001)
 
 
 @pytest.mark.parametrize(("first", "second"), [((1, 31, 64, 3), (1, 31, 64, 3)), ((2, 32, 32, 1), (2, 32, 32, 2))])

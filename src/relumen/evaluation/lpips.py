@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import UserError
+from relumen.pictures import as_rgb
 from relumen.prior.pickles import RefusedError
 from relumen.prior.torch_files import is_saved, read_saved
 from relumen.prior.variables import Variables
@@ -29,25 +30,6 @@ _TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # convolutions 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of LPIPS's authors: ImageNet's, of -1..1
 _MEAN = (103.939, 116.779, 123.68)  # of ImageNet, blue first, of 0..255
 _BATCH = 8  # pairs; the first block's features of an image of 512 pixels are 67 MB
-
-
-def as_rgb(images: NDArray) -> Float32:
-    """Images of any stains as colours, in the way of :func:`relumen.pictures.in_colour`, not rounded.
-
-    Args:
-        images: (n, y, x, channels), 0..1, clipped. Three channels are red, green and blue, two blue and green, one
-            grey; of more than three the first three count.
-
-    Returns:
-        (n, y, x, 3), 0..1.
-
-    >>> as_rgb(np.array([[[[0.25, 0.5]]]])).tolist()
-    [[[[0.0, 0.5, 0.25]]]]
-    """
-    clipped = np.clip(images, 0, 1).astype(np.float32)
-    if clipped.shape[-1] == 2:
-        return np.stack([np.zeros_like(clipped[..., 0]), clipped[..., 1], clipped[..., 0]], -1)
-    return np.repeat(clipped, 3, -1) if clipped.shape[-1] == 1 else clipped[..., :3]
 
 
 class LPIPS:
@@ -107,7 +89,7 @@ class LPIPS:
         """The distance of each pair of images.
 
         Args:
-            images: (n, y, x, channels), 0..1, of any number of channels: see :func:`as_rgb`.
+            images: (n, y, x, channels), 0..1, of any number of channels: see :func:`~relumen.pictures.as_rgb`.
             others: likewise, of the same shape.
 
         Returns:

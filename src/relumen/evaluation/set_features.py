@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from relumen import features
 from relumen.errors import UserError
-from relumen.evaluation.lpips import as_rgb
+from relumen.pictures import as_rgb
 
 if TYPE_CHECKING:
     import keras
