@@ -138,8 +138,7 @@ class Maker:
         config = self._config(method)
         told = f"{self._known} {config.model_dump_json()}"
         paths = [self._path(told, each) for each in low]
-        there = [path.exists() and _whole(path) for path in paths]
-        missing = [i for i, found in enumerate(there) if not found]
+        missing = [i for i, path in enumerate(paths) if not _whole(path)]
         searcher = None
         for first in range(0, len(missing), self._batch):
             on_done(len(low) - len(missing) + first, len(low))
@@ -150,7 +149,12 @@ class Maker:
                 distance = found.prior_distance
                 _keep(paths[i], found.images[at], found.residual[at], None if distance is None else distance[at].mean())
         on_done(len(low), len(low))
-        return _read(paths)
+        kept = [_read(path) for path in paths]
+        return Made(
+            np.stack([each.images for each in kept]),
+            np.array([each.residual for each in kept], np.float32),
+            np.array([each.prior_distance for each in kept], np.float32),
+        )
 
     def several(self, method: Method, low: Float32, uncertainty: UncertaintyConfig, count: int) -> Made:
         """``count`` solutions of a search for one low-resolution image (m, m, channels), kept likewise.
@@ -167,8 +171,7 @@ class Maker:
             found = self._open[key](low, seed=self._seed)
             distance = found.prior_distance
             _keep(path, found.images, found.residual, None if distance is None else distance.mean(1))
-        with np.load(path) as kept:
-            return Made(kept["image"].astype(np.float32) / 65535, kept["residual"], kept["distance"])
+        return _read(path)
 
     def _config(self, method: Method) -> SearchConfig:
         return load_search(method.preset, method.for_factor(self.operator.factor))
@@ -208,11 +211,7 @@ def _whole(path: Path) -> bool:
     return False
 
 
-def _read(paths: Sequence[Path]) -> Made:
-    images, residuals, distances = [], [], []
-    for path in paths:
-        with np.load(path) as kept:
-            images.append(kept["image"].astype(np.float32) / 65535)
-            residuals.append(kept["residual"])
-            distances.append(kept["distance"])
-    return Made(np.stack(images), np.array(residuals, np.float32), np.array(distances, np.float32))
+def _read(path: Path) -> Made:
+    """What was kept: of one image, without the first axis, or of several solutions."""
+    with np.load(path) as kept:
+        return Made(kept["image"].astype(np.float32) / 65535, kept["residual"], kept["distance"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from relumen.evaluation.gheisari_genovesio import ABLATED, FIGURE_7, QUALITY, SOURCE, TABLE_1
 from relumen.evaluation.report import Report
 from relumen.evaluation.rls_methods import Made, OnDone
-from relumen.evaluation.rls_scores import COLUMNS, Networks, images_told, realism, scores
+from relumen.evaluation.rls_scores import COLUMNS, Networks, Realism, images_told, scores
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import load_truth
 from relumen.evaluation.tables import as_csv, markdown, terminal
@@ -80,7 +80,7 @@ def _floor(study: Study, networks: Networks) -> list[list[str]]:
         return []
     count = len(study.truth.of(study.truth.names[0]))
     others = load_truth(study.config, study.truth.images.shape[1], count, study.seed + 1)
-    distance, frechet = realism(study, others.images, networks)
+    distance, frechet = Realism(study, networks)(others.images)
     interval = f"{distance.low:.3f} to {distance.high:.3f}"
     return [[OTHERS, f"{distance.value:.3f}", interval, f"{frechet:.1f}", *[""] * (len(COLUMNS) - 3)]]
 
@@ -95,7 +95,10 @@ def _published(factor: int, what: What) -> tuple[list[str], list[list[str]]]:
 def _pictures(study: Study, made: Mapping[str, Made]) -> Figure:
     """Fig. 2: rows of images of all conditions; LR, what each method makes, HR."""
     chosen = spread(study)
-    columns = {"LR": enlarged_flat(study, chosen), **{name: each.images[chosen] for name, each in made.items()}}
+    columns = {
+        "LR": as_squares(study.low[chosen], study.factor),
+        **{name: each.images[chosen] for name, each in made.items()},
+    }
     columns["HR"] = study.truth.images[chosen]
     return mosaic(columns, [str(study.truth.conditions[i]) for i in chosen], "All but LR and HR are synthesised")
 
@@ -106,9 +109,9 @@ def spread(study: Study, count: int = _ROWS) -> NDArray[np.intp]:
     return np.array([part[i] for i in range(count) for part in of if i < len(part)][:count])
 
 
-def enlarged_flat(study: Study, chosen: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Low-resolution images with their pixels as squares."""
-    return study.low[chosen].repeat(study.factor, 1).repeat(study.factor, 2)
+def as_squares(low: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Low-resolution images (n, m, m, channels) with their pixels as squares."""
+    return low.repeat(factor, 1).repeat(factor, 2)
 
 
 def mosaic(columns: Mapping[str, NDArray], rows: Sequence[str], title: str) -> Figure:

@@ -14,8 +14,8 @@ from relumen.degrade import blurred
 from relumen.errors import UserError
 from relumen.evaluation.report import Report
 from relumen.evaluation.rls_methods import Made, OnDone
-from relumen.evaluation.rls_quality import mosaic
-from relumen.evaluation.rls_scores import Networks, fidelity, realism
+from relumen.evaluation.rls_quality import as_squares, mosaic
+from relumen.evaluation.rls_scores import Networks, Realism, fidelity
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.set_features import describe
 from relumen.evaluation.tables import as_csv, markdown, terminal
@@ -145,7 +145,8 @@ def report_on(study: Study, on_done: OnDone = lambda done, total: None) -> Repor
     lows = {UNALTERED: study.low, **{each.name: each(study.low, study.seed) for each in ALTERATIONS}}
     made = _made(study, lows, on_done)
     networks = Networks()
-    rows = {name: list(_rows(study, name, lows[name], each, networks)) for name, each in made.items()}
+    realism = Realism(study, networks)
+    rows = {name: list(_rows(study, name, lows[name], each, realism)) for name, each in made.items()}
     cells = [[row.cells() for row in block] for block in rows.values()]
     flat = [row for block in rows.values() for row in block]
     heading = f"Robustness, {study.factor}x"
@@ -177,14 +178,14 @@ def _made(study: Study, lows: Mapping[str, Float32], on_done: OnDone) -> dict[st
     return made
 
 
-def _rows(study: Study, alteration: str, low: Float32, made: Mapping[str, Made], networks: Networks) -> Iterator[Row]:
+def _rows(study: Study, alteration: str, low: Float32, made: Mapping[str, Made], realism: Realism) -> Iterator[Row]:
     for method, each in made.items():
         reduced = study.operator(each.images)
         yield Row(
             alteration,
             method,
             float(np.abs(low - study.low).mean()),
-            realism(study, each.images, networks)[0],
+            realism(each.images)[0],
             fidelity(study.truth.images, each.images),
             np.abs(reduced - low).mean((1, 2, 3)),
             np.abs(reduced - study.low).mean((1, 2, 3)),
@@ -226,17 +227,11 @@ def _figures(
     """Fig. 6 for the first image of each condition."""
     for condition in study.truth.names:
         first = int(np.flatnonzero(study.truth.conditions == condition)[0])
-        columns = {"LR": np.stack([_as_squares(low[first], study.factor) for low in lows.values()])}
+        columns = {"LR": as_squares(np.stack([low[first] for low in lows.values()]), study.factor)}
         for method in study.methods:
             images = np.stack([each[method.name].images[first] for each in made.values()])
             columns[method.name] = images
-            reduced = np.stack([_as_squares(each, study.factor) for each in study.operator(images)])
-            columns[f"{method.name},\nreduced"] = reduced
+            columns[f"{method.name},\nreduced"] = as_squares(study.operator(images), study.factor)
         columns["HR"] = np.stack([study.truth.images[first]] * len(lows))
         name = re.sub(r"[^\w.]+", "-", condition).strip("-")
         yield f"figure-6-{name}.png", mosaic(columns, list(lows), f"{condition}: synthesised, all but LR and HR")
-
-
-def _as_squares(low: Float32, factor: int) -> Float32:
-    """A low-resolution image (m, m, channels) with its pixels as squares."""
-    return low.repeat(factor, 0).repeat(factor, 1)

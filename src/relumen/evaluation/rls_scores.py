@@ -96,10 +96,10 @@ class Score:
 
 def scores(study: Study, made: Mapping[str, Made], networks: Networks) -> list[Score]:
     """A row for each method, in their order."""
-    truth = study.truth.images
+    truth, realism = study.truth.images, Realism(study, networks)
     rows = []
     for name, each in made.items():
-        distance, frechet = realism(study, each.images, networks)
+        distance, frechet = realism(each.images)
         rows.append(
             Score(
                 name,
@@ -115,14 +115,29 @@ def scores(study: Study, made: Mapping[str, Made], networks: Networks) -> list[S
     return rows
 
 
-def realism(study: Study, images: Float32, networks: Networks) -> tuple[KernelDistance, float]:
-    """Kernel and Frechet distance of images (n, y, x, channels) to the study's true ones."""
-    units = set_features.units_of(study.truth.images)
-    reference, seen = (
-        set_features.features_of(each, networks.features, networks.weights, units)
-        for each in (study.truth.images, images)
-    )
-    return kernel_distance(reference, seen), frechet_distance(reference, seen)
+class Realism:
+    """How far sets of images are from a study's true ones; what is seen of these is seen once.
+
+    Args:
+        study: whose true images they are.
+        networks: what images are seen by.
+
+    Raises:
+        UserError: a network that can't be had.
+    """
+
+    def __init__(self, study: Study, networks: Networks) -> None:
+        self._networks = networks
+        self._units = set_features.units_of(study.truth.images)
+        self._reference = self._seen(study.truth.images)
+
+    def __call__(self, images: Float32) -> tuple[KernelDistance, float]:
+        """Kernel and Frechet distance of images (n, y, x, channels)."""
+        seen = self._seen(images)
+        return kernel_distance(self._reference, seen), frechet_distance(self._reference, seen)
+
+    def _seen(self, images: Float32) -> Float32:
+        return set_features.features_of(images, self._networks.features, self._networks.weights, self._units)
 
 
 def fidelity(truth: Float32, images: Float32) -> NDArray[np.float64]:

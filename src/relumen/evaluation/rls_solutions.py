@@ -9,7 +9,7 @@ import numpy as np
 
 from relumen.evaluation.report import Report
 from relumen.evaluation.rls_methods import RLS, Made, OnDone
-from relumen.evaluation.rls_quality import enlarged_flat, mosaic, spread
+from relumen.evaluation.rls_quality import as_squares, mosaic, spread
 from relumen.evaluation.rls_scores import fidelity
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.tables import as_csv, markdown, terminal
@@ -108,7 +108,7 @@ def _row(study: Study, form: Form, made: Sequence[Made], assay: Assay | None) ->
 def _pictures(study: Study, form: Form, made: Sequence[Made]) -> Figure:
     chosen = spread(study, _SHOWN)
     images = np.stack([made[i].images for i in chosen])
-    columns = {"LR": enlarged_flat(study, chosen)}
+    columns = {"LR": as_squares(study.low[chosen], study.factor)}
     columns |= {f"solution {i + 1}": images[:, i] for i in range(min(images.shape[1], 5))}
     columns |= {"mean": images.mean(1), "sd, x 4": 4 * images.std(1), "HR": study.truth.images[chosen]}
     rows = [str(study.truth.conditions[i]) for i in chosen]

@@ -202,7 +202,7 @@ class FileSearch:
             low = np.stack(
                 [
                     self._intensities.to_prior(
-                        measured_pixels(image, position, self._channels)[top : top + view, left : left + view]
+                        measured_pixels(image, position, self._channels, np.s_[top : top + view, left : left + view])
                     )
                     for position, (top, left) in part
                 ]
@@ -310,11 +310,13 @@ def lay(
     return laid
 
 
-def measured_pixels(image: Image, position: Mapping[str, int], channels: Channels) -> Float32:
-    """A plane (y, x, channels of the prior) in the image's units; 0 where a channel wasn't measured."""
-    shape = image.pixels.shape[-2:]
-    planes = [np.zeros(shape) if index is None else image.plane(position, index) for index in channels.source]
-    return np.stack(planes, -1).astype(np.float32)
+def measured_pixels(
+    image: Image, position: Mapping[str, int], channels: Channels, window: tuple[slice, slice] = np.s_[:, :]
+) -> Float32:
+    """A window of a plane (y, x, channels of the prior) in the image's units; 0 where a channel wasn't measured."""
+    seen = {index: image.plane(position, index)[window] for index in channels.source if index is not None}
+    none = np.zeros_like(next(iter(seen.values())))
+    return np.stack([none if i is None else seen[i] for i in channels.source], -1).astype(np.float32)
 
 
 def pooled_pixels(images: Sequence[Image], channels: Channels) -> Float32:

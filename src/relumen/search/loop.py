@@ -131,6 +131,9 @@ class Searcher:
         codes: what is searched in place of the config's space: makes it of the shape (batch, L, d), for solutions that
             know of each other (:mod:`relumen.search.uncertainty`).
 
+    Attributes:
+        mean: of style vectors, (d,).
+
     Raises:
         UserError: the operator is of another size than the prior, a term needs a flow and there is none, or the batch
             is less than 1.
@@ -160,9 +163,9 @@ class Searcher:
         self.batch = batch
         self._synthesis = generator.synthesis
         w = prior.style_vectors(MEAN_OF, (0, _STATISTICS))[1]
-        self._mean = w.mean(0)
+        self.mean = w.mean(0)
         flow = prior.flow if config.needs_flow else None
-        self._objective = Objective(config, self._mean, float(np.sqrt(w.var(0).sum())), flow)
+        self._objective = Objective(config, self.mean, float(np.sqrt(w.var(0).sum())), flow)
         shape = (batch, self._architecture.style_inputs, self._architecture.w_dim)
         self._codes: Codes = self._plain(shape) if codes is None else codes(shape)
         self._noise = [
@@ -181,7 +184,7 @@ class Searcher:
 
     def _plain(self, shape: tuple[int, int, int]) -> Codes:
         if self.config.space == "styles":
-            return Styles(shape, self._mean, self.config.ball)
+            return Styles(shape, self.mean, self.config.ball)
         w = self.prior.style_vectors(_WHITENED_BY, (1, _STATISTICS))[1]
         return Whitened(shape, Whitening.of(w), sphere=self.config.sphere)
 
@@ -257,7 +260,7 @@ class Searcher:
         """Style vectors (batch, L, d)."""
         a = self._architecture
         if self.config.start == "mean":
-            return np.broadcast_to(self._mean, (self.batch, a.style_inputs, a.w_dim)).astype(np.float32)
+            return np.broadcast_to(self.mean, (self.batch, a.style_inputs, a.w_dim)).astype(np.float32)
         z = np.stack([each.standard_normal((a.style_inputs, a.z_dim), np.float32) for each in rng])
         w = self.prior.generator.mapping(z.reshape(-1, a.z_dim))
         return np.asarray(w).reshape(self.batch, a.style_inputs, a.w_dim)

@@ -16,11 +16,11 @@ from relumen.degrade import ForwardOperator
 from relumen.errors import UserError
 from relumen.prior.folder import Prior
 from relumen.search.config import SearchConfig
-from relumen.search.loop import MEAN_OF, OnStep, Searcher, Solutions
+from relumen.search.loop import OnStep, Searcher, Solutions
 
 Float32 = NDArray[np.float32]
 Form = Literal["paper", "elbo", "restarts"]
-_MEAN, _STARTS, _DRAWS = 41, 43, 44  # purposes that set the seeds of codes apart
+_STARTS = 43  # sets the seed of the starts apart
 
 
 class UncertaintyConfig(Frozen):
@@ -92,7 +92,6 @@ class Several:
         self.uncertainty = uncertainty
         self.config = config
         self._prior = prior
-        self._mean = prior.style_vectors(MEAN_OF, (0, _MEAN))[1].mean(0)
         makes = {"paper": Joint, "elbo": Variational}
         make = makes.get(uncertainty.form)
         self._searcher = Searcher(
@@ -130,7 +129,7 @@ class Several:
         """Style vectors (count, L, d), one for all layers of a solution."""
         a = self._prior.generator.architecture
         w = self._prior.style_vectors(self.count, (seed, _STARTS))[1]
-        w = self._mean + self.uncertainty.start_spread * (w - self._mean)
+        w = self._searcher.mean + self.uncertainty.start_spread * (w - self._searcher.mean)
         return np.repeat(w[:, np.newaxis], a.style_inputs, axis=1).astype(np.float32)
 
 
