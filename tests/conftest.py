@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: each takes one
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 TINY = (
     "generator={blocks: 1, width: 8, growth: 4}",
@@ -46,6 +48,15 @@ TINY_LIMITED = (
     "check_every=2",
 )
 """Changes to the compact presets of CIN-GAN and cGAN that train in seconds."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives a worker whole files, whose fixtures are costly, and one worker all that fetches Java's libraries."""
+    java = {item.path for item in items if item.get_closest_marker("jvm")}
+    for item in items:
+        group = "jvm" if item.path in java else f"{item.path.parent.name}.{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from relumen.errors import UserError
-from relumen.evaluation.tables import markdown
 
 _BINS = 60
 _SHOWN = (0.1, 99.9)  # percentiles of the norms that the figure reaches to
@@ -75,12 +74,15 @@ def gaussianization(codes: Mapping[str, NDArray]) -> tuple[Norms, ...]:
     return tuple(Norms.of(name, values) for name, values in codes.items())
 
 
-def as_markdown(rows: Sequence[Norms]) -> str:
-    """The table, under the distribution that all are compared with."""
+COLUMNS = ("codes", "mean of squared norm", "standard deviation", "KS distance")
+"""Of :func:`cells_of`."""
+
+
+def cells_of(rows: Sequence[Norms]) -> list[list[str]]:
+    """The rows of the table, under the distribution that all are compared with."""
     degrees = rows[0].degrees
     cells = [[f"chi-squared, {degrees} degrees", f"{degrees:.1f}", f"{np.sqrt(2 * degrees):.1f}", "0"]]
-    cells += [[row.name, f"{row.mean:.1f}", f"{row.deviation:.1f}", f"{row.distance:.3f}"] for row in rows]
-    return markdown(["codes", "mean of squared norm", "standard deviation", "KS distance"], cells)
+    return cells + [[row.name, f"{row.mean:.1f}", f"{row.deviation:.1f}", f"{row.distance:.3f}"] for row in rows]
 
 
 def told_of(row: Norms) -> dict[str, str | float]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from relumen.evaluation.limited_rows import LimitedEvaluation, Pooled, Row
 from relumen.evaluation.made_defects import Share
-from relumen.evaluation.tables import Cells, as_csv, markdown, published_lines, terminal, told_of
+from relumen.evaluation.tables import Cells, published_lines, terminal, told_of
+from relumen.tables import as_csv, markdown
 
 if TYPE_CHECKING:
     from rich.table import Table

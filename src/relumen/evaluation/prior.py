@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relumen.evaluation.gaussianization import (
+    COLUMNS,
     Norms,
-    as_markdown,
+    cells_of,
     draw_gaussianization,
     gaussianization,
     told_of,
 )
-from relumen.evaluation.report import Report
-from relumen.evaluation.tables import as_csv, terminal
+from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.prior.folder import Prior
 from relumen.prior.samples import samples
 from relumen.prior.whitening import Whitening
@@ -52,13 +52,11 @@ def report_on(prior: Prior, *, count: int = CODES, seed: int = 0) -> Report:
         UserError: the prior has no flow.
     """
     rows = norms_of(prior, count=count, seed=seed)
-    columns = ["codes", "mean", "deviation", "KS distance"]
-    cells = [[row.name, f"{row.mean:.1f}", f"{row.deviation:.1f}", f"{row.distance:.3f}"] for row in rows]
-    notes = [f"Squared norms of {count} codes that the flow was not trained on, and of which no statistics are."]
-    return Report(
-        notes=tuple(notes),
-        tables=(terminal("Squared norms", columns, [cells]),),
-        texts={"table.md": as_markdown(rows), "table.csv": as_csv(map(told_of, rows))},
+    return report_of_parts(
+        "Squared norms",
+        [f"Squared norms of {count} codes that the flow was not trained on, and of which no statistics are."],
+        [Part("", COLUMNS, [cells_of(rows)])],
+        map(told_of, rows),
         figures=[("figure-1.png", draw_gaussianization(rows)), ("figure-samples.png", _draw_samples(prior, seed))],
     )
 

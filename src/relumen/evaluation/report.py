@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from relumen.errors import UserError
 from relumen.evaluation.scores import Evaluation
 from relumen.evaluation.system import C, System
-from relumen.evaluation.tables import as_markdown, for_terminal, images_csv, table_csv
+from relumen.evaluation.tables import Cells, as_markdown, for_terminal, images_csv, table_csv, terminal
 from relumen.run import write_text
+from relumen.tables import as_csv, markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +46,52 @@ def report_of(evaluation: Evaluation, system: System[C]) -> Report:
         tuple(for_terminal(evaluation)),
         dict(zip(_TEXTS, (as_markdown(evaluation), table_csv(evaluation), images_csv(evaluation)), strict=True)),
         system.figures(evaluation),
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table of a report.
+
+    Attributes:
+        title: none of the first, which the report's heading is for.
+        columns: their names.
+        blocks: of rows; the terminal has a line between them.
+    """
+
+    title: str
+    columns: Sequence[str]
+    blocks: Sequence[Cells]
+
+
+def report_of_parts(
+    heading: str,
+    notes: Sequence[str],
+    parts: Sequence[Part],
+    rows: Iterable[Mapping[str, str | float]],
+    images: Iterable[Mapping[str, str | float]] | None = None,
+    figures: Iterable[tuple[str, Figure]] = (),
+) -> Report:
+    """A report with tables of its own kind.
+
+    Args:
+        heading: what was evaluated, in a few words.
+        notes: what a reader must know, in sentences.
+        parts: the tables.
+        rows: of table.csv.
+        images: rows of images.csv, of a report that has one.
+        figures: each with the name of its file.
+    """
+    text = [f"# {heading}", "\n".join(f"- {note}" for note in notes)]
+    for part in parts:
+        text += [f"## {part.title}"] if part.title else []
+        text.append(markdown(part.columns, [row for block in part.blocks for row in block]))
+    texts = {"table.md": "\n\n".join(text) + "\n", "table.csv": as_csv(rows)}
+    return Report(
+        notes=tuple(notes),
+        tables=tuple(terminal(part.title or heading, part.columns, part.blocks) for part in parts),
+        texts=texts if images is None else {**texts, "images.csv": as_csv(images)},
+        figures=figures,
     )
 
 

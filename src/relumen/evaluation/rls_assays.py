@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from relumen.errors import UserError
 from relumen.evaluation.assays import Assay, assay_named
 from relumen.evaluation.gheisari_genovesio import SOURCE
-from relumen.evaluation.report import Report
+from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_study import Study
-from relumen.evaluation.tables import as_csv, markdown, terminal
 from relumen.pictures import in_colour
 
 Float64 = NDArray[np.float64]
@@ -97,18 +96,13 @@ def report_on(study: Study, assay: str, on_done: OnDone = lambda done, total: No
         values[EXACT] = np.array([chosen.exact(each) for each in study.truth.features])
     rows = [_row(study, chosen, name, values) for name in values]
     columns, cells = _table(study, rows)
-    title = f"{chosen.name} at {study.factor}x"
-    notes = tuple(_notes(study, chosen))
-    parts = [f"# {title}: Fig. {chosen.boxes} of RLS ({SOURCE})", "\n".join(f"- {note}" for note in notes)]
-    return Report(
-        notes=notes,
-        tables=(terminal(title, columns, [cells]),),
-        texts={
-            "table.md": "\n\n".join([*parts, markdown(columns, cells)]) + "\n",
-            "table.csv": as_csv(map(_told, rows)),
-            "images.csv": as_csv(_of_images(study, values, made)),
-        },
-        figures=[
+    return report_of_parts(
+        f"{chosen.name} at {study.factor}x: Fig. {chosen.boxes} of RLS ({SOURCE})",
+        list(_notes(study, chosen)),
+        [Part("", columns, [cells])],
+        map(_told, rows),
+        _of_images(study, values, made),
+        [
             (f"figure-{chosen.boxes}.png", draw_boxes(study, chosen, values)),
             (f"figure-{chosen.panels}.png", draw_panels(study, chosen, images, values)),
         ],

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from relumen.errors import UserError
 from relumen.evaluation.gheisari_genovesio import ACCURACIES, HR, LR, SOURCE, TABLE_2, name_in_paper
-from relumen.evaluation.report import Report
+from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Method, OnDone
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import Truth, TruthConfig, load_truth
-from relumen.evaluation.tables import as_csv, markdown, terminal
 from relumen.image_writing import file_appears_whole
 from relumen.training.bbbc021 import load_bbbc021
 from relumen.training.crops import Crops, Place, load_crops, shipped_crops
@@ -306,19 +305,15 @@ def _report(study: Study, seen: Truth, rows: list[Answers]) -> Report:
         for name, figures in TABLE_2.items()
     ]
     notes = [*study.notes(), *_notes(study, seen)]
-    heading = f"Accuracy of classifiers, {study.factor}x"
-    text = [f"# Table 2: {heading[0].lower()}{heading[1:]}", "\n".join(f"- {note}" for note in notes)]
-    text += [markdown(columns, ours), f"## Published on other images, for reference ({SOURCE}, Table 2)"]
-    text += [markdown(columns, theirs)]
-    return Report(
-        notes=tuple(notes),
-        tables=(terminal(heading, columns, [ours, theirs]),),
-        texts={
-            "table.md": "\n\n".join(text) + "\n",
-            "table.csv": as_csv(_told(row, interval) for row, interval in zip(rows, intervals, strict=True)),
-            "images.csv": as_csv(_each(rows)),
-        },
-        figures=(),
+    return report_of_parts(
+        f"Table 2: accuracy of classifiers, {study.factor}x",
+        notes,
+        [
+            Part("", columns, [ours]),
+            Part(f"Published on other images, for reference ({SOURCE}, Table 2)", columns, [theirs]),
+        ],
+        (_told(row, interval) for row, interval in zip(rows, intervals, strict=True)),
+        _each(rows),
     )
 
 

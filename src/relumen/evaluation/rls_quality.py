@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.evaluation.gheisari_genovesio import ABLATED, FIGURE_7, QUALITY, SOURCE, TABLE_1
-from relumen.evaluation.report import Report
+from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_scores import COLUMNS, Networks, Realism, images_told, scores
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import load_truth
-from relumen.evaluation.tables import as_csv, markdown, terminal
 from relumen.pictures import in_colour
 
 if TYPE_CHECKING:
@@ -56,21 +55,13 @@ def report_on(
     ]
     told, published = _published(study.factor, what)
     beside = f"Published on other images, for reference ({SOURCE})"
-    text = f"# {heading}\n\n" + "\n".join(f"- {note}" for note in notes) + f"\n\n{markdown(columns, cells)}\n"
-    if published:
-        text += f"\n## {beside}\n\n{markdown(told, published)}\n"
-    return Report(
-        notes=tuple(notes),
-        tables=(
-            terminal(heading, columns, [cells]),
-            *((terminal(beside, told, [published]),) if published else ()),
-        ),
-        texts={
-            "table.md": text,
-            "table.csv": as_csv(row.told() for row in rows),
-            "images.csv": as_csv(images_told(study, rows)),
-        },
-        figures=[(f"figure-{'2' if what == 'table 1' else '7'}.png", _pictures(study, made))],
+    return report_of_parts(
+        heading,
+        notes,
+        [Part("", columns, [cells]), *([Part(beside, told, [published])] if published else [])],
+        (row.told() for row in rows),
+        images_told(study, rows),
+        [(f"figure-{'2' if what == 'table 1' else '7'}.png", _pictures(study, made))],
     )
 
 

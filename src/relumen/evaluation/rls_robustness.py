@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from relumen.degrade import blurred
 from relumen.errors import UserError
-from relumen.evaluation.report import Report
+from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_quality import as_squares, mosaic
 from relumen.evaluation.rls_scores import Networks, Realism, fidelity
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.set_features import describe
-from relumen.evaluation.tables import as_csv, markdown, terminal
 from relumen.metrics import KernelDistance
 
 if TYPE_CHECKING:
@@ -149,19 +148,13 @@ def report_on(study: Study, on_done: OnDone = lambda done, total: None) -> Repor
     rows = {name: list(_rows(study, name, lows[name], each, realism)) for name, each in made.items()}
     cells = [[row.cells() for row in block] for block in rows.values()]
     flat = [row for block in rows.values() for row in block]
-    heading = f"Robustness, {study.factor}x"
-    notes = [*study.notes(), *_notes(networks)]
-    text = f"# {heading}\n\n" + "\n".join(f"- {note}" for note in notes)
-    text += f"\n\n{markdown(list(COLUMNS), [row for block in cells for row in block])}\n"
-    return Report(
-        notes=tuple(notes),
-        tables=(terminal(heading, list(COLUMNS), cells),),
-        texts={
-            "table.md": text,
-            "table.csv": as_csv(row.told() for row in flat),
-            "images.csv": as_csv(_images_told(study, flat)),
-        },
-        figures=_figures(study, lows, made),
+    return report_of_parts(
+        f"Robustness, {study.factor}x",
+        [*study.notes(), *_notes(networks)],
+        [Part("", COLUMNS, cells)],
+        (row.told() for row in flat),
+        _images_told(study, flat),
+        _figures(study, lows, made),
     )
 
 

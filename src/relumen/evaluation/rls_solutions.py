@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from relumen.evaluation.report import Report
+from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import RLS, Made, OnDone
 from relumen.evaluation.rls_quality import as_squares, mosaic, spread
 from relumen.evaluation.rls_scores import fidelity
 from relumen.evaluation.rls_study import Study
-from relumen.evaluation.tables import as_csv, markdown, terminal
 from relumen.search.uncertainty import Form, UncertaintyConfig
 
 if TYPE_CHECKING:
@@ -52,9 +51,7 @@ def report_on(
             found[form].append(study.maker.several(RLS, study.low[i], settings, count))
             on_done(index * n + i + 1, n * len(forms))
     rows = [_row(study, form, made, assay) for form, made in found.items()]
-    columns = list(rows[0])
     cells = [[each if isinstance(each, str) else f"{each:.4g}" for each in row.values()] for row in rows]
-    heading = f"{count} solutions of each image, {study.factor}x"
     notes = [
         *study.notes(),
         "Spread: standard deviation of a pixel over the solutions, the mean over pixels. Residual: mean absolute "
@@ -65,11 +62,11 @@ def report_on(
             f"{assay.name}: measured on every solution. 'within 2 sd' is the share of images whose true value lies "
             "within two standard deviations of the solutions' mean: about 0.95 if their spread told the error."
         )
-    text = f"# {heading}\n\n" + "\n".join(f"- {note}" for note in notes) + f"\n\n{markdown(columns, cells)}\n"
-    return Report(
-        notes=tuple(notes),
-        tables=(terminal(heading, columns, [cells]),),
-        texts={"table.md": text, "table.csv": as_csv(rows)},
+    return report_of_parts(
+        f"{count} solutions of each image, {study.factor}x",
+        notes,
+        [Part("", list(rows[0]), [cells])],
+        rows,
         figures=[(f"figure-8-{form}.png", _pictures(study, form, made)) for form, made in found.items()],
     )
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from relumen.evaluation.report import Report
+from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Method, OnDone
 from relumen.evaluation.rls_scores import COLUMNS, Networks, Score, images_told, scores
 from relumen.evaluation.rls_study import Study
-from relumen.evaluation.tables import as_csv, markdown, terminal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,9 +67,7 @@ def report_on(study: Study, networks: Networks | None = None, on_done: OnDone = 
     networks = networks or Networks()
     study = replace(study, methods=tuple(point.method for point in POINTS))
     rows = scores(study, study.make(on_done), networks)
-    columns = ["setting", *COLUMNS]
     cells = [[row.method, *row.cells()] for row in rows]
-    heading = f"Weights of the priors, {study.factor}x"
     notes = [
         *study.notes(),
         "One weight is changed, the other is the paper's: lambda_w = 5e-5, lambda_c = 0.01. The paper found lambda_w "
@@ -78,16 +75,13 @@ def report_on(study: Study, networks: Networks | None = None, on_done: OnDone = 
         "likelihood is a sum or a mean over pixels.",
         networks.describe(),
     ]
-    text = f"# {heading}\n\n" + "\n".join(f"- {note}" for note in notes) + f"\n\n{markdown(columns, cells)}\n"
-    return Report(
-        notes=tuple(notes),
-        tables=(terminal(heading, columns, [cells]),),
-        texts={
-            "table.md": text,
-            "table.csv": as_csv(row.told() for row in rows),
-            "images.csv": as_csv(images_told(study, rows)),
-        },
-        figures=[("figure-sweep.png", _draw(rows))],
+    return report_of_parts(
+        f"Weights of the priors, {study.factor}x",
+        notes,
+        [Part("", ["setting", *COLUMNS], [cells])],
+        (row.told() for row in rows),
+        images_told(study, rows),
+        [("figure-sweep.png", _draw(rows))],
     )
 
 

@@ -16,12 +16,13 @@ import yaml
 
 from relumen.data import records
 from relumen.errors import UserError
-from relumen.evaluation.gaussianization import as_markdown, draw_gaussianization
+from relumen.evaluation.gaussianization import COLUMNS, cells_of, draw_gaussianization
 from relumen.evaluation.prior import norms_of
 from relumen.prior.folder import AboutFlow, Prior
 from relumen.prior.samples import samples, write_samples
 from relumen.run import RunFolder, Stage, write_text
 from relumen.storage import HALF, store_small
+from relumen.tables import markdown
 from relumen.training.config import parse_config
 from relumen.training.prior_config import PriorConfig
 from relumen.training.prior_data import SHIPPED
@@ -75,7 +76,7 @@ def ship_prior(path: Path, folder: Path, *limitations: str) -> Path:
     card = _card(
         shipped,
         about_flow,
-        norms=as_markdown(norms),
+        norms=markdown(COLUMNS, cells_of(norms)),
         rounded=_rounding(prior, shipped),
         command=shlex.join(["python", "-m", "relumen.evaluation.ship_prior", str(path), str(folder), *limitations]),
         limitations=limitations,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from io import StringIO
 from typing import TYPE_CHECKING
 
 from relumen.evaluation.scores import MEAN, Evaluation, Score
+from relumen.tables import as_csv, markdown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,12 +67,6 @@ def as_markdown(evaluation: Evaluation) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def markdown(columns: list[str], rows: Cells) -> str:
-    """A table."""
-    table = [columns, ["---"] * len(columns), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in table)
-
-
 def for_terminal(evaluation: Evaluation) -> Iterator[Table]:
     """The table of each condition, then the published rows that stand beside a method, unless they do so in these."""
     paper = evaluation.paper
@@ -85,7 +78,7 @@ def for_terminal(evaluation: Evaluation) -> Iterator[Table]:
         yield terminal(f"Published on {paper.data}, for reference", ["published", "beside", *paper.columns], [beside])
 
 
-def terminal(title: str, columns: list[str], blocks: Iterable[Cells]) -> Table:
+def terminal(title: str, columns: Sequence[str], blocks: Iterable[Cells]) -> Table:
     """A table for the terminal, with a line between blocks of rows."""
     from rich.markup import escape
     from rich.table import Table
@@ -124,12 +117,3 @@ def images_csv(evaluation: Evaluation) -> str:
 def told_of(score: Score) -> dict[str, str | float]:
     """A score by the names of its columns, without figures that are not wanted."""
     return {name: value for name, value in asdict(score).items() if value is not None}
-
-
-def as_csv(rows: Iterable[Mapping[str, str | float]]) -> str:
-    """Lines that all have the columns of the first."""
-    rows, text = list(rows), StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +24,7 @@ from relumen.search.intensity import Channels, Intensities
 from relumen.search.loop import Progress, Searcher, Solutions
 from relumen.search.report import draw
 from relumen.search.uncertainty import Several, UncertaintyConfig
+from relumen.tables import as_csv
 
 Float32 = NDArray[np.float32]
 Row = dict[str, float | str]
@@ -33,14 +32,23 @@ Row = dict[str, float | str]
 ENDING = "rls"
 _POOLED, _FEWEST = 4_000_000, 64  # pixels by which intensities are matched: in all, and of a plane at least
 _DPI = 110
+_TABLE, _PICTURE = "-windows.csv", ".png"  # endings
 _KEPT = ("finterval", "fps", "loop")  # ImageJ's entries that are true of the result too
 _WORDS = {"best": "the solution that fits best", "mean": "mean of the solutions", "std": "their standard deviation"}
 
 
 def beside(solutions: int) -> tuple[str, ...]:
     """Endings of the files that are written with a result, in place of its own."""
-    several = ("-mean.tif", "-std.tif", *(f"-{i + 1}.tif" for i in range(solutions))) if solutions > 1 else ()
-    return ("-windows.csv", ".png", *several)
+    return (_TABLE, _PICTURE, *(_ending(kind) for kind in _kinds(solutions)[1:]))
+
+
+def _kinds(solutions: int) -> tuple[str, ...]:
+    """Results by what they are, the one that has the target's name first."""
+    return ("best",) if solutions == 1 else ("best", "mean", "std", *(str(i + 1) for i in range(solutions)))
+
+
+def _ending(kind: str) -> str:
+    return ".tif" if kind == "best" else f"-{kind}.tif"
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,8 @@ class FileSearch:
                 f"{job.source} has {image.channels} channels, and the first image {self._channels.available}. Images "
                 "of one command share their channels: search this one by itself."
             )
-        dtypes = {kind: result_type(image, "float32" if kind == "std" else job.output_type) for kind in self._kinds}
+        kinds = _kinds(self._settings.solutions)
+        dtypes = {kind: result_type(image, "float32" if kind == "std" else job.output_type) for kind in kinds}
         shape = self._shape(image)
         rows: list[Row] = []
         with TemporaryDirectory(prefix=".relumen-search-", dir=job.target.resolve().parent) as spool:
@@ -172,16 +181,10 @@ class FileSearch:
                     self._draw(job, image, plane, fields)
                 rows += [row for each in plane for row in each.rows()]
             about = self._about([row for row in rows if row["best"]])
-            write_text(job.target.with_name(job.target.stem + "-windows.csv"), _as_csv(rows))
+            write_text(job.target.with_name(job.target.stem + _TABLE), as_csv(rows))
             for kind, values in reversed(results.items()):  # the best comes last
-                name = job.target.name if kind == "best" else f"{job.target.stem}-{kind}.tif"
-                self._write(job.target.with_name(name), image, values, {**about, "this file": _WORDS.get(kind, kind)})
-
-    @property
-    def _kinds(self) -> tuple[str, ...]:
-        """Results by what they are."""
-        n = self._settings.solutions
-        return ("best",) if n == 1 else ("best", "mean", "std", *(str(i + 1) for i in range(n)))
+                path = job.target.with_name(job.target.stem + _ending(kind))
+                self._write(path, image, values, {**about, "this file": _WORDS.get(kind, kind)})
 
     def _shape(self, image: Image) -> tuple[int, ...]:
         """Of a result: T and Z where the image has them, channels, height and width."""
@@ -251,7 +254,7 @@ class FileSearch:
         span = self._intensities.white - self._intensities.black
         shown = {kind: field / span if kind == "std" else to_prior(field) for kind, field in fields.items()}
         figure = draw(low, shown, plane[0].solutions, self._prior.path.name, self._channels)
-        with file_appears_whole(job.target.with_name(job.target.stem + ".png")) as partial:
+        with file_appears_whole(job.target.with_name(job.target.stem + _PICTURE)) as partial:
             figure.savefig(partial, dpi=_DPI)
 
     def _about(self, rows: Sequence[Row]) -> dict[str, Any]:
@@ -337,11 +340,3 @@ def _told(rows: Sequence[Row], name: str) -> str:
     if not values:
         return "unknown: no flow"
     return f"{np.mean(values):.4g}" + (f" (at most {max(values):.4g})" if len(values) > 1 else "")
-
-
-def _as_csv(rows: Sequence[Row]) -> str:
-    text = StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -1,0 +1,28 @@
+"""Tables as text: for people (Markdown) and for machines (CSV)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    r"""A table.
+
+    >>> print(markdown(["method", "PSNR"], [["a|b", "20.1"]]))
+    | method | PSNR |
+    | --- | --- |
+    | a\|b | 20.1 |
+    """
+    table = [columns, ["---"] * len(columns), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in table)
+
+
+def as_csv(rows: Iterable[Mapping[str, str | float]]) -> str:
+    """Lines that all have the columns of the first."""
+    rows, text = list(rows), StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
