@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # bioimageio.core would set torch, for child processes too
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: each takes one
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 

@@ -1,13 +1,16 @@
 """relumen data, as a user meets it."""
 
 import json
+from io import StringIO
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+from rich.console import Console
 
 from relumen.cli import data as commands
+from relumen.cli import progress
 from relumen.run import RunFolder
 
 
@@ -166,7 +169,8 @@ def test_what_cells_can_not_be_written_to_is_told_before_any_is_drawn(relumen, t
 
 
 def test_cells_are_counted_while_they_are_drawn(relumen, tmp_path, monkeypatch):
-    bar = commands.progress_bar("cell")
+    monkeypatch.setattr(progress, "console", Console(file=StringIO(), force_terminal=True))  # a bar counts if it shows
+    bar = progress.progress_bar("cell")
     monkeypatch.setattr(commands, "progress_bar", lambda unit: bar)
     (tmp_path / "scale-0.7").mkdir()
     assert relumen("data", "cells", "-n", 2, "--scale", 0.7, "-o", tmp_path / "scale-0.7")[0] == 0
