@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,11 +19,9 @@ from relumen.evaluation.gheisari_genovesio import ACCURACIES, HR, LR, SOURCE, TA
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Method, OnDone
 from relumen.evaluation.rls_study import Study
-from relumen.evaluation.rls_truth import Truth, TruthConfig, load_truth
+from relumen.evaluation.rls_truth import Truth, load_truth
 from relumen.image_writing import file_appears_whole
-from relumen.training.bbbc021 import load_bbbc021
-from relumen.training.crops import Crops, Place, load_crops, shipped_crops
-from relumen.training.prior_data import SHIPPED_ZOOM
+from relumen.training.crops import Place
 from relumen.upsampling import enlarged
 
 if TYPE_CHECKING:
@@ -260,26 +259,10 @@ def _as_large(study: Study, low: Float32) -> Float32:
 
 def _apart(study: Study) -> Truth:
     """The held-out crops that share no pixel with a crop of the study, in a random order."""
-    size = study.truth.images.shape[1]
-    crops, zoom = _held_out(study.config, size)
-    places = {image.tobytes(): place for image, place in zip(crops.images, crops.places, strict=True)}
-    found = load_truth(study.config, size, len(crops.places), study.seed)
-
-    def places_of(images: Float32) -> list[Place]:
-        return [places[np.rint(image * 255).astype(np.uint8).tobytes()] for image in images]
-
-    used = places_of(study.truth.images)
-    free = [not any(_share(place, each, size / zoom) for each in used) for place in places_of(found.images)]
+    found = load_truth(study.config, study.truth.images.shape[1], sys.maxsize, study.seed)
+    assert found.places is not None and study.truth.places is not None  # crops have them
+    free = [not any(_share(place, used, found.side) for used in study.truth.places) for place in found.places]
     return found.take(np.random.default_rng(study.seed).permutation(np.flatnonzero(free)))
-
-
-def _held_out(config: TruthConfig, size: int) -> tuple[Crops, float]:
-    """The held-out crops, and the magnification that they were cut at."""
-    if config.crops is not None:
-        return load_crops(config.crops, size).held_out, config.crops.zoom
-    if config.bbbc021 is not None:
-        return load_bbbc021(config.bbbc021, size).held_out, config.bbbc021.zoom
-    return shipped_crops("nfkb", size, SHIPPED_ZOOM).held_out, SHIPPED_ZOOM
 
 
 def _share(a: Place, b: Place, side: float) -> bool:

@@ -18,7 +18,7 @@ from relumen.errors import UserError
 from relumen.run import parse_mapping
 from relumen.training.bbbc021 import BBBC021Config, load_bbbc021
 from relumen.training.cells import PHENOTYPES, STAIN_SETS, Culture, Features, draw_one
-from relumen.training.crops import Crops, CropsConfig, load_crops, shipped_crops
+from relumen.training.crops import Crops, CropsConfig, Place, load_crops, shipped_crops
 from relumen.training.prior_data import SHIPPED_ZOOM
 
 Float32 = NDArray[np.float32]
@@ -66,6 +66,8 @@ class Truth:
         stains: names of the channels.
         words: what they are, for tables and figures.
         features: exact ones of drawn cells, one for each image; None of others.
+        places: where each was cut from its field; None of drawn cells.
+        side: of a crop, pixels of its field.
     """
 
     images: Float32
@@ -73,6 +75,8 @@ class Truth:
     stains: tuple[str, ...]
     words: str
     features: tuple[Features, ...] | None = None
+    places: tuple[Place, ...] | None = None
+    side: float = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -89,7 +93,10 @@ class Truth:
     def take(self, chosen: NDArray[np.intp]) -> Truth:
         """Some of the images."""
         features = None if self.features is None else tuple(self.features[i] for i in chosen)
-        return replace(self, images=self.images[chosen], conditions=self.conditions[chosen], features=features)
+        places = None if self.places is None else tuple(self.places[i] for i in chosen)
+        return replace(
+            self, images=self.images[chosen], conditions=self.conditions[chosen], features=features, places=places
+        )
 
 
 def read_truth_config(text: str) -> TruthConfig:
@@ -125,15 +132,16 @@ def load_truth(config: TruthConfig, size: int, count: int, seed: int = 0) -> Tru
     if config.shipped is not None:
         wells: Mapping[str, tuple[str, ...]] = {"A12 (cytoplasmic)": ("*12-A-12*",), "A01 (nuclear)": ("*01-A-01*",)}
         crops = shipped_crops("nfkb", size, SHIPPED_ZOOM).held_out
-        words = "held-out crops of two real images (BBBC014)"
-        return _chosen(crops, config.conditions or wells, "field", count, seed, words)
+        found = _chosen(crops, config.conditions or wells, "field", count, seed)
+        return replace(found, words="held-out crops of two real images (BBBC014)", side=size / SHIPPED_ZOOM)
     if config.crops is not None:
-        crops = load_crops(config.crops, size)
-        words = f"held-out crops of {config.crops.folder.name}"
-        return _chosen(crops.held_out, config.conditions, "field", count, seed, words)
+        crops = load_crops(config.crops, size).held_out
+        found = _chosen(crops, config.conditions, "field", count, seed)
+        return replace(found, words=f"held-out crops of {config.crops.folder.name}", side=size / config.crops.zoom)
     assert config.bbbc021 is not None  # validated: one source is named
-    crops = load_bbbc021(config.bbbc021, size)
-    return _chosen(crops.held_out, config.conditions, "compound", count, seed, "crops of BBBC021's held-out wells")
+    crops = load_bbbc021(config.bbbc021, size).held_out
+    found = _chosen(crops, config.conditions, "compound", count, seed)
+    return replace(found, words="crops of BBBC021's held-out wells", side=size / config.bbbc021.zoom)
 
 
 def _draw(config: TruthConfig, size: int, count: int, seed: int) -> Truth:
@@ -162,7 +170,6 @@ def _chosen(
     by: Literal["field", "compound"],
     count: int,
     seed: int,
-    words: str,
 ) -> Truth:
     rng = np.random.default_rng(seed)
     chosen, names = [], []
@@ -177,4 +184,5 @@ def _chosen(
         chosen += kept
         names += [name] * len(kept)
     images = (crops.images[chosen] / np.float32(255)).astype(np.float32)
-    return Truth(images, np.array(names), crops.channels, words)
+    places = tuple(crops.places[i] for i in chosen)
+    return Truth(images, np.array(names), crops.channels, words="", places=places)
