@@ -80,7 +80,7 @@ def test_a_reader_is_told_how_and_of_what(report):
     assert text.count("| LR, bicubic |") == 1 and "[" in text and "nan" not in text
 
 
-def test_the_figures_show_a_solid_and_a_dotted_box_of_each_and_images_of_both_conditions(report, study):
+def test_the_figures_show_a_solid_and_a_dotted_box_of_each_and_images_with_their_values(report, study, measured):
     figures = dict(report.figures)
     assert set(figures) == {"figure-5a.png", "figure-3.png"}
     boxes = figures["figure-5a.png"].axes[0]
@@ -88,9 +88,9 @@ def test_the_figures_show_a_solid_and_a_dotted_box_of_each_and_images_of_both_co
     assert [tick.get_text() for tick in boxes.get_xticklabels()] == [HR, BICUBIC.name]
     grid = np.reshape(figures["figure-3.png"].axes, (6, 3))
     assert [axes.get_title() for axes in grid[0]] == ["LR", BICUBIC.name, HR]
-    assert np.asarray(grid[0, 0].images[0].get_array()).shape == (8, 8, 3)
-    shown = np.asarray(grid[3, 2].images[0].get_array())
+    shown = np.asarray(grid[1, 2].images[0].get_array())  # conditions take turns
     np.testing.assert_array_equal(shown[..., 2], np.rint(study.truth.images[COUNT, ..., 0] * 255))
+    assert float(grid[1, 2].get_xlabel()) == pytest.approx(measured[HR][COUNT], abs=0.005)
 
 
 def test_what_no_method_shows_is_counted_and_left_out(study, measured):

@@ -15,8 +15,8 @@ from relumen.evaluation.assays import Assay, assay_named
 from relumen.evaluation.gheisari_genovesio import SOURCE
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
+from relumen.evaluation.rls_pictures import as_squares, mosaic, spread
 from relumen.evaluation.rls_study import Study
-from relumen.pictures import in_colour
 
 Float64 = NDArray[np.float64]
 
@@ -24,12 +24,9 @@ HR = "HR"
 EXACT = "exact, before the microscope"
 _RESAMPLINGS = 2_000
 _INTERVAL = (2.5, 97.5)
-_SHOWN = 3  # images of each condition
+_SHOWN = 6  # images
 _COLOURS = ("#bbbbbb", "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")  # Tol's, for any eye
 _PAIR, _STEP = 0.4, 1.1  # from one box to the next of a method, and to the next method
-
-_BESIDE = {"ha": "right", "va": "center", "rotation": 90, "fontsize": 8}
-_BENEATH = {"ha": "center", "va": "top", "fontsize": 8}
 
 
 @dataclass(frozen=True)
@@ -180,22 +177,15 @@ def draw_panels(
 
     The first images of each condition are shown, not the best.
     """
+    chosen = spread(study, _SHOWN)
     names = [*(name for name in images if name != HR), HR]
-    chosen = [i for name in study.truth.names for i in np.flatnonzero(study.truth.conditions == name)[:_SHOWN]]
-    figure = Figure(figsize=(1.6 * (len(names) + 1) + 0.3, 1.75 * len(chosen) + 0.6), layout="constrained")
-    grid = figure.subplots(len(chosen), len(names) + 1, squeeze=False)
-    for axes, i in zip(grid, chosen, strict=True):
-        axes[0].imshow(in_colour(study.low[i]), interpolation="nearest")
-        axes[0].text(-0.04, 0.5, study.truth.conditions[i], **_BESIDE, transform=axes[0].transAxes)
-        for cell, name in zip(axes[1:], names, strict=True):
-            cell.imshow(in_colour(images[name][i]))
-            cell.text(0.5, -0.03, _number(float(values[name][i])), **_BENEATH, transform=cell.transAxes)
-        for cell in axes:
-            cell.set_axis_off()
-    for cell, name in zip(grid[0], ["LR", *names], strict=True):
-        cell.set_title(name, fontsize=9)
-    figure.supxlabel(f"Under each image: {assay.label}; - where it can't be measured.", fontsize=8)
-    return figure
+    columns = {"LR": as_squares(study.low[chosen], study.factor)} | {name: images[name][chosen] for name in names}
+    return mosaic(
+        columns,
+        [str(study.truth.conditions[i]) for i in chosen],
+        f"Beneath each image: {assay.label}; - where it can't be measured",
+        {name: [_number(float(value)) for value in values[name][chosen]] for name in names},
+    )
 
 
 def _assay(study: Study, name: str) -> Assay:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from relumen.evaluation.gheisari_genovesio import ABLATED, FIGURE_7, QUALITY, SOURCE, TABLE_1
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
+from relumen.evaluation.rls_pictures import as_squares, mosaic, spread
 from relumen.evaluation.rls_scores import COLUMNS, Networks, Realism, images_told, scores
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import load_truth
-from relumen.pictures import in_colour
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 What = Literal["table 1", "figure 7"]
 OTHERS = "other true images"
-_ROWS = 6  # of pictures
 
 
 def report_on(
@@ -92,38 +88,3 @@ def _pictures(study: Study, made: Mapping[str, Made]) -> Figure:
     }
     columns["HR"] = study.truth.images[chosen]
     return mosaic(columns, [str(study.truth.conditions[i]) for i in chosen], "All but LR and HR are synthesised")
-
-
-def spread(study: Study, count: int = _ROWS) -> NDArray[np.intp]:
-    """Images of all conditions in turn."""
-    of = [np.flatnonzero(study.truth.conditions == name) for name in study.truth.names]
-    return np.array([part[i] for i in range(count) for part in of if i < len(part)][:count])
-
-
-def as_squares(low: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Low-resolution images (n, m, m, channels) with their pixels as squares."""
-    return low.repeat(factor, 1).repeat(factor, 2)
-
-
-def mosaic(columns: Mapping[str, NDArray], rows: Sequence[str], title: str) -> Figure:
-    """Images in rows and named columns.
-
-    Args:
-        columns: by name, images (rows, y, x, channels), 0..1.
-        rows: what each row is of.
-        title: of the figure.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.6 * len(columns) + 0.5, 1.62 * len(rows) + 0.7), layout="constrained")
-    axes = figure.subplots(len(rows), len(columns), squeeze=False)
-    for column, (name, images) in enumerate(columns.items()):
-        axes[0, column].set_title(name, fontsize=9)
-        for row, image in enumerate(images):
-            axes[row, column].imshow(in_colour(image))
-            axes[row, column].set_xticks([])
-            axes[row, column].set_yticks([])
-    for row, name in enumerate(rows):
-        axes[row, 0].set_ylabel(name, fontsize=8)
-    figure.suptitle(title, fontsize=9)
-    return figure

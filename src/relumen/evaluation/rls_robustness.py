@@ -14,7 +14,7 @@ from relumen.degrade import blurred
 from relumen.errors import UserError
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
-from relumen.evaluation.rls_quality import as_squares, mosaic
+from relumen.evaluation.rls_pictures import as_squares, mosaic
 from relumen.evaluation.rls_scores import Networks, Realism, fidelity
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.set_features import describe

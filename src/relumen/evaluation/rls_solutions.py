@@ -9,7 +9,7 @@ import numpy as np
 
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import RLS, Made, OnDone
-from relumen.evaluation.rls_quality import as_squares, mosaic, spread
+from relumen.evaluation.rls_pictures import as_squares, mosaic, spread
 from relumen.evaluation.rls_scores import fidelity
 from relumen.evaluation.rls_study import Study
 from relumen.search.uncertainty import Form, UncertaintyConfig
