@@ -20,13 +20,13 @@ def test_table_1_is_one_command_that_searches_once(relumen, quick, cell_sized_pr
     code, said = relumen(*command)
     assert code == 0, said
     table = (tmp_path / "out" / "table.md").read_text()
-    for method in ("LR, bicubic", "PULSE", "BRGM, no VGG term", "w/o Regu.", "RLS"):
+    for method in ("LR, bicubic", "PULSE", "BRGM, no VGG term", "w/o Regu.", "RLS, as published", "RLS, annealed"):
         assert f"| {method} | " in table
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "table.md", "table.csv", "images.csv", "figure-2.png",
     }  # fmt: skip
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.npz")}
-    assert len(kept) == 4 * 4
+    assert len(kept) == 4 * 5
     code, said = relumen(*command)
     assert code == 2 and "holds an evaluation already" in said
     code, said = relumen(*command, "--overwrite")

@@ -150,13 +150,13 @@ def test_the_table_and_its_pictures(study):
 
 def test_the_sweep_changes_one_weight_at_a_time():
     configs = {point: point.method for point in rls_sweep.POINTS}
-    paper = load_search("rls")
+    annealed = load_search("rls-annealed")
     for point, method in configs.items():
         config = load_search(method.preset, method.for_factor(16))
         assert config.likelihood.reduce == point.reduce
         weight = 0.0 if config.cross is None else config.cross.weight
-        assert (config.density, weight) in {(point.value, 0.01), (5e-5, point.value)}
-        assert config.model_copy(update={"density": paper.density, "cross": paper.cross}) == paper.model_copy(
+        assert (config.density, weight) in {(point.value, 0.01), (annealed.density, point.value)}
+        assert config.model_copy(update={"density": annealed.density, "cross": annealed.cross}) == annealed.model_copy(
             update={"likelihood": config.likelihood}
         )
     assert len({method.name for method in configs.values()}) == len(rls_sweep.POINTS) == 24
@@ -164,7 +164,7 @@ def test_the_sweep_changes_one_weight_at_a_time():
 
 def test_several_solutions_and_a_feature_of_them(study, monkeypatch):
     """A feature that is known of any image, its mean brightness, is told by the mean of the solutions."""
-    monkeypatch.setattr(rls_solutions, "RLS", QUICK)
+    monkeypatch.setattr(rls_solutions, "ANNEALED", QUICK)
     assay = SimpleNamespace(name="brightness", measure=lambda image, stains: float(image.mean()))
     report = rls_solutions.report_on(study, 3, ("restarts", "paper"), assay)  # type: ignore[arg-type]
     rows = list(csv.DictReader(StringIO(report.texts["table.csv"])))

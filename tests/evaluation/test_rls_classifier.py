@@ -99,7 +99,7 @@ def test_columns_stand_in_the_papers_order_above_its_figures(study, report, monk
     methods = (RLS, UNREGULARISED, PULSE, BRGM)
     text = report_on(dataclasses.replace(study, methods=methods), 60).texts["table.md"]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    assert lines[0][1:] == ["LR", BRGM.name, "PULSE", "w/o Regu.", "RLS", "HR"] == lines[4][1:]
+    assert lines[0][1:] == ["LR", BRGM.name, "PULSE", "w/o Regu.", RLS.name, "HR"] == lines[4][1:]
     assert lines[2][0] == "dmso / tnf-alpha" and len(set(lines[2][2:])) == 1  # all were HR images
     assert lines[6] == ["published: DMSO / TNF-alpha", "85.6", "79.2", "85.6", "85.8", "87.0", "97.6"]
     assert text.index("Published on other images") > text.index("dmso / tnf-alpha")

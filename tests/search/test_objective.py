@@ -99,15 +99,18 @@ def test_the_terms_of_rls_and_its_authors(searchable_prior):
 
 
 def test_presets_are_the_methods_of_the_paper():
-    assert presets() == ["author", "brgm", "pulse", "rls", "unregularised", "without-cross", "without-density"]
-    rls = load_search("rls")
+    searches = ["author", "brgm", "pulse", "rls", "rls-annealed", "unregularised", "without-cross", "without-density"]
+    assert presets() == searches
+    rls, annealed = load_search("rls"), load_search()
     assert (rls.iterations, rls.learning_rate, rls.density, rls.start) == (200, 0.5, 5e-5, "mean")
+    same = {"likelihood", "cross", "start", "iterations"}
+    assert annealed == load_search("rls-annealed") and annealed.model_dump(include=same) == rls.model_dump(include=same)
     for name, changes in {
         "without-density": {"density": 0.0},
         "without-cross": {"cross": None},
         "unregularised": {"density": 0.0, "cross": None},
     }.items():
-        assert load_search(name) == rls.model_copy(update=changes)
+        assert load_search(name) == annealed.model_copy(update=changes)
 
 
 def test_the_rate_rises_falls_and_drops():

@@ -167,10 +167,10 @@ def figure_6(
     """
 
     def evaluate(on_done: OnDone) -> Report:
-        from relumen.evaluation.rls_methods import BICUBIC, RLS
+        from relumen.evaluation.rls_methods import ANNEALED, BICUBIC
         from relumen.evaluation.rls_robustness import report_on
 
-        return report_on(_study(prior, data, factor, count, cache, batch, seed, (BICUBIC, RLS)), on_done)
+        return report_on(_study(prior, data, factor, count, cache, batch, seed, (BICUBIC, ANNEALED)), on_done)
 
     show_report(evaluate, output, overwrite=overwrite)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from relumen.cli.progress import progress_bar, say
+from relumen.search.config import DEFAULT
 
 
 def search(
@@ -25,8 +26,11 @@ def search(
     ] = "paper",
     method: Annotated[
         str,
-        typer.Option(help="rls, author (RLS's code), pulse, brgm, unregularised, without-density, -cross; .yaml."),
-    ] = "rls",
+        typer.Option(
+            help="rls-annealed, rls (as published), author (RLS's code), pulse, brgm, unregularised, without-density, "
+            "without-cross, or a .yaml."
+        ),
+    ] = DEFAULT,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Changes the method, such as --set density=1e-4.")
     ] = None,

@@ -63,6 +63,7 @@ FIGURE_7: Mapping[str, tuple[str, ...]] = {
 
 _PRESETS = {
     "rls": RLS,
+    "rls-annealed": RLS,
     "unregularised": UNREGULARISED,
     "without-density": WITHOUT_DENSITY,
     "without-cross": WITHOUT_CROSS,

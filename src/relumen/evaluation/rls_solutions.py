@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from relumen.evaluation.report import Part, Report, report_of_parts
-from relumen.evaluation.rls_methods import RLS, Made, OnDone
+from relumen.evaluation.rls_methods import ANNEALED, Made, OnDone
 from relumen.evaluation.rls_pictures import as_squares, mosaic, spread
 from relumen.evaluation.rls_scores import fidelity
 from relumen.evaluation.rls_study import Study
@@ -48,7 +48,7 @@ def report_on(
         settings = UncertaintyConfig(form=form)
         found[form] = []
         for i in range(n):
-            found[form].append(study.maker.several(RLS, study.low[i], settings, count))
+            found[form].append(study.maker.several(ANNEALED, study.low[i], settings, count))
             on_done(index * n + i + 1, n * len(forms))
     rows = [_row(study, form, made, assay) for form, made in found.items()]
     cells = [[each if isinstance(each, str) else f"{each:.4g}" for each in row.values()] for row in rows]

@@ -25,7 +25,7 @@ class Point:
     """A setting of the sweep.
 
     Attributes:
-        weight: which is changed, "density" or "cross"; the other is the paper's.
+        weight: which is changed, "density" or "cross"; the other is that of the preset rls-annealed.
         value: of it.
         reduce: whether the likelihood is a sum or a mean.
     """
@@ -70,9 +70,9 @@ def report_on(study: Study, networks: Networks | None = None, on_done: OnDone = 
     cells = [[row.method, *row.cells()] for row in rows]
     notes = [
         *study.notes(),
-        "One weight is changed, the other is the paper's: lambda_w = 5e-5, lambda_c = 0.01. The paper found lambda_w "
-        "from 1e-6 to 5e-4 and lambda_c from 0.005 to 0.05 to work well, without a figure, and leaves open whether its "
-        "likelihood is a sum or a mean over pixels.",
+        "The preset rls-annealed, of which one weight is changed. The paper has lambda_w = 5e-5 and lambda_c = 0.01, "
+        "found lambda_w from 1e-6 to 5e-4 and lambda_c from 0.005 to 0.05 to work well, without a figure, and leaves "
+        "open whether its likelihood is a sum or a mean over pixels.",
         networks.describe(),
     ]
     return report_of_parts(

@@ -11,6 +11,8 @@ from relumen import configs
 from relumen.configs import Frozen
 
 _PRESETS = "relumen.search.presets"
+DEFAULT = "rls-annealed"
+"""The method where none is named."""
 
 
 class Likelihood(Frozen):
@@ -111,7 +113,7 @@ def presets() -> list[str]:
     return configs.preset_names(_PRESETS)
 
 
-def load_search(preset: str = "rls", overrides: Sequence[str] = ()) -> SearchConfig:
+def load_search(preset: str = DEFAULT, overrides: Sequence[str] = ()) -> SearchConfig:
     """A method with changes.
 
     Args:
@@ -121,8 +123,8 @@ def load_search(preset: str = "rls", overrides: Sequence[str] = ()) -> SearchCon
     Raises:
         UserError: no such preset, or a value that is not allowed.
 
-    >>> load_search("rls").iterations
-    200
+    >>> load_search("rls").learning_rate
+    0.5
     """
     values = configs.preset_values(_PRESETS, preset)
     configs.override(values, overrides, "cross.weight=0.05")

@@ -16,7 +16,7 @@ from relumen.degrade import Border, ForwardOperator, Reduction, forward_operator
 from relumen.errors import UserError
 from relumen.images import Image, read_image
 from relumen.prior.folder import Prior
-from relumen.search.config import SearchConfig, load_search
+from relumen.search.config import DEFAULT, SearchConfig, load_search
 from relumen.search.fields import Tiling
 from relumen.search.files import FileSearch, Settings, lay, pooled_pixels
 from relumen.search.intensity import Channels, Intensities, match_channels, matched, stated, whole_type
@@ -28,7 +28,7 @@ class SearchRequest(Frozen):
 
     prior: Path = Field(description="A run of train prior, an imported prior, or the name of one that comes along.")
     factor: int = Field(ge=1, description="Magnification: any that divides the height of the prior's images.")
-    method: str = Field(default="rls", description="Name of the objective's settings, or a .yaml file.")
+    method: str = Field(default=DEFAULT, description="Name of the objective's settings, or a .yaml file.")
     overrides: tuple[str, ...] = Field(default=(), description="Changes of the method, 'name=value'.")
     channels: tuple[str, ...] = Field(
         default=(), description="STAIN=NUMBER for each of the prior's stains, from 1; or STAIN=none."
