@@ -137,8 +137,8 @@ class Joint:
     """Codes w_1..w_n with the normal distribution that they shall fit, as the paper writes it.
 
     Minimised, beside the objective of each code: - sum_i log N(w_i; mu, sigma) - log p(sigma), where sigma has an
-    inverse gamma distribution. Every coordinate of every layer has its mu and sigma, and what is added is the mean over
-    coordinates (as in BRGM's code; the paper leaves it open). The density of the codes is added where an evidence lower
+    inverse gamma distribution. Every coordinate of every layer has its mu and sigma, and what is added is the sum over
+    coordinates, weighted (the paper leaves both open). The density of the codes is added where an evidence lower
     bound has it subtracted: nothing keeps the codes apart but their starts. :class:`Variational` subtracts it.
 
     Args:
@@ -173,7 +173,7 @@ class Joint:
         return self._w.value
 
     def penalty(self) -> Any:  # noqa: ANN401
-        """- sum_i log N(w_i; mu, sigma) - log p(sigma), the mean over coordinates."""
+        """- sum_i log N(w_i; mu, sigma) - log p(sigma), over all coordinates, weighted."""
         log_sigma = self._log_sigma.value
         n = self._w.shape[0]
         squares = tf.reduce_sum(tf.square(self._w.value - self._mu.value), 0)
@@ -222,7 +222,7 @@ class Variational:
         return self.codes()
 
     def penalty(self) -> Any:  # noqa: ANN401
-        """sum_i log N(w_i; mu, sigma) - log p(sigma) but for a constant, the mean over coordinates."""
+        """sum_i log N(w_i; mu, sigma) - log p(sigma) but for a constant, over all coordinates, weighted."""
         log_sigma = self._log_sigma.value
         n = self._draws.shape[0]
         return self._settings.weight * tf.reduce_sum(-n * log_sigma - log_inverse_gamma(log_sigma, self._settings))
