@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from relumen.cli.progress import progress_bar, say
-from relumen.search.config import DEFAULT
+from relumen.search.config import FORM, METHOD
 
 
 def search(
@@ -22,15 +22,15 @@ def search(
         int, typer.Option("--solutions", "-n", min=1, help="Of each image, with mean and spread.")
     ] = 1,
     uncertainty: Annotated[
-        str, typer.Option(help="How several are found: 'paper' (together), 'elbo' or 'restarts' (each by itself).")
-    ] = "paper",
+        str, typer.Option(help="How several are found: 'restarts' (each by itself), 'paper' (together) or 'elbo'.")
+    ] = FORM,
     method: Annotated[
         str,
         typer.Option(
             help="rls-annealed, rls (as published), author (RLS's code), pulse, brgm, unregularised, without-density, "
             "without-cross, or a .yaml."
         ),
-    ] = DEFAULT,
+    ] = METHOD,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Changes the method, such as --set density=1e-4.")
     ] = None,

@@ -18,7 +18,7 @@ from relumen.errors import UserError
 from relumen.image_writing import file_appears_whole
 from relumen.prior.folder import Prior, digest
 from relumen.run import RunFolder
-from relumen.search.config import DEFAULT, SearchConfig, load_search
+from relumen.search.config import METHOD, SearchConfig, load_search
 from relumen.search.loop import Searcher
 from relumen.search.uncertainty import Several, UncertaintyConfig
 from relumen.upsampling import enlarged
@@ -43,7 +43,7 @@ class Method:
 
     name: str
     kind: Literal["bicubic", "search", "pix2pix"] = "search"
-    preset: str = DEFAULT
+    preset: str = METHOD
     overrides: tuple[str, ...] = ()
     run: Path | None = None
 

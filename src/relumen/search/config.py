@@ -11,8 +11,13 @@ from relumen import configs
 from relumen.configs import Frozen
 
 _PRESETS = "relumen.search.presets"
-DEFAULT = "rls-annealed"
+METHOD = "rls-annealed"
 """The method where none is named."""
+
+Form = Literal["paper", "elbo", "restarts"]
+"""How several solutions are found (:mod:`relumen.search.uncertainty`)."""
+FORM: Form = "restarts"
+"""The form where none is named: a search that comes to rest finds one solution many times by the paper's."""
 
 
 class Likelihood(Frozen):
@@ -113,7 +118,7 @@ def presets() -> list[str]:
     return configs.preset_names(_PRESETS)
 
 
-def load_search(preset: str = DEFAULT, overrides: Sequence[str] = ()) -> SearchConfig:
+def load_search(preset: str = METHOD, overrides: Sequence[str] = ()) -> SearchConfig:
     """A method with changes.
 
     Args:

@@ -18,7 +18,7 @@ from relumen.images import Image, read_image
 from relumen.jobs import Job, OnProgress
 from relumen.prior.folder import Prior, digest
 from relumen.run import software, write_text
-from relumen.search.config import DEFAULT, SearchConfig
+from relumen.search.config import METHOD, SearchConfig
 from relumen.search.fields import Mosaic, Tiling, windows
 from relumen.search.intensity import Channels, Intensities
 from relumen.search.loop import Progress, Searcher, Solutions
@@ -69,7 +69,7 @@ class Settings:
     tiling: Tiling = "auto"
     batch: int = 1
     seed: int = 0
-    method: str = DEFAULT
+    method: str = METHOD
 
 
 @dataclass(frozen=True)

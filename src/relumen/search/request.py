@@ -16,11 +16,11 @@ from relumen.degrade import Border, ForwardOperator, Reduction, forward_operator
 from relumen.errors import UserError
 from relumen.images import Image, read_image
 from relumen.prior.folder import Prior
-from relumen.search.config import DEFAULT, SearchConfig, load_search
+from relumen.search.config import FORM, METHOD, Form, SearchConfig, load_search
 from relumen.search.fields import Tiling
 from relumen.search.files import FileSearch, Settings, lay, pooled_pixels
 from relumen.search.intensity import Channels, Intensities, match_channels, matched, stated, whole_type
-from relumen.search.uncertainty import Form, UncertaintyConfig
+from relumen.search.uncertainty import UncertaintyConfig
 
 
 class SearchRequest(Frozen):
@@ -28,7 +28,7 @@ class SearchRequest(Frozen):
 
     prior: Path = Field(description="A run of train prior, an imported prior, or the name of one that comes along.")
     factor: int = Field(ge=1, description="Magnification: any that divides the height of the prior's images.")
-    method: str = Field(default=DEFAULT, description="Name of the objective's settings, or a .yaml file.")
+    method: str = Field(default=METHOD, description="Name of the objective's settings, or a .yaml file.")
     overrides: tuple[str, ...] = Field(default=(), description="Changes of the method, 'name=value'.")
     channels: tuple[str, ...] = Field(
         default=(), description="STAIN=NUMBER for each of the prior's stains, from 1; or STAIN=none."
@@ -41,7 +41,7 @@ class SearchRequest(Frozen):
     reduction: Reduction = Field(default="bicubic", description="How so many pixels become one.")
     border: Border = Field(default="cut", description="What an image is beyond its edge.")
     solutions: int = Field(default=1, ge=1, description="For each window.")
-    uncertainty: Form = Field(default="paper", description="How several are found.")
+    uncertainty: Form = Field(default=FORM, description="How several are found.")
     tiles: Tiling = Field(default="auto", description="How the prior's view is laid over larger fields.")
     batch: int = Field(default=4, ge=1, description="Windows that are searched at once.")
     seed: int = Field(default=0, ge=0, description="Of what is drawn.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,11 +15,10 @@ from relumen.configs import Frozen
 from relumen.degrade import ForwardOperator
 from relumen.errors import UserError
 from relumen.prior.folder import Prior
-from relumen.search.config import SearchConfig
+from relumen.search.config import FORM, Form, SearchConfig
 from relumen.search.loop import OnStep, Searcher, Solutions
 
 Float32 = NDArray[np.float32]
-Form = Literal["paper", "elbo", "restarts"]
 _STARTS = 43  # sets the seed of the starts apart
 
 
@@ -27,7 +26,7 @@ class UncertaintyConfig(Frozen):
     """How several solutions of one image are found."""
 
     form: Form = Field(
-        default="paper",
+        default=FORM,
         description="'paper': codes that are searched together, with a normal distribution that they shall fit "
         "(Gheisari and Genovesio, Sec. 4.5). 'elbo': codes that are drawn from a normal distribution, which is "
         "searched and shall be wide. 'restarts': searches that know nothing of each other, from random starts.",
