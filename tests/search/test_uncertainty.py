@@ -87,4 +87,4 @@ def test_what_can_not_be(prior):
         Several(prior, operator, load_search("rls"), UncertaintyConfig(), 1)
     for method in ("pulse", "author"):
         with pytest.raises(UserError, match="'paper'.*--uncertainty restarts"):
-            Several(prior, operator, load_search(method), UncertaintyConfig(), 2)
+            Several(prior, operator, load_search(method), UncertaintyConfig(form="paper"), 2)
