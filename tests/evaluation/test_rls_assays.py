@@ -88,6 +88,8 @@ def test_the_figures_show_a_solid_and_a_dotted_box_of_each_and_images_with_their
     assert [tick.get_text() for tick in boxes.get_xticklabels()] == [HR, BICUBIC.name]
     grid = np.reshape(figures["figure-3.png"].axes, (6, 3))
     assert [axes.get_title() for axes in grid[0]] == ["LR", BICUBIC.name, HR]
+    squares = np.asarray(grid[0, 0].images[0].get_array()).reshape(8, 16, 8, 16, 3)
+    assert (squares == squares[:, :1, :, :1]).all()  # 8 x 8 pixels
     shown = np.asarray(grid[1, 2].images[0].get_array())  # conditions take turns
     np.testing.assert_array_equal(shown[..., 2], np.rint(study.truth.images[COUNT, ..., 0] * 255))
     assert float(grid[1, 2].get_xlabel()) == pytest.approx(measured[HR][COUNT], abs=0.005)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from relumen.cli.progress import progress_bar, say
-from relumen.search.config import FORM, METHOD
+from relumen.search import FORM, METHOD
 
 
 def search(

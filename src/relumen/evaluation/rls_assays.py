@@ -24,7 +24,6 @@ HR = "HR"
 EXACT = "exact, before the microscope"
 _RESAMPLINGS = 2_000
 _INTERVAL = (2.5, 97.5)
-_SHOWN = 6  # images
 _COLOURS = ("#bbbbbb", "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")  # Tol's, for any eye
 _PAIR, _STEP = 0.4, 1.1  # from one box to the next of a method, and to the next method
 
@@ -177,7 +176,7 @@ def draw_panels(
 
     The first images of each condition are shown, not the best.
     """
-    chosen = spread(study, _SHOWN)
+    chosen = spread(study)
     names = [*(name for name in images if name != HR), HR]
     columns = {"LR": as_squares(study.low[chosen], study.factor)} | {name: images[name][chosen] for name in names}
     return mosaic(

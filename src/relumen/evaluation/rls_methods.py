@@ -18,7 +18,8 @@ from relumen.errors import UserError
 from relumen.image_writing import file_appears_whole
 from relumen.prior.folder import Prior, digest
 from relumen.run import RunFolder
-from relumen.search.config import METHOD, SearchConfig, load_search
+from relumen.search import METHOD
+from relumen.search.config import SearchConfig, load_search
 from relumen.search.loop import Searcher
 from relumen.search.uncertainty import Several, UncertaintyConfig
 from relumen.upsampling import enlarged

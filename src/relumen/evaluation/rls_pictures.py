@@ -14,7 +14,7 @@ from relumen.pictures import in_colour
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_ROWS = 6
+_ROWS = 6  # where nothing else is said
 
 
 def spread(study: Study, count: int = _ROWS) -> NDArray[np.intp]:

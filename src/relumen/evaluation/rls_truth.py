@@ -25,6 +25,7 @@ Float32 = NDArray[np.float32]
 
 CONFLUENCE = {"cells": 0.2, "nfkb": 0.4, "golgi": 0.4}
 """Of drawn cells, as the shipped priors' trainings have it."""
+_WELLS: Mapping[str, tuple[str, ...]] = {"A12 (cytoplasmic)": ("*12-A-12*",), "A01 (nuclear)": ("*01-A-01*",)}
 _UNSEEN, _APART = 1_000_003, 101  # added to the seed: no training draws by it, and no two conditions draw alike
 
 
@@ -129,19 +130,27 @@ def load_truth(config: TruthConfig, size: int, count: int, seed: int = 0) -> Tru
     """
     if config.drawn is not None:
         return _draw(config, size, count, seed)
+    conditions, by = config.conditions or {"all": ("*",)}, "field"
     if config.shipped is not None:
-        wells: Mapping[str, tuple[str, ...]] = {"A12 (cytoplasmic)": ("*12-A-12*",), "A01 (nuclear)": ("*01-A-01*",)}
-        crops = shipped_crops("nfkb", size, SHIPPED_ZOOM).held_out
-        found = _chosen(crops, config.conditions or wells, "field", count, seed)
-        return replace(found, words="held-out crops of two real images (BBBC014)", side=size / SHIPPED_ZOOM)
-    if config.crops is not None:
-        crops = load_crops(config.crops, size).held_out
-        found = _chosen(crops, config.conditions, "field", count, seed)
-        return replace(found, words=f"held-out crops of {config.crops.folder.name}", side=size / config.crops.zoom)
-    assert config.bbbc021 is not None  # validated: one source is named
-    crops = load_bbbc021(config.bbbc021, size).held_out
-    found = _chosen(crops, config.conditions, "compound", count, seed)
-    return replace(found, words="crops of BBBC021's held-out wells", side=size / config.bbbc021.zoom)
+        crops, zoom = shipped_crops("nfkb", size, SHIPPED_ZOOM), SHIPPED_ZOOM
+        conditions, words = config.conditions or _WELLS, "held-out crops of two real images (BBBC014)"
+    elif config.crops is not None:
+        crops, zoom = load_crops(config.crops, size), config.crops.zoom
+        words = f"held-out crops of {config.crops.folder.name}"
+    else:
+        assert config.bbbc021 is not None  # validated: one source is named
+        crops, zoom = load_bbbc021(config.bbbc021, size), config.bbbc021.zoom
+        words, by = "crops of BBBC021's held-out wells", "compound"
+    held = crops.held_out
+    chosen, names = _chosen(held, conditions, by, count, seed)
+    return Truth(
+        (held.images[chosen] / np.float32(255)).astype(np.float32),
+        np.array(names),
+        held.channels,
+        words,
+        places=tuple(held.places[i] for i in chosen),
+        side=size / zoom,
+    )
 
 
 def _draw(config: TruthConfig, size: int, count: int, seed: int) -> Truth:
@@ -166,14 +175,15 @@ def _defaults(stain_set: str) -> tuple[str, ...]:
 
 def _chosen(
     crops: Crops,
-    conditions: Mapping[str, tuple[str, ...]] | None,
-    by: Literal["field", "compound"],
+    conditions: Mapping[str, tuple[str, ...]],
+    by: str,
     count: int,
     seed: int,
-) -> Truth:
+) -> tuple[list[int], list[str]]:
+    """Which crops, and the condition of each, told by the field or the compound of its place."""
     rng = np.random.default_rng(seed)
     chosen, names = [], []
-    for name, patterns in (conditions or {"all": ("*",)}).items():
+    for name, patterns in conditions.items():
         found = [
             i for i, place in enumerate(crops.places) if any(fnmatch(getattr(place, by), each) for each in patterns)
         ]
@@ -183,6 +193,4 @@ def _chosen(
         kept = found if len(found) <= count else sorted(rng.choice(found, count, replace=False).tolist())
         chosen += kept
         names += [name] * len(kept)
-    images = (crops.images[chosen] / np.float32(255)).astype(np.float32)
-    places = tuple(crops.places[i] for i in chosen)
-    return Truth(images, np.array(names), crops.channels, words="", places=places)
+    return chosen, names

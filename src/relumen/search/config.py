@@ -9,15 +9,9 @@ from pydantic import Field, model_validator
 
 from relumen import configs
 from relumen.configs import Frozen
+from relumen.search import METHOD
 
 _PRESETS = "relumen.search.presets"
-METHOD = "rls-annealed"
-"""The method where none is named."""
-
-Form = Literal["paper", "elbo", "restarts"]
-"""How several solutions are found (:mod:`relumen.search.uncertainty`)."""
-FORM: Form = "restarts"
-"""The form where none is named: a search that comes to rest finds one solution many times by the paper's."""
 
 
 class Likelihood(Frozen):

@@ -18,7 +18,8 @@ from relumen.images import Image, read_image
 from relumen.jobs import Job, OnProgress
 from relumen.prior.folder import Prior, digest
 from relumen.run import software, write_text
-from relumen.search.config import METHOD, SearchConfig
+from relumen.search import METHOD
+from relumen.search.config import SearchConfig
 from relumen.search.fields import Mosaic, Tiling, windows
 from relumen.search.intensity import Channels, Intensities
 from relumen.search.loop import Progress, Searcher, Solutions

@@ -16,11 +16,12 @@ from relumen.degrade import Border, ForwardOperator, Reduction, forward_operator
 from relumen.errors import UserError
 from relumen.images import Image, read_image
 from relumen.prior.folder import Prior
-from relumen.search.config import FORM, METHOD, Form, SearchConfig, load_search
+from relumen.search import FORM, METHOD
+from relumen.search.config import SearchConfig, load_search
 from relumen.search.fields import Tiling
 from relumen.search.files import FileSearch, Settings, lay, pooled_pixels
 from relumen.search.intensity import Channels, Intensities, match_channels, matched, stated, whole_type
-from relumen.search.uncertainty import UncertaintyConfig
+from relumen.search.uncertainty import Form, UncertaintyConfig
 
 
 class SearchRequest(Frozen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -15,10 +15,12 @@ from relumen.configs import Frozen
 from relumen.degrade import ForwardOperator
 from relumen.errors import UserError
 from relumen.prior.folder import Prior
-from relumen.search.config import FORM, Form, SearchConfig
+from relumen.search import FORM
+from relumen.search.config import SearchConfig
 from relumen.search.loop import OnStep, Searcher, Solutions
 
 Float32 = NDArray[np.float32]
+Form = Literal["paper", "elbo", "restarts"]
 _STARTS = 43  # sets the seed of the starts apart
 
 
