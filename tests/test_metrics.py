@@ -103,6 +103,17 @@ def test_the_kernel_distance_is_about_0_for_one_kind_and_its_interval_holds_what
     assert share > 0.8
 
 
+def test_kernel_distances_to_the_same_images_are_compared_half_by_half():
+    def drawn(seed, shift=0.0):
+        return np.random.default_rng(seed).normal(shift, 1, (60, 16))
+
+    true, images = drawn(0), drawn(1, 0.3)
+    distance, farther = kernel_distance(true, images), kernel_distance(true, images + 0.03)
+    assert farther.low < distance.high  # by their intervals alone nothing is told
+    assert distance.nearer_than(farther) == 1 and farther.nearer_than(distance) == 0
+    assert distance.nearer_than(distance) == 0  # as near is not nearer
+
+
 @pytest.mark.parametrize(("first", "second"), [((3, 5), (9, 5)), ((9, 5), (9, 4))])
 def test_too_few_images_or_other_features_are_told(first, second):
     with pytest.raises(ValueError, match="four images"):

@@ -199,13 +199,29 @@ class KernelDistance:
 
     Attributes:
         value: squared maximum mean discrepancy, without bias: about 0 for sets of one kind, and then perhaps negative.
-        low: end of the interval that holds 95 % of the values on random halves of both sets.
-        high: its other end.
+        halves: its values on random halves of both sets.
     """
 
     value: float
-    low: float
-    high: float
+    halves: tuple[float, ...]
+
+    @property
+    def low(self) -> float:
+        """End of the interval that holds 95 % of the values on halves."""
+        return float(np.percentile(self.halves, 2.5))
+
+    @property
+    def high(self) -> float:
+        """Its other end."""
+        return float(np.percentile(self.halves, 97.5))
+
+    def nearer_than(self, other: KernelDistance) -> float:
+        """Share of the halves, 0 to 1, on which this distance is the smaller one.
+
+        Args:
+            other: of as many images to the same ones, by the same seed, so that the same images were drawn for both.
+        """
+        return float(np.mean(np.less(self.halves, other.halves)))
 
 
 def kernel_distance(features: NDArray, others: NDArray, *, seed: int = 0, halves: int = 200) -> KernelDistance:
@@ -232,8 +248,7 @@ def kernel_distance(features: NDArray, others: NDArray, *, seed: int = 0, halves
     for _ in range(halves):
         i, j = (rng.permutation(len(each))[: len(each) // 2] for each in (a, b))
         values.append(_discrepancy(*(k[np.ix_(*at)] for k, at in zip(kernels, ((i, i), (j, j), (i, j)), strict=True))))
-    low, high = np.percentile(values, (2.5, 97.5))
-    return KernelDistance(_discrepancy(*kernels), float(low), float(high))
+    return KernelDistance(_discrepancy(*kernels), tuple(values))
 
 
 def _discrepancy(own: NDArray, others: NDArray, across: NDArray) -> float:

@@ -10,13 +10,14 @@ from io import StringIO
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     r"""A table.
 
-    >>> print(markdown(["method", "PSNR"], [["a|b", "20.1"]]))
-    | method | PSNR |
+    >>> print(markdown(["method", "|x|"], [["a|b", "20.1"]]))
+    | method | \|x\| |
     | --- | --- |
     | a\|b | 20.1 |
     """
-    table = [columns, ["---"] * len(columns), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in table)
+    table = [columns, ["---"] * len(columns), *rows]
+    escaped = ([cell.replace("|", "\\|") for cell in row] for row in table)
+    return "\n".join(f"| {' | '.join(row)} |" for row in escaped)
 
 
 def as_csv(rows: Iterable[Mapping[str, str | float]]) -> str:

@@ -140,6 +140,10 @@ def test_the_table_and_its_pictures(study):
     rows = list(csv.DictReader(StringIO(report.texts["table.csv"])))
     assert [row["method"] for row in rows] == [BICUBIC.name, QUICK.name] and rows[0]["images"] == "6"
     assert f"| {rls_quality.OTHERS} |" in text
+    enlarged, searched = (row.distance for row in scores(study, study.make(), Networks()))
+    line = next(line for line in text.splitlines() if line.startswith(f"| {BICUBIC.name} |"))
+    assert f"| {QUICK.name} is nearer on |" in text
+    assert line.endswith(f"| {searched.nearer_than(enlarged):.0%} of halves |")
     published = text.partition("## Published on other images")[2]
     assert "| RLS | 6.983 | 3.347 | 0.660 | 0.262 | 19.177 |" in published and QUICK.name not in published
     lines = list(csv.DictReader(StringIO(report.texts["images.csv"])))

@@ -38,16 +38,19 @@ def report_on(
     made = study.make(on_done)
     rows = scores(study, made, networks)
     floor = _floor(study, networks)
-    columns = ["method", *COLUMNS]
-    cells = [[row.method, *row.cells()] for row in rows] + floor
+    last = rows[-1]
+    columns = ["method", *COLUMNS, f"{last.method} is nearer on"]
+    nearer = ["" if row is last else f"{last.distance.nearer_than(row.distance):.0%} of halves" for row in rows]
+    cells = [[row.method, *row.cells(), share] for row, share in zip(rows, nearer, strict=True)] + floor
     heading = f"{what.capitalize()}, {study.factor}x"
     notes = [
         *study.notes(),
         networks.describe()
         + " The kernel distance is KID's estimator; its interval holds 95 % of the values on random "
-        "halves. A Frechet distance of fewer images than features is biased: look at the kernel distance first.",
-        "PSNR over 0 to 1, dB; residual: mean absolute difference at low resolution; ||F(w)||: "
-        f"{study.prior.generator.architecture.w_dim**0.5:.1f} is typical of the prior.",
+        "halves. The same halves are drawn for all methods: the last column compares on them one by one. "
+        "A Frechet distance of fewer images than features is biased: look at the kernel distance first.",
+        "PSNR over 0 to 1, dB; residual: mean absolute difference at low resolution; prior distance: mean ||F(w)||, of "
+        f"which {study.prior.generator.architecture.w_dim**0.5:.1f} is typical of the prior.",
     ]
     told, published = _published(study.factor, what)
     beside = f"Published on other images, for reference ({SOURCE})"
@@ -69,7 +72,7 @@ def _floor(study: Study, networks: Networks) -> list[list[str]]:
     others = load_truth(study.config, study.truth.images.shape[1], count, study.seed + 1)
     distance, frechet = Realism(study, networks)(others.images)
     interval = f"{distance.low:.3f} to {distance.high:.3f}"
-    return [[OTHERS, f"{distance.value:.3f}", interval, f"{frechet:.1f}", *[""] * (len(COLUMNS) - 3)]]
+    return [[OTHERS, f"{distance.value:.3f}", interval, f"{frechet:.1f}", *[""] * (len(COLUMNS) - 2)]]
 
 
 def _published(factor: int, what: What) -> tuple[list[str], list[list[str]]]:

@@ -16,7 +16,16 @@ from relumen.metrics import KernelDistance, frechet_distance, kernel_distance, m
 
 Float32 = NDArray[np.float32]
 
-COLUMNS = ("kernel distance", "95 %", "Frechet distance", "MS-SSIM, 4 scales", "LPIPS", "PSNR", "residual", "||F(w)||")
+COLUMNS = (
+    "kernel distance",
+    "95 %",
+    "Frechet distance",
+    "MS-SSIM, 4 scales",
+    "LPIPS",
+    "PSNR",
+    "residual",
+    "prior distance",
+)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def _row(study: Study, form: Form, made: Sequence[Made], assay: Assay | None) ->
         "form": form,
         "spread": float(images.std(1).mean()),
         "residual": float(np.mean([each.residual for each in made])),
-        "||F(w)||": float(np.mean([each.prior_distance for each in made])),
+        "prior distance": float(np.mean([each.prior_distance for each in made])),
         "PSNR of a solution": float(np.mean([fidelity(truth, images[:, i]) for i in range(images.shape[1])])),
         "PSNR of the mean": float(fidelity(truth, images.mean(1)).mean()),
     }
