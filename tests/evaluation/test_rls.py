@@ -159,7 +159,7 @@ def test_the_sweep_changes_one_weight_at_a_time():
         config = load_search(method.preset, method.for_factor(16))
         assert config.likelihood.reduce == point.reduce
         weight = 0.0 if config.cross is None else config.cross.weight
-        assert (config.density, weight) in {(point.value, 0.01), (annealed.density, point.value)}
+        assert (config.density, weight) in {(point.value, annealed.cross.weight), (annealed.density, point.value)}
         assert config.model_copy(update={"density": annealed.density, "cross": annealed.cross}) == annealed.model_copy(
             update={"likelihood": config.likelihood}
         )

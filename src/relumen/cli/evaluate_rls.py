@@ -28,6 +28,9 @@ Batch = Annotated[int, typer.Option(min=1, help="Images that are searched at onc
 Seed = Annotated[int, typer.Option(min=0, help="Of images and searches.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation that is there.")]
 Pix2Pix = Annotated[Path | None, typer.Option(help="A run of train pix2pix at this factor, as one method more.")]
+Also = Annotated[
+    list[str] | None, typer.Option(help="RLS with this changed, as one method more, such as cross.weight=0.01.")
+]
 Features = Annotated[str, typer.Option(help="Network of the distances: microscopy, vgg16, inception.")]
 Weights = Annotated[str | None, typer.Option(help="Its weights, a local file.")]
 LpipsVGG = Annotated[str | None, typer.Option(help="For LPIPS: VGG-16's weights, a file of torchvision or Keras.")]
@@ -43,6 +46,7 @@ def table_1(
     factor: Factor = 16,
     count: Count = 25,
     pix2pix: Pix2Pix = None,
+    also: Also = None,
     features: Features = "microscopy",
     weights: Weights = None,
     lpips_vgg: LpipsVGG = None,
@@ -58,10 +62,12 @@ def table_1(
     """
 
     def evaluate(on_done: OnDone) -> Report:
-        from relumen.evaluation.rls_methods import BICUBIC, COMPARED, pix2pix_of
+        from relumen.evaluation.rls_methods import BICUBIC, COMPARED, changed, pix2pix_of
         from relumen.evaluation.rls_quality import report_on
 
-        methods = (BICUBIC, *(() if pix2pix is None else (pix2pix_of(pix2pix),)), *COMPARED)
+        *others, rls = COMPARED
+        trained = () if pix2pix is None else (pix2pix_of(pix2pix),)
+        methods = (BICUBIC, *trained, *others, *map(changed, also or ()), rls)
         study = _study(prior, data, factor, count, cache, batch, seed, methods)
         return report_on(study, "table 1", _networks(features, weights, lpips_vgg, lpips_linear), on_done)
 

@@ -68,6 +68,16 @@ ABLATION = (UNREGULARISED, WITHOUT_DENSITY, WITHOUT_CROSS, ANNEALED)
 """Of Fig. 7."""
 
 
+def changed(override: str) -> Method:
+    """The default search with one value changed, "name=value".
+
+    Raises:
+        UserError: no such value, or one that is not allowed: now, and not after all searches before it.
+    """
+    load_search(ANNEALED.preset, (override,))
+    return Method(f"{ANNEALED.name}, {override}", overrides=(override,))
+
+
 def pix2pix_of(run: Path) -> Method:
     """The method that a run of ``relumen train pix2pix`` is."""
     return Method("Pix2Pix", "pix2pix", run=run)

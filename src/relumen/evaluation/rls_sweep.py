@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DENSITIES = (0.0, 1e-6, 1e-5, 5e-5, 5e-4, 5e-3)
-CROSSES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1)
+CROSSES = (0.0, 3e-4, 0.001, 0.005, 0.01, 0.05)
 PAPERS = {"density": (5e-5, 1e-6, 5e-4), "cross": (0.01, 0.005, 0.05)}
 """Of each weight the paper's choice, and from where to where it found the search to work well."""
 _SYMBOLS = {"density": "lambda_w", "cross": "lambda_c"}
