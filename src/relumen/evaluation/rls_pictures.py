@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROWS = 6  # where nothing else is said
+_LETTERS = 18  # of a line of a title that is no wider than its column
 
 
 def spread(study: Study, count: int = _ROWS) -> NDArray[np.intp]:
@@ -46,7 +48,7 @@ def mosaic(
     )
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     for column, (name, images) in enumerate(columns.items()):
-        axes[0, column].set_title(name, fontsize=9)
+        axes[0, column].set_title(fill(name, _LETTERS), fontsize=9)
         for row, image in enumerate(images):
             axes[row, column].imshow(in_colour(image))
             axes[row, column].set_xticks([])

@@ -224,7 +224,7 @@ def _figures(
         for method in study.methods:
             images = np.stack([each[method.name].images[first] for each in made.values()])
             columns[method.name] = images
-            columns[f"{method.name},\nreduced"] = as_squares(study.operator(images), study.factor)
+            columns[f"{method.name}, reduced"] = as_squares(study.operator(images), study.factor)
         columns["HR"] = np.stack([study.truth.images[first]] * len(lows))
         name = re.sub(r"[^\w.]+", "-", condition).strip("-")
         yield f"figure-6-{name}.png", mosaic(columns, list(lows), f"{condition}: synthesised, all but LR and HR")
