@@ -9,7 +9,7 @@ from relumen.evaluation.gheisari_genovesio import ABLATED, FIGURE_7, QUALITY, SO
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_pictures import as_squares, mosaic, spread
-from relumen.evaluation.rls_scores import COLUMNS, Networks, Realism, images_told, scores
+from relumen.evaluation.rls_scores import COLUMNS, Networks, Realism, distance_cells, images_told, scores
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import load_truth
 
@@ -71,8 +71,7 @@ def _floor(study: Study, networks: Networks) -> list[list[str]]:
     count = len(study.truth.of(study.truth.names[0]))
     others = load_truth(study.config, study.truth.images.shape[1], count, study.seed + 1)
     distance, frechet = Realism(study, networks)(others.images)
-    interval = f"{distance.low:.3f} to {distance.high:.3f}"
-    return [[OTHERS, f"{distance.value:.3f}", interval, f"{frechet:.1f}", *[""] * (len(COLUMNS) - 2)]]
+    return [[OTHERS, *distance_cells(distance), f"{frechet:.1f}", *[""] * (len(COLUMNS) - 2)]]
 
 
 def _published(factor: int, what: What) -> tuple[list[str], list[list[str]]]:

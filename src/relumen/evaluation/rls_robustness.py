@@ -15,7 +15,7 @@ from relumen.errors import UserError
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_pictures import as_squares, mosaic
-from relumen.evaluation.rls_scores import Networks, Realism, fidelity
+from relumen.evaluation.rls_scores import Networks, Realism, distance_cells, fidelity
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.set_features import describe
 from relumen.metrics import KernelDistance
@@ -103,8 +103,7 @@ class Row:
         return [
             f"{self.alteration} (changed by {self.change:.4f})" if self.change else self.alteration,
             self.method,
-            f"{self.distance.value:.3f}",
-            f"{self.distance.low:.3f} to {self.distance.high:.3f}",
+            *distance_cells(self.distance),
             f"{self.psnr.mean():.2f}",
             f"{self.to_altered.mean():.4f}",
             f"{self.to_unaltered.mean():.4f}",

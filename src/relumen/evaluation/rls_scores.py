@@ -76,8 +76,7 @@ class Score:
         """For :data:`COLUMNS`."""
         away = np.nanmean(self.prior_distance) if np.isfinite(self.prior_distance).any() else np.nan
         return [
-            f"{self.distance.value:.3f}",
-            f"{self.distance.low:.3f} to {self.distance.high:.3f}",
+            *distance_cells(self.distance),
             f"{self.frechet:.1f}",
             f"{self.ms_ssim.mean():.3f}",
             "" if self.lpips is None else f"{self.lpips.mean():.3f}",
@@ -101,6 +100,11 @@ class Score:
             "residual": float(self.residual.mean()),
             "prior_distance": float(np.mean(self.prior_distance)),
         }
+
+
+def distance_cells(distance: KernelDistance) -> tuple[str, str]:
+    """The value and its interval, for the columns "kernel distance" and "95 %"."""
+    return f"{distance.value:.3f}", f"{distance.low:.3f} to {distance.high:.3f}"
 
 
 def scores(study: Study, made: Mapping[str, Made], networks: Networks) -> list[Score]:
