@@ -311,7 +311,8 @@ class Prior:
         count = -(-self._config.judged_on // self._config.batch)
         real = np.concatenate([self._data.batch(step) for step in range(count)])[: self._config.judged_on]
         rows = {"made images": self._distance(), "training images": self._distance_of(real)}
-        return {f"{column}: {row}": value for row, told in rows.items() for column, value in vars(told).items()}
+        columns = ("value", "low", "high")
+        return {f"{column}: {row}": getattr(told, column) for row, told in rows.items() for column in columns}
 
     def _distance(self) -> KernelDistance:
         """Of images of the average to held-out ones, as features that no prior has trained."""
