@@ -3,11 +3,21 @@ import io
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from relumen.evaluation import han_yin
 from relumen.evaluation.chatton import BICUBIC, CHANNELS, FULL, PAPER
 from relumen.evaluation.scores import MEAN, Evaluation, Method, Score
-from relumen.evaluation.tables import as_markdown, for_terminal, heading, images_csv, lines, published_lines, table_csv
+from relumen.evaluation.tables import (
+    as_markdown,
+    for_terminal,
+    heading,
+    images_csv,
+    lines,
+    published_lines,
+    table_csv,
+    terminal,
+)
 
 METHODS = (Method("bicubic", BICUBIC), Method("mine", FULL), Method("other|s", None))
 
@@ -116,3 +126,13 @@ def test_the_terminal_shows_the_same(w2s):
 def test_the_terminal_shows_the_published_rows_of_other_methods(w2s):
     _, table = for_terminal(evaluation_of([""]))
     assert shown(table) == [["bicubic", "bicubic", *BICUBIC.figures], ["full, L1", "mine", *FULL.figures]]
+
+
+def test_no_figure_is_cut_off_in_a_narrow_terminal():
+    console = Console(width=20, file=io.StringIO())
+    console.print(
+        terminal("T", ["kernel distance", "PSNR", ""], [[["0.116", "22.46", ""], ["1.128", "21.76", ""]]]), crop=False
+    )
+    said = console.file.getvalue()
+    assert all(word in said for word in ("kernel", "distance", "PSNR", "0.116", "22.46", "1.128", "21.76"))
+    assert "…" not in said

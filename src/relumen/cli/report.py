@@ -31,6 +31,6 @@ def show_report(evaluate: Callable[[Callable[[int, int], None]], Report], output
     for note in report.notes:
         say(note)
     for table in report.tables:
-        console.print(table)
+        console.print(table, crop=False)  # wider than the terminal, rather than without figures
     for path in write_report(report, output):
         say(f"Written: {path}")

@@ -79,11 +79,15 @@ def for_terminal(evaluation: Evaluation) -> Iterator[Table]:
 
 
 def terminal(title: str, columns: Sequence[str], blocks: Iterable[Cells]) -> Table:
-    """A table for the terminal, with a line between blocks of rows."""
+    """A table for the terminal, with a line between blocks of rows; its words are not cut, however narrow that is."""
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*map(escape, columns), title=escape(title), title_justify="left")
+    blocks = list(blocks)
+    table = Table(title=escape(title), title_justify="left")
+    for name, *cells in zip(columns, *(row for block in blocks for row in block), strict=True):
+        words = (word for text in (name, *cells) for word in text.split())
+        table.add_column(escape(name), min_width=max(map(len, words), default=0))
     for block in blocks:
         for row in block:
             table.add_row(*map(escape, row))
