@@ -15,7 +15,7 @@ from relumen.errors import UserError
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_pictures import as_squares, mosaic
-from relumen.evaluation.rls_scores import Networks, Realism, distance_cells, fidelity
+from relumen.evaluation.rls_scores import Networks, Realism, distance_cells, distance_told, fidelity
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.set_features import describe
 from relumen.metrics import KernelDistance
@@ -116,9 +116,7 @@ class Row:
             "method": self.method,
             "images": len(self.psnr),
             "change": self.change,
-            "kernel_distance": self.distance.value,
-            "kernel_distance_low": self.distance.low,
-            "kernel_distance_high": self.distance.high,
+            **distance_told(self.distance),
             "psnr": float(self.psnr.mean()),
             "residual_to_altered": float(self.to_altered.mean()),
             "residual_to_unaltered": float(self.to_unaltered.mean()),

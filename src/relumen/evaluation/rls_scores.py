@@ -90,9 +90,7 @@ class Score:
         return {
             "method": self.method,
             "images": len(self.psnr),
-            "kernel_distance": self.distance.value,
-            "kernel_distance_low": self.distance.low,
-            "kernel_distance_high": self.distance.high,
+            **distance_told(self.distance),
             "frechet_distance": self.frechet,
             "ms_ssim_4_scales": float(self.ms_ssim.mean()),
             "lpips": "" if self.lpips is None else float(self.lpips.mean()),
@@ -105,6 +103,15 @@ class Score:
 def distance_cells(distance: KernelDistance) -> tuple[str, str]:
     """The value and its interval, for the columns "kernel distance" and "95 %"."""
     return f"{distance.value:.3f}", f"{distance.low:.3f} to {distance.high:.3f}"
+
+
+def distance_told(distance: KernelDistance) -> dict[str, float]:
+    """The same for a CSV file."""
+    return {
+        "kernel_distance": distance.value,
+        "kernel_distance_low": distance.low,
+        "kernel_distance_high": distance.high,
+    }
 
 
 def scores(study: Study, made: Mapping[str, Made], networks: Networks) -> list[Score]:
