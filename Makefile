@@ -80,7 +80,7 @@ $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES) pyproject.toml MANIFEST.in 
 
 lock: $(VENV)/.created  ## write constraints.txt anew from what pyproject.toml allows today
 	@$(PIP) install --quiet --dry-run --ignore-installed --only-binary :all: --report $(VENV)/report.json \
-		'.[dev,serving,gpu]' pip setuptools
+		'.[dev,ray,gpu]' pip setuptools
 	@{ echo '# What a fresh machine gets, for every extra: resolved on Python 3.11, and checked on 3.12 and 3.13.'; \
 	   echo '# Made by: make lock PYTHON=python3.11'; \
 	   $(PY) -c 'import json, sys; found = [each["metadata"] for each in json.load(open(sys.argv[1]))["install"]]; \

@@ -17,8 +17,7 @@ from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import TruthConfig, load_truth, read_truth_config
 from relumen.metrics import kernel_distance, ms_ssim
 from relumen.prior.folder import Prior
-from relumen.search.config import load_search
-from relumen.search.uncertainty import UncertaintyConfig
+from relumen.search.config import UncertaintyConfig, load_search
 from relumen.training.cells import Culture, draw_images
 from relumen.upsampling import bicubic
 

@@ -9,7 +9,7 @@ from relumen.degrade import forward_operator
 from relumen.errors import CheckFailedError, UserError
 from relumen.prior.folder import Prior
 from relumen.search.config import load_search
-from relumen.search.loop import Searcher
+from relumen.search.loop import Search, Searcher, SearchState
 
 FEW = ["iterations=12"]
 
@@ -148,3 +148,62 @@ def test_a_search_that_leaves_all_bounds_says_so(prior, low):
     searcher = Searcher(prior, forward_operator(8, 2), load_search("unregularised", FEW))
     with pytest.raises(CheckFailedError, match="lower learning rate"):
         searcher(low[:1], start=np.full((1, 4, 6), np.nan, np.float32))
+
+
+def stopped_at(searcher, searches, step, **told):
+    """The state of searches that were ended after a step."""
+    states = []
+
+    def watch(progress):
+        if progress.iteration == step:
+            states.append(progress.state())
+        return progress.iteration < step
+
+    searcher.run(searches, on_step=watch, **told)
+    return states[0]
+
+
+def same(found, expected):
+    for name in ("styles", "images", "low", "residual", "prior_distance", "iteration", "history"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    assert found.terms.keys() == expected.terms.keys()
+
+
+@pytest.mark.parametrize("method", ["rls-annealed", "author", "pulse"])
+def test_a_search_that_goes_on_finds_what_one_in_one_go_finds(prior, low, method):
+    """Codes in a ball or on a sphere, searched noise, a rate that changes: all of it is in the state."""
+    more = ["noise_maps=2"] if method == "pulse" else []
+    searcher = Searcher(prior, forward_operator(8, 2), load_search(method, [*FEW, *more]), batch=2)
+    searches = [Search(low[0], (3, 0)), Search(low[1], (4, 0))]
+    expected = searcher.run(searches)
+    state = stopped_at(searcher, searches, 5)
+    searcher.run([Search(low[2], (5, 0))])  # anything in between
+    assert state.iteration == 5
+    same(searcher.run(searches, resume=state), expected)
+    # Each by itself, beside another one than before.
+    other = stopped_at(searcher, [Search(low[2], (8, 0))], 5)
+    mixed = searcher.run([Search(low[2], (8, 0)), searches[0]], resume=SearchState.joined([other, state.one(0)]))
+    same(mixed.one(1), expected.one(0))
+
+
+def test_a_compiled_step_serves_other_weights_rates_and_blurs(prior, low):
+    operator, config = forward_operator(8, 2), load_search("rls", FEW)
+    searcher = Searcher(prior, operator, config, batch=1)
+    blurred, changed = forward_operator(8, 2, blur=1.0), load_search("rls-annealed", ["iterations=7", "density=1e-3"])
+    one = [Search(low[0], (0, 0))]
+    assert searcher.allows(blurred, changed)
+    found = searcher.run(one, operator=blurred, config=changed)
+    assert found.iterations == 7
+    own = Searcher(prior, blurred, changed, batch=1).run(one)
+    np.testing.assert_allclose(found.history, own.history, rtol=1e-3)
+    for other in (load_search("without-cross", FEW), load_search("author", FEW)):
+        assert not searcher.allows(operator, other)
+        with pytest.raises(UserError, match="a searcher of its own"):
+            searcher.run(one, config=other)
+
+
+def test_the_residual_is_told_at_each_step(searcher, low):
+    seen = []
+    found = searcher(low[:1], on_step=seen.append)
+    best = seen[found.iteration[0] - 1]
+    np.testing.assert_allclose(best.residual, found.residual, rtol=1e-4)

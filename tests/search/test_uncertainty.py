@@ -7,8 +7,8 @@ from scipy import stats
 from relumen.degrade import forward_operator
 from relumen.errors import UserError
 from relumen.prior.folder import Prior
-from relumen.search.config import load_search
-from relumen.search.uncertainty import Joint, Several, UncertaintyConfig, Variational, log_inverse_gamma
+from relumen.search.config import UncertaintyConfig, load_search
+from relumen.search.uncertainty import Joint, Several, Variational, log_inverse_gamma, make_searcher, searches
 
 SETTINGS = UncertaintyConfig(weight=0.5)
 STARTS = np.random.default_rng(0).normal(size=(5, 3, 4)).astype(np.float32)
@@ -88,3 +88,17 @@ def test_what_can_not_be(prior):
     for method in ("pulse", "author"):
         with pytest.raises(UserError, match="'paper'.*--uncertainty restarts"):
             Several(prior, operator, load_search(method), UncertaintyConfig(form="paper"), 2)
+
+
+@pytest.mark.parametrize("form", ["paper", "elbo"])
+def test_solutions_that_are_searched_together_go_on_as_a_whole(prior, low, form):
+    settings = UncertaintyConfig(form=form)
+    config = load_search("rls", ["iterations=6", "learning_rate=0.1"])
+    searcher = make_searcher(prior, forward_operator(8, 2), config, settings, 3, 1)
+    each = searches(searcher, settings, 3, low, 1)
+    expected = searcher.run(each)
+    states = []
+    searcher.run(each, on_step=lambda progress: states.append(progress.state()) if progress.iteration < 3 else False)
+    found = searcher.run(each, resume=states[-1])
+    np.testing.assert_array_equal(found.images, expected.images)
+    np.testing.assert_array_equal(found.history, expected.history)

@@ -19,9 +19,9 @@ from relumen.image_writing import file_appears_whole
 from relumen.prior.folder import Prior, digest
 from relumen.run import RunFolder
 from relumen.search import METHOD
-from relumen.search.config import SearchConfig, load_search
+from relumen.search.config import SearchConfig, UncertaintyConfig, load_search
 from relumen.search.loop import Searcher
-from relumen.search.uncertainty import Several, UncertaintyConfig
+from relumen.search.uncertainty import Several
 from relumen.upsampling import enlarged
 
 Float32 = NDArray[np.float32]

@@ -12,7 +12,7 @@ from relumen.evaluation.rls_methods import ANNEALED, Made, OnDone
 from relumen.evaluation.rls_pictures import as_squares, mosaic, spread
 from relumen.evaluation.rls_scores import fidelity
 from relumen.evaluation.rls_study import Study
-from relumen.search.uncertainty import Form, UncertaintyConfig
+from relumen.search.config import Form, UncertaintyConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,11 +20,13 @@ class Codes(Protocol):
 
     Attributes:
         variables: what the optimiser changes.
+        state: all that :meth:`begin` sets, which a search needs to go on.
         together: whether the codes of a batch have to do with each other, by :meth:`penalty`; the best step is then
             that of all.
     """
 
     variables: list[keras.Variable]
+    state: list[keras.Variable]
     together: bool
 
     def begin(self, start: Float32, rng: list[np.random.Generator]) -> None:
@@ -63,7 +65,7 @@ class Styles:
         self._w = keras.Variable(np.zeros(shape, np.float32), name="styles")
         self._mean = mean
         self._radius = None if ball is None else ball * math.sqrt(shape[-1])
-        self.variables = [self._w]
+        self.variables = self.state = [self._w]
 
     def begin(self, start: Float32, rng: list[np.random.Generator]) -> None:
         """At the start."""
@@ -106,6 +108,7 @@ class Whitened:
         self._deviation = whitening.deviation.astype(np.float32)
         self._sphere = sphere
         self.variables = [self._v]
+        self.state = [self._v, self._norms]
 
     def begin(self, start: Float32, rng: list[np.random.Generator]) -> None:
         """At the start, whitened."""

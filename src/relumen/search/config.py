@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from relumen import configs
 from relumen.configs import Frozen
-from relumen.search import METHOD
+from relumen.search import FORM, METHOD
 
 _PRESETS = "relumen.search.presets"
+
+Form = Literal["paper", "elbo", "restarts"]
 
 
 class Likelihood(Frozen):
@@ -93,6 +95,28 @@ class SearchConfig(Frozen):
         return self
 
     @property
+    def weights(self) -> dict[str, float]:
+        """Of the terms of the objective, by name, in order."""
+        terms = {
+            "likelihood": self.likelihood.weight,
+            "density": self.density,
+            "shell": self.shell,
+            "cross": 0.0 if self.cross is None else self.cross.weight,
+            "gaussian": self.gaussian,
+        }
+        return {name: weight for name, weight in terms.items() if weight}
+
+    @property
+    def structure(self) -> SearchConfig:
+        """What a step is compiled for: equal where two differ only in what the step is told anew each time."""
+        ones: dict[str, Any] = {name: 1.0 for name in ("density", "shell", "gaussian") if getattr(self, name)}
+        if self.cross is not None:
+            ones["cross"] = self.cross.model_copy(update={"weight": 1.0})
+        ones["likelihood"] = self.likelihood.model_copy(update={"weight": 1.0})
+        told = {"iterations": 1, "learning_rate": 1.0, "schedule": "constant", "start": "random"}
+        return self.model_copy(update=ones | told)
+
+    @property
     def needs_flow(self) -> bool:
         """Whether a term is of the normalizing flow."""
         return bool(self.density or self.shell)
@@ -105,6 +129,37 @@ class SearchConfig(Frozen):
         if share < 1:
             return self.learning_rate * (0.1 + 0.9 * (1 - abs(2 * share - 1)))
         return self.learning_rate * (0.1 + (share - 1) * 9 * (0.001 - 0.1))
+
+
+class UncertaintyConfig(Frozen):
+    """How several solutions of one image are found."""
+
+    form: Form = Field(
+        default=FORM,
+        description="'paper': codes that are searched together, with a normal distribution that they shall fit "
+        "(Gheisari and Genovesio, Sec. 4.5). 'elbo': codes that are drawn from a normal distribution, which is "
+        "searched and shall be wide. 'restarts': searches that know nothing of each other, from random starts.",
+    )
+    spread: float | None = Field(
+        default=None,
+        ge=0,
+        description="How far random starts are from the mean style vector, as a share of a random style vector's way; "
+        "None: 1 for restarts, else 0.2 (RLS's authors' code).",
+    )
+    alpha: float = Field(default=0.1, gt=0, description="Shape of the inverse gamma distribution of sigma (BRGM).")
+    beta: float = Field(default=0.95, gt=0, description="Scale of the inverse gamma distribution of sigma (BRGM).")
+    weight: float = Field(
+        default=0.02,
+        gt=0,
+        description="Factor of what ties the codes to their distribution, which is a sum over the coordinates of all "
+        "style vectors. For the paper's objective it is lambda_l, the scale of the noise of a low-resolution pixel "
+        "(0..1), which the paper leaves out, as if it were 1.",
+    )
+
+    @property
+    def start_spread(self) -> float:
+        """How far random starts are from the mean, with the default filled in."""
+        return self.spread if self.spread is not None else 1.0 if self.form == "restarts" else 0.2
 
 
 def presets() -> list[str]:

@@ -29,6 +29,50 @@ _STATISTICS, _STARTS = 41, 42  # purposes that set the seeds of codes apart
 
 
 @dataclass(frozen=True)
+class Search:
+    """One search.
+
+    Attributes:
+        low: the low-resolution image (m, m, channels); 0 is the black, 1 the white of the prior's images.
+        seed: of what is drawn.
+        start: style vectors (L, d) to start at; None: the config's start.
+    """
+
+    low: NDArray
+    seed: tuple[int, ...]
+    start: Float32 | None = None
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """Where searches stand after a step; gone on with, they find to the bit what they would have found in one go.
+
+    Attributes:
+        history: the sum of the terms at each step that was done, (steps, n).
+        values: of the searcher's variables, each (n, ...) where the searches know nothing of each other.
+    """
+
+    history: Float32
+    values: tuple[NDArray, ...]
+
+    @property
+    def iteration(self) -> int:
+        """Steps that were done."""
+        return len(self.history)
+
+    def one(self, index: int) -> SearchState:
+        """Of one search, where they know nothing of each other."""
+        at = slice(index, index + 1)
+        return SearchState(self.history[:, at], tuple(each[at] for each in self.values))
+
+    @classmethod
+    def joined(cls, parts: Sequence[SearchState]) -> SearchState:
+        """Of several searches that have done equally many steps."""
+        values = zip(*(part.values for part in parts), strict=True)
+        return cls(np.concatenate([part.history for part in parts], 1), tuple(np.concatenate(each) for each in values))
+
+
+@dataclass(frozen=True)
 class Progress:
     """A search on its way, after one of its steps.
 
@@ -37,12 +81,16 @@ class Progress:
         iterations: of the whole search.
         terms: of the objective by name, weighted, each (n,), at this step.
         images: the candidates (n, size, size, channels), 0..1 and perhaps beyond, at this step.
+        residual: mean absolute difference at low resolution, over the measured channels, (n,), in units of 0..1.
+        state: gives what the search can be gone on with from here.
     """
 
     iteration: int
     iterations: int
     terms: Mapping[str, Float32]
     images: Float32
+    residual: Float32
+    state: Callable[[], SearchState]
 
 
 OnStep = Callable[[Progress], bool | None]
@@ -208,33 +256,80 @@ class Searcher:
             on_step: is told of each step, and can end the search.
 
         Raises:
-            UserError: images of another shape, more than the batch, values that are not finite, or no channel that was
-                measured.
+            UserError: as :meth:`run`.
         """
-        low = np.asarray(low, np.float32)
+        seeds = [(seed, i) for i in range(len(low))] if isinstance(seed, int) else [(each, 0) for each in seed]
+        each = [Search(low[i], seeds[i], None if start is None else start[i]) for i in range(len(low))]
+        return self.run(each, measured=measured, on_step=on_step)
+
+    def run(
+        self,
+        searches: Sequence[Search],
+        *,
+        measured: Sequence[bool] | None = None,
+        operator: ForwardOperator | None = None,
+        config: SearchConfig | None = None,
+        resume: SearchState | None = None,
+        on_step: OnStep | None = None,
+    ) -> Solutions:
+        """The best image of the prior for each search.
+
+        Args:
+            searches: at most the batch; all of it where they have to do with each other.
+            measured: for each channel whether the images have it; what they hold of others does not matter. None: all.
+            operator: D in place of the searcher's own, where the compiled step allows (:meth:`allows`).
+            config: likewise.
+            resume: goes on from here.
+            on_step: is told of each step, and can end the search.
+
+        Raises:
+            UserError: images of another shape, more than the batch, values that are not finite, no channel that was
+                measured, or an operator or a config that asks for another compiled step.
+        """
+        d, config = operator or self.operator, config or self.config
+        if not self.allows(d, config):
+            raise UserError("This operator or configuration needs a searcher of its own.")
+        shapes = {np.shape(each.low) for each in searches}
+        if len(shapes) > 1:
+            raise UserError(f"Images of one batch have one shape. Received: {shapes}")
+        low = np.asarray([each.low for each in searches], np.float32)
         self._check(low)
-        n, a = len(low), self._architecture
-        if measured is not None and (len(measured) != a.channels or not any(measured)):
-            raise UserError(f"measured is of {a.channels} channels, one of them true. Received: {list(measured)}")
-        seeds = [(seed, i) for i in range(n)] if isinstance(seed, int) else [(each, 0) for each in seed]
+        n, channels = len(low), self._architecture.channels
+        if measured is not None and (len(measured) != channels or not any(measured)):
+            raise UserError(f"measured is of {channels} channels, one of them true. Received: {list(measured)}")
+        seen = np.ones(channels, bool) if measured is None else np.asarray(measured)
         fill = [*range(n), *[n - 1] * (self.batch - n)]  # the last one again, up to the batch
-        rng = [np.random.default_rng((*seeds[i], _STARTS)) for i in fill]
-        self._begin(self._start(rng) if start is None else np.asarray(start, np.float32)[fill], rng)
-        given = tf.constant(low[fill])
-        seen = tf.constant(np.ones(a.channels) if measured is None else np.asarray(measured), tf.float32)
-        d = self.operator
-        matrices = [tf.constant(each, tf.float32) for each in (d.rows, d.columns, d.gain)]
+        if resume is None:
+            self._begin([searches[i] for i in fill], config)
+        else:
+            self._go_on(resume, fill)
+        history = [] if resume is None else list(resume.history)
+        told = [tf.constant(each, tf.float32) for each in (low[fill], seen, d.rows, d.columns, d.gain)]
+        weights = tf.constant(list(config.weights.values()), tf.float32)
         rate: Any = self._optimiser.learning_rate  # whose annotation is of a number too
-        history = []
-        for iteration in range(self.config.iterations):
-            rate.assign(self.config.rate(iteration))
-            terms, total, images = self._step(given, seen, *matrices)
+        for iteration in range(len(history), config.iterations):
+            rate.assign(config.rate(iteration))
+            terms, total, images, residual = self._step(*told, weights)
             history.append(total.numpy()[:n])
-            if on_step is not None:
-                told = {name: values.numpy()[:n] for name, values in terms.items()}
-                if on_step(Progress(iteration + 1, self.config.iterations, told, images.numpy()[:n])) is False:
-                    break
-        return self._found(low, seen.numpy().astype(bool), np.stack(history))
+            if on_step is None:
+                continue
+            progress = Progress(
+                iteration + 1,
+                config.iterations,
+                {name: values.numpy()[:n] for name, values in terms.items()},
+                images.numpy()[:n],
+                residual.numpy()[:n],
+                lambda: self._state(np.stack(history), n),
+            )
+            if on_step(progress) is False:
+                break
+        return self._found(low, seen, np.stack(history), config)
+
+    def allows(self, operator: ForwardOperator, config: SearchConfig) -> bool:
+        """Whether the compiled step can search by another operator and configuration too."""
+        own = self.operator
+        shapes = (operator.rows.shape, operator.columns.shape) == (own.rows.shape, own.columns.shape)
+        return shapes and config.structure == self.config.structure
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -256,17 +351,20 @@ class Searcher:
         if not np.isfinite(low).all():
             raise UserError("The image has values that are not finite (NaN or infinite). Replace them first.")
 
-    def _start(self, rng: list[np.random.Generator]) -> Float32:
+    def _start(self, rng: list[np.random.Generator], config: SearchConfig) -> Float32:
         """Style vectors (batch, L, d)."""
         a = self._architecture
-        if self.config.start == "mean":
+        if config.start == "mean":
             return np.broadcast_to(self.mean, (self.batch, a.style_inputs, a.w_dim)).astype(np.float32)
         z = np.stack([each.standard_normal((a.style_inputs, a.z_dim), np.float32) for each in rng])
         w = self.prior.generator.mapping(z.reshape(-1, a.z_dim))
         return np.asarray(w).reshape(self.batch, a.style_inputs, a.w_dim)
 
-    def _begin(self, start: Float32, rng: list[np.random.Generator]) -> None:
+    def _begin(self, searches: Sequence[Search], config: SearchConfig) -> None:
         """Everything as before the first step."""
+        rng = [np.random.default_rng((*each.seed, _STARTS)) for each in searches]
+        given = [each.start for each in searches if each.start is not None]
+        start = np.asarray(given, np.float32) if len(given) == len(searches) else self._start(rng, config)
         self._codes.begin(start, rng)
         for noise, norm in zip(self._noise, self._noise_norms, strict=True):
             drawn = np.stack([each.standard_normal(noise.shape[1:], np.float32) for each in rng])
@@ -276,14 +374,36 @@ class Searcher:
             variable.assign(np.zeros(variable.shape))
         self._best.forget()
 
-    def _one_step(self, given: Any, measured: Any, rows: Any, columns: Any, gain: Any) -> Any:  # noqa: ANN401
-        """One step of Adam; gives the terms (batch,) each, what counts of each image (batch,), and the candidates."""
+    def _go_on(self, state: SearchState, fill: Sequence[int]) -> None:
+        """Everything as it was after a step."""
+        self._optimiser.iterations.assign(state.iteration)
+        for variable, values in zip(self._variables, state.values, strict=True):
+            variable.assign(values if self.together else values[fill])
+
+    def _state(self, history: Float32, n: int) -> SearchState:
+        values = [np.asarray(variable) for variable in self._variables]
+        return SearchState(history, tuple(values if self.together else (each[:n] for each in values)))
+
+    @property
+    def _variables(self) -> list[Any]:
+        """All that a step changes or a beginning draws, but for the number of steps and their rate."""
+        counted = (self._optimiser.iterations, self._optimiser.learning_rate)
+        slots = [each for each in self._optimiser.variables if all(each is not known for known in counted)]
+        return [*self._codes.state, *self._noise, *self._noise_norms, *slots, *self._best.variables]
+
+    @property
+    def together(self) -> bool:
+        """Whether the searches of a batch have to do with each other."""
+        return self._codes.together
+
+    def _one_step(self, given: Any, measured: Any, rows: Any, columns: Any, gain: Any, weights: Any) -> Any:  # noqa: ANN401
+        """One step of Adam: the terms and what counts of each image, the candidates, and how far they are off."""
         variables = [*self._codes.variables, *self._noise]
         with tf.GradientTape() as tape:
             styles = self._codes.styles()
             images = (self._synthesis(styles, noise=self._maps()) + 1) / 2
             low = tf.einsum("kmy,byxc,kpx->bmpc", rows, images, columns) * gain[..., tf.newaxis]
-            terms = self._objective(styles, self._codes.codes(), low, given, measured)
+            terms = self._objective(styles, self._codes.codes(), low, given, measured, weights)
             each = tf.add_n(list(terms.values()))
             loss = tf.reduce_sum(each)
             if self._codes.together:
@@ -299,7 +419,8 @@ class Searcher:
             for noise, norm in zip(self._noise, self._noise_norms, strict=True):
                 length = tf.sqrt(tf.reduce_sum(tf.square(noise.value), (1, 2, 3), keepdims=True))
                 noise.assign(noise.value * norm / length)
-        return terms, each, images
+        off = tf.reduce_sum(tf.abs(low - given) * measured, -1) / tf.reduce_sum(measured)
+        return terms, each, images, tf.reduce_mean(off, (1, 2))
 
     def _maps(self) -> Any:  # noqa: ANN401
         """The noise of each convolution: searched, or as stored with the generator."""
@@ -308,7 +429,7 @@ class Searcher:
         stored = [conv.noise for block in self._synthesis.blocks for conv in block.convs]
         return [*(each.value for each in self._noise), *stored[len(self._noise) :]]
 
-    def _found(self, low: Float32, measured: NDArray[np.bool_], history: Float32) -> Solutions:
+    def _found(self, low: Float32, measured: NDArray[np.bool_], history: Float32, config: SearchConfig) -> Solutions:
         best, n = self._best.read(), len(low)
         if not best.iteration[:n].all():
             raise CheckFailedError(
@@ -324,7 +445,7 @@ class Searcher:
             terms={name: values[:n] for name, values in zip(self._objective.names, best.terms.T, strict=True)},
             iteration=best.iteration[:n],
             history=history,
-            iterations=self.config.iterations,
+            iterations=config.iterations,
         )
 
     def _distance(self, styles: Float32) -> Float32 | None:
@@ -366,6 +487,11 @@ class _Best:
         self._least = tf.Variable(tf.zeros(batch))
         self._iteration = tf.Variable(tf.zeros(batch, tf.int32))
         self._kept = [tf.Variable(tf.zeros(shape)) for shape in (styles, images, low, terms)]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that is kept, each (batch, ...)."""
+        return [self._least, self._iteration, *self._kept]
 
     def forget(self) -> None:
         """No step was yet."""

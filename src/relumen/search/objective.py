@@ -25,7 +25,7 @@ class Objective:
     """What a search minimises: the sum of its terms.
 
     Attributes:
-        config: which terms, with their weights.
+        config: which terms; their weights are told with each call, so that others need no other compiled step.
         mean: of style vectors, (d,).
         spread: their root mean squared distance from it.
         flow: the normalizing flow F; None where no term needs it.
@@ -39,17 +39,17 @@ class Objective:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the terms, in order."""
-        config = self.config
-        used = {
-            "likelihood": True,
-            "density": config.density,
-            "shell": config.shell,
-            "cross": config.cross is not None,
-            "gaussian": config.gaussian,
-        }
-        return tuple(name for name, wanted in used.items() if wanted)
+        return tuple(self.config.weights)
 
-    def __call__(self, styles: Any, codes: Any, low: Any, given: Any, measured: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    def __call__(
+        self,
+        styles: Any,  # noqa: ANN401
+        codes: Any,  # noqa: ANN401
+        low: Any,  # noqa: ANN401
+        given: Any,  # noqa: ANN401
+        measured: Any,  # noqa: ANN401
+        weights: Any = None,  # noqa: ANN401
+    ) -> Mapping[str, Any]:
         """The terms by name, weighted, each (batch,).
 
         Args:
@@ -58,24 +58,26 @@ class Objective:
             low: D of the candidates, (batch, m, m, channels), values 0..1.
             given: the low-resolution images, alike.
             measured: 1 for each channel that was measured, 0 for others: (channels,).
+            weights: of the terms, in order; None: the config's.
         """
         config = self.config
-        terms = {"likelihood": config.likelihood.weight * misfit(low, given, measured, config.likelihood)}
+        terms = {"likelihood": misfit(low, given, measured, config.likelihood)}
         if config.needs_flow:
             assert self.flow is not None  # the searcher asks the prior for it
             z, log_det = self.flow(tf.reshape(styles, (-1, styles.shape[-1])))
             log_density = standard_normal_log_prob(z) + log_det
             if config.density:
-                terms["density"] = -config.density * _over_layers(log_density, styles)
+                terms["density"] = -_over_layers(log_density, styles)
             if config.shell:
                 away = tf.norm(z, axis=-1) - math.sqrt(styles.shape[-1])
-                terms["shell"] = config.shell * _over_layers(tf.square(away), styles)
+                terms["shell"] = _over_layers(tf.square(away), styles)
         if config.cross is not None:
-            terms["cross"] = config.cross.weight * unlikeness(codes, config.cross)
+            terms["cross"] = unlikeness(codes, config.cross)
         if config.gaussian:
             away = (styles - self.mean) / self.spread
-            terms["gaussian"] = config.gaussian * tf.reduce_mean(tf.square(away), (1, 2))
-        return terms
+            terms["gaussian"] = tf.reduce_mean(tf.square(away), (1, 2))
+        weights = list(config.weights.values()) if weights is None else tf.unstack(weights)
+        return {name: weight * terms[name] for name, weight in zip(self.names, weights, strict=True)}
 
 
 def misfit(low: Any, given: Any, measured: Any, likelihood: Likelihood) -> Any:  # noqa: ANN401

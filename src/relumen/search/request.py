@@ -17,11 +17,11 @@ from relumen.errors import UserError
 from relumen.images import Image, read_image
 from relumen.prior.folder import Prior
 from relumen.search import FORM, METHOD
-from relumen.search.config import SearchConfig, load_search
+from relumen.search.config import Form, SearchConfig, UncertaintyConfig, load_search
 from relumen.search.fields import Tiling
-from relumen.search.files import FileSearch, Settings, lay, pooled_pixels
+from relumen.search.files import FileSearch
 from relumen.search.intensity import Channels, Intensities, match_channels, matched, stated, whole_type
-from relumen.search.uncertainty import Form, UncertaintyConfig
+from relumen.search.plan import Plan, Settings, pooled_pixels
 
 
 class SearchRequest(Frozen):
@@ -81,10 +81,37 @@ class SearchRequest(Frozen):
             size, self.factor, blur=self.blur, psf=psf, reduction=self.reduction, border=self.border
         )
 
+    def plan(self, images: Sequence[Image], say: Callable[[str], None] = lambda text: None) -> Plan:
+        """The search of images that share one mapping of channels and intensities; of the first's channels.
+
+        Args:
+            images: that are searched.
+            say: told how they are mapped.
+
+        Raises:
+            UserError: a prior, a method, a channel or an intensity that isn't there or doesn't fit.
+        """
+        config = self.config
+        prior = Prior.open(self.prior)
+        operator = self.operator(prior.generator.architecture.size)
+        channels = match_channels(prior, images[0].channels, self.channels)
+        alike = [image for image in images if image.channels == channels.available]
+        intensities = self._intensities(prior, operator, alike, channels)
+        say(f"Channels: {channels.describe()}")
+        say(f"Intensities, black to white: {intensities.describe(channels.stains)}")
+        settings = Settings(
+            solutions=self.solutions,
+            uncertainty=UncertaintyConfig(form=self.uncertainty),
+            tiling=self.tiles,
+            seed=self.seed,
+            method=self.method,
+        )
+        return Plan(prior, operator, config, settings, channels, intensities)
+
     def file_search(
         self, images: Sequence[Path], axes: str | None = None, say: Callable[[str], None] = print
     ) -> FileSearch:
-        """The search of these images, which share one mapping of channels and intensities.
+        """The search of these files.
 
         Args:
             images: that are searched.
@@ -92,31 +119,15 @@ class SearchRequest(Frozen):
             say: told how they are mapped.
 
         Raises:
-            UserError: a prior, a method, a channel or an intensity that isn't there or doesn't fit, or no image can be
-                read.
+            UserError: as :meth:`plan`, or no image can be read.
         """
-        config = self.config
-        prior = Prior.open(self.prior)
-        operator = self.operator(prior.generator.architecture.size)
         opened = _readable(images, axes)
-        channels = match_channels(prior, opened[0].channels, self.channels)
-        opened = [image for image in opened if image.channels == channels.available]
-        intensities = self._intensities(prior, operator, opened, channels)
-        say(f"Channels: {channels.describe()}")
-        say(f"Intensities, black to white: {intensities.describe(channels.stains)}")
+        plan = self.plan(opened, say)
         most = 1
-        for image in opened:
+        for image in (each for each in opened if each.channels == plan.channels.available):
             with suppress(UserError):  # is told when its turn comes
-                most = max(most, len(lay(image, channels, operator, self.tiles)))
-        settings = Settings(
-            solutions=self.solutions,
-            uncertainty=UncertaintyConfig(form=self.uncertainty),
-            tiling=self.tiles,
-            batch=min(self.batch, most),
-            seed=self.seed,
-            method=self.method,
-        )
-        return FileSearch(prior, operator, config, settings, channels, intensities)
+                most = max(most, len(plan.windows(image)))
+        return FileSearch(plan, min(self.batch, most))
 
     def _intensities(
         self, prior: Prior, operator: ForwardOperator, images: Sequence[Image], channels: Channels

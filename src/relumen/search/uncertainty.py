@@ -3,57 +3,67 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pydantic import Field
 
-from relumen.configs import Frozen
 from relumen.degrade import ForwardOperator
 from relumen.errors import UserError
 from relumen.prior.folder import Prior
-from relumen.search import FORM
-from relumen.search.config import SearchConfig
-from relumen.search.loop import OnStep, Searcher, Solutions
+from relumen.search.config import SearchConfig, UncertaintyConfig
+from relumen.search.loop import OnStep, Search, Searcher, Solutions
 
 Float32 = NDArray[np.float32]
-Form = Literal["paper", "elbo", "restarts"]
 _STARTS = 43  # sets the seed of the starts apart
 
 
-class UncertaintyConfig(Frozen):
-    """How several solutions of one image are found."""
+def make_searcher(
+    prior: Prior,
+    operator: ForwardOperator,
+    config: SearchConfig,
+    uncertainty: UncertaintyConfig,
+    count: int,
+    batch: int,
+) -> Searcher:
+    """What finds ``count`` solutions of each image.
 
-    form: Form = Field(
-        default=FORM,
-        description="'paper': codes that are searched together, with a normal distribution that they shall fit "
-        "(Gheisari and Genovesio, Sec. 4.5). 'elbo': codes that are drawn from a normal distribution, which is "
-        "searched and shall be wide. 'restarts': searches that know nothing of each other, from random starts.",
-    )
-    spread: float | None = Field(
-        default=None,
-        ge=0,
-        description="How far random starts are from the mean style vector, as a share of a random style vector's way; "
-        "None: 1 for restarts, else 0.2 (RLS's authors' code).",
-    )
-    alpha: float = Field(default=0.1, gt=0, description="Shape of the inverse gamma distribution of sigma (BRGM).")
-    beta: float = Field(default=0.95, gt=0, description="Scale of the inverse gamma distribution of sigma (BRGM).")
+    Args:
+        prior: generator, and flow where a term needs it.
+        operator: D.
+        config: what is minimised, and how.
+        uncertainty: how several solutions have to do with each other.
+        count: of solutions.
+        batch: searches at once, where they know nothing of each other; else all of an image are.
 
-    weight: float = Field(
-        default=0.02,
-        gt=0,
-        description="Factor of what ties the codes to their distribution, which is a sum over the coordinates of all "
-        "style vectors. For the paper's objective it is lambda_l, the scale of the noise of a low-resolution pixel "
-        "(0..1), which the paper leaves out, as if it were 1.",
-    )
+    Raises:
+        UserError: codes that aren't style vectors (PULSE) with a form that needs them, or as
+            :class:`~relumen.search.loop.Searcher`.
+    """
+    makes = {"paper": Joint, "elbo": Variational}
+    make = makes.get(uncertainty.form)
+    if count == 1 or make is None:
+        return Searcher(prior, operator, config, batch=batch)
+    if config.space != "styles" or config.ball is not None:
+        raise UserError(
+            f"Solutions of the form {uncertainty.form!r} are of free style vectors. With these settings (PULSE's, "
+            "or RLS's authors') choose restarts: --uncertainty restarts"
+        )
+    return Searcher(prior, operator, config, batch=count, codes=lambda shape: make(shape, uncertainty))
 
-    @property
-    def start_spread(self) -> float:
-        """How far random starts are from the mean, with the default filled in."""
-        return self.spread if self.spread is not None else 1.0 if self.form == "restarts" else 0.2
+
+def searches(searcher: Searcher, uncertainty: UncertaintyConfig, count: int, low: NDArray, seed: int) -> list[Search]:
+    """The searches of a low-resolution image (m, m, channels), one for each of its solutions."""
+    if count == 1:
+        return [Search(low, (seed, 0))]
+    a = searcher.prior.generator.architecture
+    w = searcher.prior.style_vectors(count, (seed, _STARTS))[1]
+    w = searcher.mean + uncertainty.start_spread * (w - searcher.mean)
+    starts = np.repeat(w[:, np.newaxis], a.style_inputs, axis=1).astype(np.float32)  # one for all layers
+    return [Search(low, (seed + index, 0), start) for index, start in enumerate(starts)]
 
 
 class Several:
@@ -68,8 +78,7 @@ class Several:
         batch: of 'restarts', how many are searched at once; the other forms search all at once.
 
     Raises:
-        UserError: fewer than two solutions, codes that aren't style vectors (PULSE) with a form that needs them, or as
-            :class:`~relumen.search.loop.Searcher`.
+        UserError: fewer than two solutions, or as :func:`make_searcher`.
     """
 
     def __init__(
@@ -84,54 +93,25 @@ class Several:
     ) -> None:
         if count < 2:
             raise UserError(f"Several solutions are 2 or more. Received: {count}")
-        if uncertainty.form != "restarts" and (config.space != "styles" or config.ball is not None):
-            raise UserError(
-                f"Solutions of the form {uncertainty.form!r} are of free style vectors. With these settings (PULSE's, "
-                "or RLS's authors') choose restarts: --uncertainty restarts"
-            )
         self.count = count
         self.uncertainty = uncertainty
-        self.config = config
-        self._prior = prior
-        makes = {"paper": Joint, "elbo": Variational}
-        make = makes.get(uncertainty.form)
-        self._searcher = Searcher(
-            prior,
-            operator,
-            config,
-            batch=min(count, batch or count) if make is None else count,
-            codes=None if make is None else lambda shape: make(shape, uncertainty),
-        )
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """Names of the objective's terms."""
-        return self._searcher.terms
+        self._searcher = make_searcher(prior, operator, config, uncertainty, count, min(count, batch or count))
 
     def __call__(
-        self, low: NDArray, *, seed: int = 0, measured: list[bool] | None = None, on_step: OnStep | None = None
+        self, low: NDArray, *, seed: int = 0, measured: Sequence[bool] | None = None, on_step: OnStep | None = None
     ) -> Solutions:
         """The solutions of a low-resolution image (m, m, channels), 0..1; arguments and errors as of the searcher's.
 
         A search that was ended by ``on_step`` gives what it has; of restarts that is those that were begun.
         """
-        starts = self._starts(seed)
-        lows = np.broadcast_to(low, (self.count, *np.shape(low)))
+        each = searches(self._searcher, self.uncertainty, self.count, low, seed)
         found: list[Solutions] = []
         for first in range(0, self.count, self._searcher.batch):
-            part = slice(first, first + self._searcher.batch)
-            seeds = [seed + index for index in range(self.count)[part]]
-            found.append(self._searcher(lows[part], seed=seeds, measured=measured, start=starts[part], on_step=on_step))
+            part = each[first : first + self._searcher.batch]
+            found.append(self._searcher.run(part, measured=measured, on_step=on_step))
             if found[-1].ended:
                 break
         return Solutions.joined(found)
-
-    def _starts(self, seed: int) -> Float32:
-        """Style vectors (count, L, d), one for all layers of a solution."""
-        a = self._prior.generator.architecture
-        w = self._prior.style_vectors(self.count, (seed, _STARTS))[1]
-        w = self._searcher.mean + self.uncertainty.start_spread * (w - self._searcher.mean)
-        return np.repeat(w[:, np.newaxis], a.style_inputs, axis=1).astype(np.float32)
 
 
 class Joint:
@@ -157,7 +137,7 @@ class Joint:
         self._w = keras.Variable(np.zeros(shape, np.float32), name="styles")
         self._mu = keras.Variable(np.zeros(shape[1:], np.float32), name="mu")
         self._log_sigma = keras.Variable(np.zeros(shape[1:], np.float32), name="log_sigma")
-        self.variables = [self._w, self._mu, self._log_sigma]
+        self.variables = self.state = [self._w, self._mu, self._log_sigma]
 
     def begin(self, start: Float32, rng: list[np.random.Generator]) -> None:
         """The codes at the start, the distribution as they are there."""
@@ -207,6 +187,7 @@ class Variational:
         self._log_sigma = keras.Variable(np.zeros(shape[1:], np.float32), name="log_sigma")
         self._draws = keras.Variable(np.zeros(shape, np.float32), trainable=False, name="draws")
         self.variables = [self._mu, self._log_sigma]
+        self.state = [*self.variables, self._draws]
 
     def begin(self, start: Float32, rng: list[np.random.Generator]) -> None:
         """The distribution as the starts have it, and the draws."""
