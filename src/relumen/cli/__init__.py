@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from relumen.cli import cite, data, demo, doctor, evaluate, export, prior, restore, search, train, verify
+from relumen.cli import cite, data, demo, doctor, evaluate, export, prior, restore, search, serve, train, verify
 from relumen.errors import CheckFailedError, UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.add_typer(evaluate.app, name="evaluate", help="Judge networks on held-out im
 app.add_typer(prior.app, name="prior", help="Import a StyleGAN2-ADA, and see what a prior makes.")
 app.command("restore")(restore.restore)
 app.command("search")(search.search)
+app.command("serve")(serve.serve)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)

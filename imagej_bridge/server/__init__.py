@@ -1,0 +1,1 @@
+"""The server: searches and restorations as jobs over HTTP, none of which is ever lost."""

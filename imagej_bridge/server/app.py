@@ -1,0 +1,121 @@
+"""The application: routes, who may ask, and how failures are told.
+
+It has no state of its own and opens no socket: :mod:`.serve` gives it one, and the bridge to pyimagej asks it directly.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from relumen import __version__
+from relumen.errors import CheckFailedError, UserError
+
+from .answers import code_of, refusal
+from .board import Board
+from .catalogue import catalogue
+from .config import ServeConfig
+from .gate import OPEN_PATH, Gate
+from .intake import drain
+from .jobs import jobs
+from .metrics import Metrics
+from .services import Services
+from .store import JobStore
+from .submitting import submitting
+from .worker import Worker
+
+_ABOUT = """Searches and restorations of microscopy images, as jobs: send an image, ask where the job stands, fetch the
+result. All results are synthesised: plausible, not measured.
+
+Answers are JSON, or lines of key=value where the Accept header ranks text/plain first. An accepted job is never lost:
+it ends as finished, failed (with the reason) or cancelled, also when the server is killed and started again.
+
+This page draws itself with Swagger UI from the Internet; /openapi.json needs no network.
+"""
+_SHORTEST_S, _USUAL_S, _LONGEST_S = 1, 10, 600  # between two tries of a client
+
+
+def make_app(config: ServeConfig, store: JobStore, board: Board, worker: Worker) -> FastAPI:
+    """The application of one server.
+
+    Args:
+        config: its limits and its token.
+        store: its jobs.
+        board: where the worker tells how far they are.
+        worker: does them; whoever calls this starts and stops it.
+    """
+    services = Services(config, store, board, worker, Metrics(store, board, worker))
+    store.listen(services.metrics.changed)
+    store.listen(lambda job: board.all_changed())
+    app = FastAPI(title="relumen", version=__version__, description=_ABOUT, redoc_url=None)
+    app.add_middleware(Gate, config=config)
+    for router in (submitting(services), jobs(services), catalogue(services)):
+        app.include_router(router)
+    _tell_failures(app, store)
+    app.openapi = lambda: _openapi(app, config)
+    return app
+
+
+def _tell_failures(app: FastAPI, store: JobStore) -> None:
+    async def ours(request: Request, error: Exception) -> Response:
+        code = code_of(error)
+        headers = {"Retry-After": _retry_after(store, code)} if code in (429, 503) else {}
+        return refusal(request, str(error), code, headers)
+
+    async def parameters(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        if request.method == "POST":
+            await drain(request)
+        return refusal(request, "\n".join(map(_fault, error.errors())), 400)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return refusal(request, f"{error.detail}. See /docs.", error.status_code, error.headers)
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        return refusal(request, "The server failed inside; its log says more.", 500)
+
+    app.add_exception_handler(UserError, ours)
+    app.add_exception_handler(CheckFailedError, ours)
+    app.add_exception_handler(RequestValidationError, parameters)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unknown)
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    """One line, as :func:`relumen.configs.validated` has it."""
+    name = ".".join(str(part) for part in fault["loc"][1:])
+    message = fault["msg"].removeprefix("Value error, ")
+    received = "" if fault["type"] == "missing" else f" (received {fault['input']!r})"
+    return f"{name}: {message}{received}"
+
+
+def _retry_after(store: JobStore, code: int) -> str:
+    """Seconds until a place is free: as long as the last jobs ran."""
+    seconds = (store.typical_seconds() if code == 429 else None) or _USUAL_S
+    return str(math.ceil(min(max(seconds, _SHORTEST_S), _LONGEST_S)))
+
+
+def _openapi(app: FastAPI, config: ServeConfig) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        operations = {
+            (path, method): each for path, methods in document["paths"].items() for method, each in methods.items()
+        }
+        for operation in operations.values():
+            operation["responses"].pop("422", None)  # told as 400
+        for name in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(name, None)
+        if config.token is not None:
+            document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            for (path, _), operation in operations.items():
+                operation["security"] = [] if path == OPEN_PATH else [{"token": []}]
+        app.openapi_schema = document
+    return app.openapi_schema

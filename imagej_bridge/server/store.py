@@ -1,0 +1,440 @@
+"""Jobs that outlive the server: their states in SQLite, their images as files, each whole or not there.
+
+FOLDER/
+  jobs.sqlite              the states; locked by the server that has it open
+  spare                    room that is given up for the end of a job when the disk is full
+  incoming/                uploads that are not accepted yet; emptied at each start
+  jobs/ID/input.tif        the image, until the job ends
+  jobs/ID/checkpoint/      what the worker goes on from, until the job ends
+  jobs/ID/result.tif       until it expires
+
+A file is there before the row that says so, and a row says that a file is gone before it is. So wherever the server
+is killed, the next one knows: a running job with a whole result is finished, any other one waits again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Any, Literal, get_args
+from uuid import uuid4
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.image_writing import file_appears_whole
+
+from .errors import DiskFullError, NoSuchJobError, QueueFullError
+
+State = Literal["waiting", "running", "finished", "failed", "cancelled", "expired"]
+ENDED: tuple[State, ...] = ("finished", "failed", "cancelled", "expired")
+"""The states that a job doesn't leave, but for being expired."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    title TEXT NOT NULL,
+    created REAL NOT NULL,
+    started REAL,
+    ended REAL,
+    reason TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
+"""
+_COLUMNS = "id, kind, state, parameters, title, created, started, ended, reason"
+_SPARE_BYTES = 1 << 20
+_LINGER_S = 60  # a worker may still read the files of a job that was cancelled
+_FORGET_AFTER = 10  # times the life of a result
+_RECENT = 20  # jobs that tell how long one takes
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What is stored of a job.
+
+    Attributes:
+        id: 32 hexadecimal digits.
+        kind: "search" or "restoration".
+        state: where it stands.
+        parameters: as JSON has them.
+        title: what its client calls it.
+        created: when it was accepted; Unix time, as the others.
+        started: when the work on it began last; None before.
+        ended: when it came to its last state; None before.
+        reason: why it failed; "" otherwise.
+    """
+
+    id: str
+    kind: str
+    state: State
+    parameters: Mapping[str, Any]
+    title: str
+    created: float
+    started: float | None
+    ended: float | None
+    reason: str
+
+
+class JobStore:
+    """The jobs of one server; safe to use from any thread.
+
+    Args:
+        folder: made where there is none.
+        queue: jobs that may wait.
+        expire_s: how long a result is kept, seconds.
+
+    Raises:
+        UserError: another server uses the folder, or it can't be used.
+    """
+
+    def __init__(self, folder: Path, *, queue: int, expire_s: float) -> None:
+        self.incoming = folder / "incoming"
+        self._folder = folder
+        self._jobs = folder / "jobs"
+        self._spare = folder / "spare"
+        self._queue = queue
+        self._expire_s = expire_s
+        self._lock = RLock()
+        self._callbacks: list[Callable[[JobRecord], None]] = []
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._jobs.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"The folder {folder} can't be made ({error.strerror}). Name another.") from error
+        self._connection = _connect(folder)
+        shutil.rmtree(self.incoming, ignore_errors=True)
+        self.incoming.mkdir(exist_ok=True)
+        self._recover()
+        self._save_room()
+
+    def listen(self, callback: Callable[[JobRecord], None]) -> None:
+        """Has a function told of each change of a state, in the thread that made it."""
+        self._callbacks.append(callback)
+
+    def add(
+        self, kind: str, parameters: Mapping[str, Any], title: str, write_input: Callable[[Path], None]
+    ) -> JobRecord:
+        """Accepts a job: once this comes back, it outlives the server and the machine's power.
+
+        Args:
+            kind: "search" or "restoration".
+            parameters: that JSON can hold.
+            title: what the client calls it.
+            write_input: writes the image, a TIFF, to the path that it is given.
+
+        Raises:
+            QueueFullError: too many jobs wait.
+            DiskFullError: it can't be stored; nothing of it is left.
+        """
+        id = uuid4().hex
+        self.check_room()
+        folder = self._jobs / id
+        try:
+            with _storing():
+                folder.mkdir()
+                _write_whole(folder / "input.tif", write_input)
+                _sync(self._jobs)
+            with self._lock:
+                self.check_room()
+                self._execute(
+                    "INSERT INTO jobs (id, kind, state, parameters, title, created) VALUES (?, ?, 'waiting', ?, ?, ?)",
+                    (id, kind, json.dumps(dict(parameters)), title, time.time()),
+                )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return self._told(id)
+
+    def check_room(self) -> None:
+        """Looks whether one more job may wait.
+
+        Raises:
+            QueueFullError: too many do.
+        """
+        with self._lock:
+            (waiting,) = self._connection.execute("SELECT count(*) FROM jobs WHERE state = 'waiting'").fetchone()
+        if waiting >= self._queue:
+            raise QueueFullError(f"{waiting} jobs wait already, as many as this server keeps. Try again later.")
+
+    def get(self, id: str) -> JobRecord:
+        """What is stored of a job.
+
+        Raises:
+            NoSuchJobError: there is none of this id.
+        """
+        with self._lock:
+            row = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise NoSuchJobError("There is no such job here. It may have expired long ago; send the image again.")
+        return _record(row)
+
+    def waiting(self) -> list[JobRecord]:
+        """The jobs that wait, the oldest first."""
+        return self._select("state = 'waiting' ORDER BY number")
+
+    def place(self, id: str) -> int:
+        """Which of the waiting jobs this is, from 1; 0: it doesn't wait."""
+        with self._lock:
+            (place,) = self._connection.execute(
+                "SELECT count(*) FROM jobs AS job JOIN jobs AS before ON before.number <= job.number "
+                "WHERE job.id = ? AND job.state = 'waiting' AND before.state = 'waiting'",
+                (id,),
+            ).fetchone()
+        return place
+
+    def begin(self, id: str) -> bool:
+        """Takes a waiting job to work on it; False where it doesn't wait any longer."""
+        return self._change(id, "running", "waiting", started=time.time())
+
+    def requeue(self, id: str) -> None:
+        """Puts a running job back to its old place among the waiting ones; its checkpoint stays."""
+        self._change(id, "waiting", "running", started=None)
+
+    def finish(self, id: str, write_result: Callable[[Path], None]) -> bool:
+        """Stores a running job's result, whole on disk, and then its state.
+
+        Args:
+            id: the job.
+            write_result: writes the image, a TIFF, to the path that it is given.
+
+        Returns:
+            False where the job doesn't run any longer; nothing of this result is left then.
+
+        Raises:
+            CheckFailedError: the disk is full; the job runs on.
+        """
+        if self.get(id).state != "running":
+            return False
+        result = self.result_path(id)
+        prepared = result.with_name(f"{uuid4().hex}.tif")
+        try:
+            with _storing():
+                _write_whole(prepared, write_result)
+            with self._lock:
+                if self.get(id).state != "running":
+                    return False
+                with _storing():
+                    os.replace(prepared, result)
+                    _sync(result.parent)
+                self._change(id, "finished", "running", tell=False, ended=time.time())
+        finally:
+            prepared.unlink(missing_ok=True)
+        self._clear(id)
+        self._told(id)
+        return True
+
+    def fail(self, id: str, reason: str) -> bool:
+        """Ends a job that waits or runs, for a reason in plain words; False where it had ended."""
+        failed = self._change(id, "failed", "running", "waiting", ended=time.time(), reason=reason)
+        if failed:
+            self._clear(id)
+        return failed
+
+    def cancel(self, id: str) -> JobRecord:
+        """Ends a job that waits or runs; one that had ended stays as it is.
+
+        Raises:
+            NoSuchJobError: there is none of this id.
+        """
+        waited = self.get(id).state == "waiting"
+        if self._change(id, "cancelled", "running", "waiting", ended=time.time()) and waited:
+            self._clear(id)  # else the worker has it still; see expire
+        return self.get(id)
+
+    def input_path(self, id: str) -> Path:
+        """A job's image."""
+        return self._jobs / id / "input.tif"
+
+    def result_path(self, id: str) -> Path:
+        """A job's result, once it is finished."""
+        return self._jobs / id / "result.tif"
+
+    def checkpoint_folder(self, id: str) -> Path:
+        """Where the worker keeps what a job goes on from; removed some time after the job has ended.
+
+        Raises:
+            DiskFullError: it can't be made.
+        """
+        folder = self._jobs / id / "checkpoint"
+        with _storing():
+            folder.mkdir(exist_ok=True)
+        return folder
+
+    def expire(self, now: float) -> list[str]:
+        """Removes what was kept for its time: results, later also rows, and what ended jobs left behind.
+
+        Args:
+            now: Unix time.
+
+        Returns:
+            The jobs whose files were removed; their state is "expired".
+        """
+        ended = self._select("state IN ('finished', 'failed', 'cancelled') AND ended < ?", now - _LINGER_S)
+        expired = []
+        for job in ended:
+            if job.ended is not None and job.ended >= now - self._expire_s:
+                self._clear(job.id)
+            elif self._change(job.id, "expired", job.state):
+                shutil.rmtree(self._jobs / job.id, ignore_errors=True)
+                expired.append(job.id)
+        with self._lock:
+            forgotten = now - _FORGET_AFTER * self._expire_s
+            self._execute("DELETE FROM jobs WHERE state = 'expired' AND ended < ?", (forgotten,))
+        self._save_room()
+        return expired
+
+    def counts(self) -> dict[State, int]:
+        """How many jobs are in each state."""
+        with self._lock:
+            rows = self._connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+        return dict.fromkeys(get_args(State), 0) | dict(rows)
+
+    def typical_seconds(self) -> float | None:
+        """How long the last jobs ran, their median; None where none has finished."""
+        recent = self._select("started IS NOT NULL AND state = 'finished' ORDER BY ended DESC LIMIT ?", _RECENT)
+        seconds = [job.ended - job.started for job in recent if job.ended is not None and job.started is not None]
+        return statistics.median(seconds) if seconds else None
+
+    def free_bytes(self) -> int:
+        """Room on the disk."""
+        return shutil.disk_usage(self._folder).free
+
+    def close(self) -> None:
+        """Lets another server have the folder."""
+        with self._lock:
+            self._connection.close()
+
+    def _recover(self) -> None:
+        for job in self._select("state NOT IN ('failed', 'cancelled', 'expired')"):
+            has_result = self.result_path(job.id).is_file()
+            if job.state == "finished" and not has_result:
+                self._change(job.id, "failed", "finished", reason="Its result is gone from the server's disk.")
+            elif job.state == "running" and has_result:  # killed between the two
+                self._change(job.id, "finished", "running", ended=time.time())
+            elif job.state != "finished" and not self.input_path(job.id).is_file():
+                self.fail(job.id, "Its image is gone from the server's disk. Send it again.")
+            elif job.state == "running":
+                self.requeue(job.id)
+        kept = {job.id: job for job in self._select("state != 'expired'")}
+        for folder in self._jobs.iterdir():
+            job = kept.get(folder.name)
+            if job is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            if job.state in ENDED:
+                self._clear(job.id)
+            for file in folder.iterdir():
+                if file.is_file() and file.name not in ("input.tif", "result.tif"):  # cut short
+                    file.unlink()
+            if job.state != "finished":
+                self.result_path(job.id).unlink(missing_ok=True)
+
+    def _select(self, where: str, *values: object) -> list[JobRecord]:
+        with self._lock:
+            return [
+                _record(row) for row in self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where}", values)
+            ]
+
+    def _change(self, id: str, to: State, *possible: State, tell: bool = True, **columns: object) -> bool:
+        """From one of the possible states to another, in one step: of two that want to, one does."""
+        assignments = "".join(f", {column} = ?" for column in columns)
+        marks = ", ".join("?" * len(possible))
+        statement = f"UPDATE jobs SET state = ?{assignments} WHERE id = ? AND state IN ({marks})"
+        values = (to, *columns.values(), id, *possible)
+        with self._lock:
+            try:
+                changed = self._execute(statement, values) > 0
+            except DiskFullError:
+                if not self._spare.is_file():
+                    raise
+                self._spare.unlink()
+                changed = self._execute(statement, values) > 0
+        if changed and tell:
+            self._told(id)
+        return changed
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> int:
+        try:
+            return self._connection.execute(statement, values).rowcount
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in _NO_ROOM:
+                raise DiskFullError(f"The server's disk is full, or can't be written to ({error}).") from error
+            raise
+
+    def _told(self, id: str) -> JobRecord:
+        record = self.get(id)
+        for callback in self._callbacks:
+            callback(record)
+        return record
+
+    def _clear(self, id: str) -> None:
+        self.input_path(id).unlink(missing_ok=True)
+        shutil.rmtree(self._jobs / id / "checkpoint", ignore_errors=True)
+
+    def _save_room(self) -> None:
+        if not self._spare.is_file():
+            with suppress(UserError, CheckFailedError):  # the disk is full already
+                _write_whole(self._spare, lambda path: path.write_bytes(bytes(_SPARE_BYTES)))
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(folder / "jobs.sqlite", 0, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # of a killed process the lock goes with it
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+        connection.execute("UPDATE jobs SET state = state WHERE false")  # a write takes the lock
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            raise UserError(f"Another server uses {folder}. Stop it first, or name another folder.") from error
+        raise UserError(
+            f"The jobs in {folder} can't be read ({error}). Name another folder, or move this one away."
+        ) from error
+    return connection
+
+
+def _record(row: tuple[Any, ...]) -> JobRecord:
+    id, kind, state, parameters, *rest = row
+    return JobRecord(id, kind, state, json.loads(parameters), *rest)
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """Tells a disk's failures apart from those of what is written."""
+    try:
+        yield
+    except (OSError, UserError, CheckFailedError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        why = cause.strerror or cause
+        raise DiskFullError(f"The server's disk is full, or can't be written to ({why}).") from error
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """A file that survives a power cut, or none."""
+    with file_appears_whole(path) as partial:
+        write(partial)
+        _sync(partial)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

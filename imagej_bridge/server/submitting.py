@@ -1,0 +1,134 @@
+"""POST /v1/searches and /v1/restorations: what a client asks for becomes a job."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from relumen.configs import Frozen
+from relumen.errors import CheckFailedError, UserError
+
+from .answers import BINARY, answer, code_of, described
+from .config import ServeConfig
+from .errors import DiskFullError, NotFoundError, StoppingError, TooLargeError
+from .intake import RAW, TIFF, drain, media_type, move, plain_tiff, received
+from .parameters import RestorationParameters, SearchParameters
+from .services import Services
+from .status import JobStatus, job_status
+
+_FAILURES = (400, 401, 403, 408, 413, 415, 429, 503, 507)
+
+
+class AboutImage(Frozen):
+    """What a client says of the image that it sends."""
+
+    title: str = Field(default="", max_length=200, description="What you call the image.")
+    shape: str = Field(default="", max_length=100, description="Of raw numbers, such as 3,8,8; not for a TIFF.")
+    axes: str = Field(
+        default="", max_length=5, description="A part of TZCYX, such as CYX; left out: the TIFF's, or the last ones."
+    )
+
+
+class SearchQuery(SearchParameters, AboutImage):
+    """All that the address of a search says."""
+
+
+class RestorationQuery(RestorationParameters, AboutImage):
+    """All that the address of a restoration says."""
+
+
+def submitting(services: Services) -> APIRouter:
+    """The routes that take images."""
+    router = APIRouter(tags=["jobs"])
+    options: dict[str, Any] = {
+        "status_code": 202,
+        "responses": described(JobStatus, "The job is stored, and will be done.", *_FAILURES, status=202),
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {each: {"schema": BINARY} for each in (TIFF, RAW)}}
+        },
+    }
+
+    @router.post("/v1/searches", **options)
+    async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
+        """Searches for the high-resolution image that the one in the body fits."""
+        return await _submit(services, request, "search", query)
+
+    @router.post("/v1/restorations", **options)
+    async def restore(request: Request, query: Annotated[RestorationQuery, Query()]) -> Response:
+        """Restores the image in the body with a package."""
+        return await _submit(services, request, "restoration", query)
+
+    return router
+
+
+async def _submit(services: Services, request: Request, kind: str, query: SearchQuery | RestorationQuery) -> Response:
+    try:
+        await run_in_threadpool(_check_state, services)
+        if isinstance(query, SearchQuery):
+            _check_search(query, services.config)
+        form = media_type(request)
+        async with received(request, services.store.incoming, services.config) as body:
+            status = await run_in_threadpool(_accept, services, kind, query, body, form)
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody hears it
+    except (UserError, CheckFailedError) as error:
+        services.metrics.refused(kind, code_of(error))
+        await drain(request)
+        raise
+    services.metrics.accepted(kind)
+    services.worker.wake()
+    return answer(request, status, 202, {"Location": f"/v1/jobs/{status.id}"})
+
+
+def _check_state(services: Services) -> None:
+    if services.board.closed:
+        raise StoppingError("The server is about to stop. Send the image again when it is back.")
+    services.store.check_room()
+    if services.disk_is_full:
+        raise DiskFullError("The server's disk is full: it takes no image. Try again once its disk has room.")
+
+
+def _check_search(query: SearchParameters, config: ServeConfig) -> None:
+    if query.iterations is not None and query.iterations > config.max_iterations:
+        raise TooLargeError(
+            f"This server allows {config.max_iterations} iterations. Received: iterations={query.iterations}"
+        )
+    if query.solutions > config.max_solutions:
+        raise TooLargeError(f"This server allows {config.max_solutions} solutions. Received: {query.solutions}")
+
+
+def _accept(services: Services, kind: str, query: SearchQuery | RestorationQuery, body: Path, form: str) -> JobStatus:
+    said = set(AboutImage.model_fields)
+    parameters: Frozen = (SearchParameters if isinstance(query, SearchQuery) else RestorationParameters)(
+        **query.model_dump(exclude=said)
+    )
+    with plain_tiff(body, form, query.shape, query.axes, services.config) as image:
+        if isinstance(query, SearchQuery):
+            _check_result(query, image, services.config)
+        try:
+            services.worker.check(kind, parameters, image)
+        except UserError as error:
+            words = str(error).replace(str(image), "The image")
+            raise (UserError if isinstance(error, NotFoundError) else type(error))(words) from error
+        write: Callable[[Path], None] = lambda path: move(image, path)  # noqa: E731
+        job = services.store.add(kind, parameters.model_dump(mode="json"), query.title, write)
+    return job_status(services.store, services.board, job.id)
+
+
+def _check_result(query: SearchParameters, image: Path, config: ServeConfig) -> None:
+    import tifffile
+
+    with tifffile.TiffFile(image) as tiff:  # our own
+        pixels = tiff.series[0].size
+    layers = query.solutions + 2 if query.solutions > 1 else 1  # with mean and standard deviation
+    result = pixels * query.factor**2 * layers
+    if result > config.max_result_pixels:
+        raise TooLargeError(
+            f"The result would have {result:,} pixels; this server makes {config.max_result_pixels:,}. Send a part of "
+            "the image, or ask for a smaller factor or fewer solutions."
+        )
