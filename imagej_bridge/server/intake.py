@@ -24,7 +24,8 @@ from relumen.image_writing import write_image
 from relumen.images import Image, check_axes, read_image
 
 from .config import ServeConfig
-from .errors import DiskFullError, MediaTypeError, SlowError, TooLargeError
+from .disk import no_room, storing
+from .errors import MediaTypeError, SlowError, TooLargeError
 
 TIFF, RAW = "image/tiff", "application/octet-stream"
 _PIECE = 1 << 20
@@ -75,7 +76,7 @@ async def received(request: Request, folder: Path, config: ServeConfig) -> Async
                         raise _too_long(config)
                     await run_in_threadpool(file.write, piece)
         except OSError as error:
-            raise _no_room(error) from error
+            raise no_room(error) from error
         if not length:
             raise UserError("The request has no body. Send the image as its body.")
         yield path
@@ -186,10 +187,9 @@ def _check_header(source: Path, config: ServeConfig) -> None:
 
 def _write(target: Path, image: Image) -> None:
     try:
-        write_image(target, image)
-    except (CheckFailedError, UserError) as error:
-        if isinstance(error.__cause__, OSError):
-            raise _no_room(error.__cause__) from error
+        with storing():
+            write_image(target, image)
+    except (CheckFailedError, UserError):
         raise
     except Exception as error:  # what the header says besides can be nonsense
         raise UserError(f"The image's description can't be stored ({error}). Save it again in Fiji.") from error
@@ -207,13 +207,6 @@ def _too_long(config: ServeConfig) -> TooLargeError:
     return TooLargeError(
         f"The image has more than {config.max_bytes:,} bytes, the most that this server takes. "
         "Send a part of it: crop it, or take fewer slices."
-    )
-
-
-def _no_room(error: OSError) -> DiskFullError:
-    return DiskFullError(
-        f"The server can't store the image ({error.strerror or error}), and took nothing. "
-        "Try again once its disk has room."
     )
 
 

@@ -20,71 +20,25 @@ import shutil
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 from uuid import uuid4
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import file_appears_whole
 
+from .disk import no_room, storing, sync, write_whole
 from .errors import DiskFullError, NoSuchJobError, QueueFullError
+from .records import COLUMNS, ENDED, JobRecord, State, connect, record
 
-State = Literal["waiting", "running", "finished", "failed", "cancelled", "expired"]
-ENDED: tuple[State, ...] = ("finished", "failed", "cancelled", "expired")
-"""The states that a job doesn't leave, but for being expired."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    state TEXT NOT NULL,
-    parameters TEXT NOT NULL,
-    title TEXT NOT NULL,
-    created REAL NOT NULL,
-    started REAL,
-    ended REAL,
-    reason TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
-"""
-_COLUMNS = "id, kind, state, parameters, title, created, started, ended, reason"
 _SPARE_BYTES = 1 << 20
 _LINGER_S = 60  # a worker may still read the files of a job that was cancelled
 _FORGET_AFTER = 10  # times the life of a result
+_MOST_CRASHES = 5  # of servers that worked on one job
 _RECENT = 20  # jobs that tell how long one takes
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-
-
-@dataclass(frozen=True)
-class JobRecord:
-    """What is stored of a job.
-
-    Attributes:
-        id: 32 hexadecimal digits.
-        kind: "search" or "restoration".
-        state: where it stands.
-        parameters: as JSON has them.
-        title: what its client calls it.
-        created: when it was accepted; Unix time, as the others.
-        started: when the work on it began last; None before.
-        ended: when it came to its last state; None before.
-        reason: why it failed; "" otherwise.
-    """
-
-    id: str
-    kind: str
-    state: State
-    parameters: Mapping[str, Any]
-    title: str
-    created: float
-    started: float | None
-    ended: float | None
-    reason: str
 
 
 class JobStore:
@@ -113,7 +67,7 @@ class JobStore:
             self._jobs.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(f"The folder {folder} can't be made ({error.strerror}). Name another.") from error
-        self._connection = _connect(folder)
+        self._connection = connect(folder)
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.incoming.mkdir(exist_ok=True)
         self._recover()
@@ -142,10 +96,10 @@ class JobStore:
         self.check_room()
         folder = self._jobs / id
         try:
-            with _storing():
+            with storing():
                 folder.mkdir()
-                _write_whole(folder / "input.tif", write_input)
-                _sync(self._jobs)
+                write_whole(folder / "input.tif", write_input)
+                sync(self._jobs)
             with self._lock:
                 self.check_room()
                 self._execute(
@@ -175,10 +129,10 @@ class JobStore:
             NoSuchJobError: there is none of this id.
         """
         with self._lock:
-            row = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
+            row = self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
         if row is None:
             raise NoSuchJobError("There is no such job here. It may have expired long ago; send the image again.")
-        return _record(row)
+        return record(row)
 
     def waiting(self) -> list[JobRecord]:
         """The jobs that wait, the oldest first."""
@@ -220,14 +174,14 @@ class JobStore:
         result = self.result_path(id)
         prepared = result.with_name(f"{uuid4().hex}.tif")
         try:
-            with _storing():
-                _write_whole(prepared, write_result)
+            with storing():
+                write_whole(prepared, write_result)
             with self._lock:
                 if self.get(id).state != "running":
                     return False
-                with _storing():
+                with storing():
                     os.replace(prepared, result)
-                    _sync(result.parent)
+                    sync(result.parent)
                 self._change(id, "finished", "running", tell=False, ended=time.time())
         finally:
             prepared.unlink(missing_ok=True)
@@ -268,7 +222,7 @@ class JobStore:
             DiskFullError: it can't be made.
         """
         folder = self._jobs / id / "checkpoint"
-        with _storing():
+        with storing():
             folder.mkdir(exist_ok=True)
         return folder
 
@@ -326,7 +280,7 @@ class JobStore:
             elif job.state != "finished" and not self.input_path(job.id).is_file():
                 self.fail(job.id, "Its image is gone from the server's disk. Send it again.")
             elif job.state == "running":
-                self.requeue(job.id)
+                self._after_crash(job.id)
         kept = {job.id: job for job in self._select("state != 'expired'")}
         for folder in self._jobs.iterdir():
             job = kept.get(folder.name)
@@ -341,10 +295,20 @@ class JobStore:
             if job.state != "finished":
                 self.result_path(job.id).unlink(missing_ok=True)
 
+    def _after_crash(self, id: str) -> None:
+        """A job that brings every server down must not do so for ever."""
+        with self._lock:
+            self._execute("UPDATE jobs SET crashes = crashes + 1 WHERE id = ?", (id,))
+            (crashes,) = self._connection.execute("SELECT crashes FROM jobs WHERE id = ?", (id,)).fetchone()
+        if crashes < _MOST_CRASHES:
+            self.requeue(id)
+        else:
+            self.fail(id, f"The server ended {crashes} times, without warning, while it worked on this job.")
+
     def _select(self, where: str, *values: object) -> list[JobRecord]:
         with self._lock:
             return [
-                _record(row) for row in self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where}", values)
+                record(row) for row in self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where}", values)
             ]
 
     def _change(self, id: str, to: State, *possible: State, tell: bool = True, **columns: object) -> bool:
@@ -370,7 +334,7 @@ class JobStore:
             return self._connection.execute(statement, values).rowcount
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF in _NO_ROOM:
-                raise DiskFullError(f"The server's disk is full, or can't be written to ({error}).") from error
+                raise no_room(error) from error
             raise
 
     def _told(self, id: str) -> JobRecord:
@@ -386,55 +350,4 @@ class JobStore:
     def _save_room(self) -> None:
         if not self._spare.is_file():
             with suppress(UserError, CheckFailedError):  # the disk is full already
-                _write_whole(self._spare, lambda path: path.write_bytes(bytes(_SPARE_BYTES)))
-
-
-def _connect(folder: Path) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(folder / "jobs.sqlite", 0, check_same_thread=False, isolation_level=None)
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # of a killed process the lock goes with it
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
-        connection.execute("UPDATE jobs SET state = state WHERE false")  # a write takes the lock
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-            raise UserError(f"Another server uses {folder}. Stop it first, or name another folder.") from error
-        raise UserError(
-            f"The jobs in {folder} can't be read ({error}). Name another folder, or move this one away."
-        ) from error
-    return connection
-
-
-def _record(row: tuple[Any, ...]) -> JobRecord:
-    id, kind, state, parameters, *rest = row
-    return JobRecord(id, kind, state, json.loads(parameters), *rest)
-
-
-@contextmanager
-def _storing() -> Iterator[None]:
-    """Tells a disk's failures apart from those of what is written."""
-    try:
-        yield
-    except (OSError, UserError, CheckFailedError) as error:
-        cause = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(cause, OSError):
-            raise
-        why = cause.strerror or cause
-        raise DiskFullError(f"The server's disk is full, or can't be written to ({why}).") from error
-
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """A file that survives a power cut, or none."""
-    with file_appears_whole(path) as partial:
-        write(partial)
-        _sync(partial)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+                write_whole(self._spare, lambda path: path.write_bytes(bytes(_SPARE_BYTES)))

@@ -1,6 +1,8 @@
 """POST /v1/searches and /v1/restorations: what a client asks for becomes a job."""
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +23,7 @@ from .parameters import RestorationParameters, SearchParameters
 from .services import Services
 from .status import JobStatus, job_status
 
+_DECODED_AT_ONCE = 4  # images, for each takes memory
 _FAILURES = (400, 401, 403, 408, 413, 415, 429, 503, 507)
 
 
@@ -45,6 +48,7 @@ class RestorationQuery(RestorationParameters, AboutImage):
 def submitting(services: Services) -> APIRouter:
     """The routes that take images."""
     router = APIRouter(tags=["jobs"])
+    decoders = ThreadPoolExecutor(_DECODED_AT_ONCE, "relumen-decoder")
     options: dict[str, Any] = {
         "status_code": 202,
         "responses": described(JobStatus, "The job is stored, and will be done.", *_FAILURES, status=202),
@@ -56,24 +60,27 @@ def submitting(services: Services) -> APIRouter:
     @router.post("/v1/searches", **options)
     async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
         """Searches for the high-resolution image that the one in the body fits."""
-        return await _submit(services, request, "search", query)
+        return await _submit(services, decoders, request, "search", query)
 
     @router.post("/v1/restorations", **options)
     async def restore(request: Request, query: Annotated[RestorationQuery, Query()]) -> Response:
         """Restores the image in the body with a package."""
-        return await _submit(services, request, "restoration", query)
+        return await _submit(services, decoders, request, "restoration", query)
 
     return router
 
 
-async def _submit(services: Services, request: Request, kind: str, query: SearchQuery | RestorationQuery) -> Response:
+async def _submit(
+    services: Services, decoders: Executor, request: Request, kind: str, query: SearchQuery | RestorationQuery
+) -> Response:
     try:
         await run_in_threadpool(_check_state, services)
         if isinstance(query, SearchQuery):
             _check_search(query, services.config)
         form = media_type(request)
         async with received(request, services.store.incoming, services.config) as body:
-            status = await run_in_threadpool(_accept, services, kind, query, body, form)
+            loop = asyncio.get_running_loop()
+            status = await loop.run_in_executor(decoders, _accept, services, kind, query, body, form)
     except ClientDisconnect:
         return Response(status_code=499)  # nobody hears it
     except (UserError, CheckFailedError) as error:
