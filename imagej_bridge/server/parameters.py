@@ -124,7 +124,10 @@ class RestorationParameters(Frozen):
 
     package: str = Field(max_length=_LONGEST, pattern=_NAME, description="Name of one of the server's packages.")
     tile: int | None = Field(
-        default=None, ge=16, le=8192, description="Pixels of a tile; smaller needs less memory. Left out: the package's."
+        default=None,
+        ge=16,
+        le=8192,
+        description="Pixels of a tile; smaller needs less memory. Left out: the package's.",
     )
 
 

@@ -125,7 +125,7 @@ def test_one_bad_image_does_not_stop_the_others(relumen, images, searchable_prio
         (["--channel", "actin=1"], "DNA, NF-kB"),
         (["--intensity", "bright"], "LOW:HIGH"),
         (["--psf", "none.tif"], "no image at none.tif"),
-        (["-n", 2, "--method", "pulse", "--uncertainty", "paper"], "--uncertainty restarts"),
+        (["-n", 2, "--method", "pulse", "--uncertainty", "paper"], "choose restarts"),
     ],
 )
 def test_wrong_use(relumen, images, searchable_prior, tmp_path, more, words):

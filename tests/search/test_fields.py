@@ -57,7 +57,7 @@ def test_an_empty_field_is_a_grid():
 def test_fields_that_can_not_be():
     with pytest.raises(UserError, match="At 16x the prior shows 8 x 8 pixels. The image has 7 x 30"):
         windows(None, (7, 30), 8, 16, "auto")
-    with pytest.raises(UserError, match="--tiles grid"):
+    with pytest.raises(UserError, match="Take the tiles 'grid'"):
         windows(None, (30, 30), 8, 16, "cells")
 
 

@@ -28,8 +28,8 @@ def test_channels_are_in_order_or_as_they_are_named(prior):
 @pytest.mark.parametrize(
     ("available", "named", "words"),
     [
-        (3, [], "shows DNA, NF-kB, and the image has 3 channels.*--channel DNA=1 --channel NF-kB=2"),
-        (2, ["actin=1"], "shows DNA, NF-kB. Received: --channel actin=1"),
+        (3, [], "shows DNA, NF-kB, and the image has 3 channels.*such as DNA=1 NF-kB=2"),
+        (2, ["actin=1"], "shows DNA, NF-kB. Received: actin=1"),
         (2, ["DNA=1"], "Say where NF-kB is"),
         (2, ["DNA=0", "NF-kB=1"], "channels 1 to 2"),
         (2, ["DNA=1", "NF-kB=3"], "channels 1 to 2"),
@@ -56,7 +56,7 @@ def test_matched_intensities_find_the_gain_and_offset_of_each_channel(prior):
 
 def test_a_flat_channel_needs_a_range(prior):
     pixels = np.stack([np.arange(100.0), np.full(100, 7.0)], 1)
-    with pytest.raises(UserError, match="NF-kB is flat.*7 throughout.*--intensity LOW:HIGH"):
+    with pytest.raises(UserError, match="NF-kB is flat.*7 throughout.*the intensity as LOW:HIGH"):
         matched(prior, forward_operator(8, 2), pixels, BOTH)
     alone = matched(prior, forward_operator(8, 2), pixels, Channels(("DNA", "NF-kB"), (0, None), 1))
     assert (alone.black[1], alone.white[1]) == (0, 1)

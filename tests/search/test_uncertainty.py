@@ -86,7 +86,7 @@ def test_what_can_not_be(prior):
     with pytest.raises(UserError, match="2 or more. Received: 1"):
         Several(prior, operator, load_search("rls"), UncertaintyConfig(), 1)
     for method in ("pulse", "author"):
-        with pytest.raises(UserError, match="'paper'.*--uncertainty restarts"):
+        with pytest.raises(UserError, match="'paper'.*choose restarts"):
             Several(prior, operator, load_search(method), UncertaintyConfig(form="paper"), 2)
 
 
@@ -95,7 +95,7 @@ def test_solutions_that_are_searched_together_go_on_as_a_whole(prior, low, form)
     settings = UncertaintyConfig(form=form)
     config = load_search("rls", ["iterations=6", "learning_rate=0.1"])
     searcher = make_searcher(prior, forward_operator(8, 2), config, settings, 3, 1)
-    each = searches(searcher, settings, 3, low, 1)
+    each = searches(prior, settings, 3, low, 1)
     expected = searcher.run(each)
     states = []
     searcher.run(each, on_step=lambda progress: states.append(progress.state()) if progress.iteration < 3 else False)

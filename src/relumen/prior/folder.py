@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from relumen.prior.variables import Imported
 
 _CHUNK = 1000  # codes that are mapped at a time
+_MOMENTS_OF, _MOMENTS_SEED = 10_000, (0, 41)
+_TYPICAL = 256
 
 
 class AboutFlow(BaseModel):
@@ -163,6 +165,23 @@ class Prior:
         z = np.random.default_rng(seed).standard_normal((count, length)).astype(np.float32)
         w = [np.asarray(self.generator.mapping(z[i : i + _CHUNK])) for i in range(0, count, _CHUNK)]
         return z, np.concatenate(w)
+
+    @cached_property
+    def style_moments(self) -> tuple[NDArray[np.float32], float]:
+        """Mean (w_dim,) of 10,000 style vectors, and their root mean squared distance from it.
+
+        References:
+            Gheisari and Genovesio, Sec. 4.1: where a search starts.
+        """
+        w = self.style_vectors(_MOMENTS_OF, _MOMENTS_SEED)[1]
+        return w.mean(0), float(np.sqrt(w.var(0).sum()))
+
+    @cached_property
+    def typical_images(self) -> NDArray[np.float32]:
+        """Images (256, size, size, channels), 0..1, of random codes; kept, since a server asks for them often."""
+        from relumen.prior.samples import samples
+
+        return samples(self, _TYPICAL, seed=0)
 
     def write_flow(self, flow: MaskedAutoregressiveFlow, about: AboutFlow, history: str = "") -> None:
         """Stores the flow, what is known of it, and the curves of its training as CSV where there are any.

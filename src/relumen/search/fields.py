@@ -33,19 +33,14 @@ def windows(
     Raises:
         UserError: the field is smaller than the view, or cells are asked for without a stain of nuclei.
     """
+    check_field(shape, view, factor, tiling, nuclei_known=dna is not None)
     height, width = shape
-    if min(shape) < view:
-        raise UserError(
-            f"At {factor}x the prior shows {view} x {view} pixels. The image has {height} x {width}: take a smaller "
-            "factor, or an image with more around the cell."
-        )
     if (height, width) == (view, view):
         return [(0, 0)]
     grid = [(top, left) for top in _starts(height, view) for left in _starts(width, view)]
     if tiling == "grid" or (tiling == "auto" and dna is None):
         return grid
-    if dna is None:
-        raise UserError("Cells are found by a stain named DNA, which this prior or image lacks. Use --tiles grid.")
+    assert dna is not None  # checked
     around = [
         tuple(int(np.clip(round(c - view / 2), 0, size - view)) for c, size in zip(centre, shape, strict=True))
         for centre in nuclei(dna, factor)
@@ -56,6 +51,22 @@ def windows(
         seen[top : top + view, left : left + view] = True
     rest = [each for each in grid if not seen[_middle(each[0], height, view), _middle(each[1], width, view)].all()]
     return chosen + rest
+
+
+def check_field(shape: tuple[int, int], view: int, factor: int, tiling: Tiling, *, nuclei_known: bool) -> None:
+    """Whether windows can be laid over a field; arguments as of :func:`windows`.
+
+    Raises:
+        UserError: as :func:`windows`.
+    """
+    height, width = shape
+    if min(shape) < view:
+        raise UserError(
+            f"At {factor}x the prior shows {view} x {view} pixels. The image has {height} x {width}: take a smaller "
+            "factor, or an image with more around the cell."
+        )
+    if tiling == "cells" and not nuclei_known and shape != (view, view):
+        raise UserError("Cells are found by a stain named DNA, which this prior or image lacks. Take the tiles 'grid'.")
 
 
 def _middle(start: int, length: int, view: int) -> slice:

@@ -109,7 +109,7 @@ class FileSearch:
             search
             for window in windows
             for search in searches(
-                self._searcher, settings.uncertainty, settings.solutions, plan.low(image, window), window.seed
+                plan.prior, settings.uncertainty, settings.solutions, plan.low(image, window), window.seed
             )
         )
         steps = self._plan.config.iterations

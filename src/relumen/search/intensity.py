@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from relumen.degrade import ForwardOperator
 from relumen.errors import UserError
 from relumen.prior.folder import Prior
-from relumen.prior.samples import samples
 
 Float32 = NDArray[np.float32]
 
 _MATCHED = (2.0, 98.0)  # percentiles
-_SAMPLES = 256
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,12 @@ class Channels:
     def measured(self) -> list[bool]:
         """For each of the prior's channels whether the image has it."""
         return [index is not None for index in self.source]
+
+    @property
+    def nuclei(self) -> int | None:
+        """Which of the prior's channels shows nuclei; None where none does, or it was not measured."""
+        dna = self.stains.index("DNA") if "DNA" in self.stains else None
+        return None if dna is None or self.source[dna] is None else dna
 
     def describe(self) -> str:
         """In words, counted from 1 as Fiji does."""
@@ -69,21 +73,20 @@ def match_channels(prior: Prior, available: int, named: Sequence[str] = ()) -> C
         if available != count:
             raise UserError(
                 f"{words}, and the image has {available} channels. Say which is which, such as "
-                + " ".join(f"--channel {stain}={i + 1}" for i, stain in enumerate(stains))
+                + " ".join(f"{stain}={i + 1}" for i, stain in enumerate(stains))
+                + " (--channel for each on the command line, channels in Fiji)."
             )
         return Channels(stains, tuple(range(count)), available)
     chosen: dict[str, int | None] = {}
     for each in named:
         stain, _, number = each.partition("=")
         if stain not in stains:
-            raise UserError(f"{words}. Received: --channel {each}")
+            raise UserError(f"{words}. Received: {each}")
         if number != "none" and not (number.isdecimal() and 1 <= int(number) <= available):
-            raise UserError(
-                f"The image has the channels 1 to {available}; or say {stain}=none. Received: --channel {each}"
-            )
+            raise UserError(f"The image has the channels 1 to {available}; or say {stain}=none. Received: {each}")
         chosen[stain] = None if number == "none" else int(number) - 1
     if missing := [stain for stain in stains if stain not in chosen]:
-        raise UserError(f"{words}. Say where {missing[0]} is: --channel {missing[0]}=NUMBER, or {missing[0]}=none.")
+        raise UserError(f"{words}. Say where {missing[0]} is: {missing[0]}=NUMBER, or {missing[0]}=none.")
     if all(index is None for index in chosen.values()):
         raise UserError("No channel is left to search by. Give one of them a number.")
     return Channels(stains, tuple(chosen[stain] for stain in stains), available)
@@ -129,7 +132,7 @@ def whole_type(dtype: np.dtype, channels: int) -> Intensities:
     """
     if dtype.kind != "u":
         raise UserError(
-            f"Only types without sign have a white of their own. Received: {dtype}: state --intensity LOW:HIGH"
+            f"Only types without sign have a white of their own. Received: {dtype}. State the intensity as LOW:HIGH."
         )
     white = np.full(channels, np.iinfo(dtype).max, np.float32)
     return Intensities(np.zeros(channels, np.float32), white, f"the whole range of {dtype}")
@@ -166,7 +169,7 @@ def matched(prior: Prior, operator: ForwardOperator, pixels: NDArray, channels: 
     Raises:
         UserError: a channel is flat.
     """
-    low = operator(samples(prior, _SAMPLES, seed=0))
+    low = operator(prior.typical_images)
     wanted = np.percentile(low.reshape(-1, low.shape[-1]), _MATCHED, axis=0)
     found = np.percentile(pixels, _MATCHED, axis=0)
     black, white = np.zeros(len(channels.stains)), np.ones(len(channels.stains))
@@ -176,7 +179,7 @@ def matched(prior: Prior, operator: ForwardOperator, pixels: NDArray, channels: 
         if not found[1, i] > found[0, i]:
             raise UserError(
                 f"The channel of {stain} is flat ({found[0, i]:g} throughout), so its range can't be told. "
-                "State it: --intensity LOW:HIGH"
+                "State the intensity as LOW:HIGH."
             )
         scale = (found[1, i] - found[0, i]) / (wanted[1, i] - wanted[0, i])
         black[i] = found[0, i] - scale * wanted[0, i]

@@ -22,8 +22,6 @@ from relumen.search.objective import Objective
 
 Float32 = NDArray[np.float32]
 
-MEAN_OF = 10_000
-"""Style vectors whose mean a search starts at (Gheisari and Genovesio, Sec. 4.1)."""
 _WHITENED_BY = 100_000  # style vectors; PULSE draws a million
 _STATISTICS, _STARTS = 41, 42  # purposes that set the seeds of codes apart
 
@@ -210,10 +208,9 @@ class Searcher:
         self.config = config
         self.batch = batch
         self._synthesis = generator.synthesis
-        w = prior.style_vectors(MEAN_OF, (0, _STATISTICS))[1]
-        self.mean = w.mean(0)
+        self.mean, spread = prior.style_moments
         flow = prior.flow if config.needs_flow else None
-        self._objective = Objective(config, self.mean, float(np.sqrt(w.var(0).sum())), flow)
+        self._objective = Objective(config, self.mean, spread, flow)
         shape = (batch, self._architecture.style_inputs, self._architecture.w_dim)
         self._codes: Codes = self._plain(shape) if codes is None else codes(shape)
         self._noise = [
@@ -376,7 +373,8 @@ class Searcher:
 
     def _go_on(self, state: SearchState, fill: Sequence[int]) -> None:
         """Everything as it was after a step."""
-        self._optimiser.iterations.assign(state.iteration)
+        steps: Any = self._optimiser.iterations  # whose annotation is too narrow
+        steps.assign(state.iteration)
         for variable, values in zip(self._variables, state.values, strict=True):
             variable.assign(values if self.together else values[fill])
 
@@ -433,7 +431,8 @@ class Searcher:
         best, n = self._best.read(), len(low)
         if not best.iteration[:n].all():
             raise CheckFailedError(
-                "The search left what a number can hold. Take a lower learning rate: --set learning_rate=0.1"
+                "The search left what a number can hold. Take smaller weights, or a lower learning rate "
+                "(--set learning_rate=0.1)."
             )
         styles = best.styles[:n]
         return Solutions(

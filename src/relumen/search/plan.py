@@ -122,6 +122,21 @@ class Plan:
     channels: Channels
     intensities: Intensities
 
+    @property
+    def identity(self) -> str:
+        """Tells what is found in an image from what would be found by any other prior, D, objective or mapping."""
+        told = (
+            digest(self.prior.generator),
+            self.operator.description,
+            self.config.model_dump_json(),
+            self.settings,
+            self.channels,
+            self.intensities.black.tolist(),
+            self.intensities.white.tolist(),
+            software(),
+        )
+        return "\n".join(map(str, told))
+
     def windows(self, image: Image) -> list[Window]:
         """The windows of an image, plane by plane.
 
@@ -194,9 +209,7 @@ def lay(
     Raises:
         UserError: as :func:`~relumen.search.fields.windows`.
     """
-    dna = channels.stains.index("DNA") if "DNA" in channels.stains else None
-    if dna is not None and channels.source[dna] is None:
-        dna = None
+    dna = channels.nuclei
     laid = []
     for position in image.positions():
         pixels = measured_pixels(image, position, channels)

@@ -18,10 +18,11 @@ from relumen.images import Image, read_image
 from relumen.prior.folder import Prior
 from relumen.search import FORM, METHOD
 from relumen.search.config import Form, SearchConfig, UncertaintyConfig, load_search
-from relumen.search.fields import Tiling
+from relumen.search.fields import Tiling, check_field
 from relumen.search.files import FileSearch
 from relumen.search.intensity import Channels, Intensities, match_channels, matched, stated, whole_type
 from relumen.search.plan import Plan, Settings, pooled_pixels
+from relumen.search.uncertainty import check_form
 
 
 class SearchRequest(Frozen):
@@ -81,18 +82,47 @@ class SearchRequest(Frozen):
             size, self.factor, blur=self.blur, psf=psf, reduction=self.reduction, border=self.border
         )
 
-    def plan(self, images: Sequence[Image], say: Callable[[str], None] = lambda text: None) -> Plan:
+    def check(self, image: Image, prior: Prior | None = None) -> Prior:
+        """Whether an image can be searched, as far as its sizes tell; gives the prior.
+
+        Args:
+            image: whose pixels aren't looked at.
+            prior: where it is open already.
+
+        Raises:
+            UserError: a prior, a method or a channel that isn't there or doesn't fit, or an image that is too small.
+        """
+        config, prior = self.config, prior or Prior.open(self.prior)
+        if config.needs_flow and not prior.has_flow:
+            prior.flow  # noqa: B018  says why
+        operator = self.operator(prior.generator.architecture.size)
+        if self.solutions > 1:
+            check_form(config, UncertaintyConfig(form=self.uncertainty))
+        channels = match_channels(prior, image.channels, self.channels)
+        if self.intensity == ("type",):
+            whole_type(image.pixels.dtype, len(channels.stains))
+        elif self.intensity != ("auto",):
+            stated(self.intensity, len(channels.stains))
+        shape = image.sizes["Y"], image.sizes["X"]
+        nuclei_known = channels.nuclei is not None
+        check_field(shape, operator.low_size, operator.factor, self.tiles, nuclei_known=nuclei_known)
+        return prior
+
+    def plan(
+        self, images: Sequence[Image], say: Callable[[str], None] = lambda text: None, prior: Prior | None = None
+    ) -> Plan:
         """The search of images that share one mapping of channels and intensities; of the first's channels.
 
         Args:
             images: that are searched.
             say: told how they are mapped.
+            prior: where it is open already.
 
         Raises:
             UserError: a prior, a method, a channel or an intensity that isn't there or doesn't fit.
         """
         config = self.config
-        prior = Prior.open(self.prior)
+        prior = prior or Prior.open(self.prior)
         operator = self.operator(prior.generator.architecture.size)
         channels = match_channels(prior, images[0].channels, self.channels)
         alike = [image for image in images if image.channels == channels.available]

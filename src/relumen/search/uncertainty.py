@@ -43,27 +43,40 @@ def make_searcher(
         UserError: codes that aren't style vectors (PULSE) with a form that needs them, or as
             :class:`~relumen.search.loop.Searcher`.
     """
-    makes = {"paper": Joint, "elbo": Variational}
-    make = makes.get(uncertainty.form)
+    make = _TOGETHER.get(uncertainty.form)
     if count == 1 or make is None:
         return Searcher(prior, operator, config, batch=batch)
-    if config.space != "styles" or config.ball is not None:
-        raise UserError(
-            f"Solutions of the form {uncertainty.form!r} are of free style vectors. With these settings (PULSE's, "
-            "or RLS's authors') choose restarts: --uncertainty restarts"
-        )
+    check_form(config, uncertainty)
     return Searcher(prior, operator, config, batch=count, codes=lambda shape: make(shape, uncertainty))
 
 
-def searches(searcher: Searcher, uncertainty: UncertaintyConfig, count: int, low: NDArray, seed: int) -> list[Search]:
+def are_together(uncertainty: UncertaintyConfig, count: int) -> bool:
+    """Whether ``count`` solutions are one search, or as many that know nothing of each other."""
+    return count > 1 and uncertainty.form in _TOGETHER
+
+
+def check_form(config: SearchConfig, uncertainty: UncertaintyConfig) -> None:
+    """Whether several solutions can be found so.
+
+    Raises:
+        UserError: codes that aren't style vectors (PULSE) with a form that needs them.
+    """
+    if uncertainty.form in _TOGETHER and (config.space != "styles" or config.ball is not None):
+        raise UserError(
+            f"Solutions of the form {uncertainty.form!r} are of free style vectors. With these settings (PULSE's, "
+            "or RLS's authors') choose restarts."
+        )
+
+
+def searches(prior: Prior, uncertainty: UncertaintyConfig, count: int, low: NDArray, seed: int) -> list[Search]:
     """The searches of a low-resolution image (m, m, channels), one for each of its solutions."""
     if count == 1:
         return [Search(low, (seed, 0))]
-    a = searcher.prior.generator.architecture
-    w = searcher.prior.style_vectors(count, (seed, _STARTS))[1]
-    w = searcher.mean + uncertainty.start_spread * (w - searcher.mean)
-    starts = np.repeat(w[:, np.newaxis], a.style_inputs, axis=1).astype(np.float32)  # one for all layers
-    return [Search(low, (seed + index, 0), start) for index, start in enumerate(starts)]
+    mean, _ = prior.style_moments
+    w = prior.style_vectors(count, (seed, _STARTS))[1]
+    w = mean + uncertainty.start_spread * (w - mean)
+    starts = np.repeat(w[:, np.newaxis], prior.generator.architecture.style_inputs, axis=1)  # one for all layers
+    return [Search(low, (seed + index, 0), start) for index, start in enumerate(starts.astype(np.float32))]
 
 
 class Several:
@@ -104,7 +117,7 @@ class Several:
 
         A search that was ended by ``on_step`` gives what it has; of restarts that is those that were begun.
         """
-        each = searches(self._searcher, self.uncertainty, self.count, low, seed)
+        each = searches(self._searcher.prior, self.uncertainty, self.count, low, seed)
         found: list[Solutions] = []
         for first in range(0, self.count, self._searcher.batch):
             part = each[first : first + self._searcher.batch]
@@ -218,3 +231,6 @@ def log_inverse_gamma(log_sigma: Any, uncertainty: UncertaintyConfig) -> Any:  #
     alpha, beta = uncertainty.alpha, uncertainty.beta
     constant = alpha * math.log(beta) - math.lgamma(alpha)
     return constant - (alpha + 1) * log_sigma - beta * tf.exp(-log_sigma)
+
+
+_TOGETHER = {"paper": Joint, "elbo": Variational}

@@ -1,0 +1,75 @@
+"""The packages that can restore, and that are handed on to Fiji: those that come with relumen."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from threading import Lock
+
+from relumen.image_writing import file_appears_whole
+from relumen.package import open_package
+from relumen.shipped import shipped_packages, shipped_path
+
+from .errors import NotFoundError
+from .worker import Entry
+
+_WHEN = (1980, 1, 1, 0, 0, 0)  # a zip's members get no other date, so that equal packages are equal files
+
+
+class Packages:
+    """Packages by name.
+
+    Args:
+        folder: where zips of them are kept; made where there is none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = Lock()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Each in words and numbers."""
+        return [self.entry(name) for name in shipped_packages()]
+
+    def entry(self, name: str) -> Entry:
+        """One in words and numbers.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        with open_package(self.path(name)) as package:
+            return {
+                "name": name,
+                "summary": str(package.rdf.get("description", "")),
+                "factor": package.scale,
+                "channels": package.input_channels,
+                "pixel_size_um": package.training_pixel_size or "",
+            }
+
+    def path(self, name: str) -> Path:
+        """The folder of one.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        if name not in shipped_packages():
+            raise NotFoundError(f"There is no package {name!r}. There are: {', '.join(shipped_packages())}")
+        return shipped_path(name)
+
+    def zipped(self, name: str) -> Path:
+        """One as a zip, whose members lie at its top.
+
+        Raises:
+            NotFoundError: there is none of this name.
+            CheckFailedError: the disk is full.
+        """
+        source, target = self.path(name), self._folder / f"{name}.zip"
+        with self._lock:
+            if not target.is_file():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with file_appears_whole(target) as partial, zipfile.ZipFile(partial, "w") as archive:
+                    for path in sorted(each for each in source.rglob("*") if each.is_file()):
+                        member = zipfile.ZipInfo(path.relative_to(source).as_posix(), _WHEN)
+                        archive.writestr(member, path.read_bytes(), zipfile.ZIP_DEFLATED)
+        return target

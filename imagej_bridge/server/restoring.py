@@ -1,0 +1,146 @@
+"""Restoration jobs: one after the other, in a thread of their own, so that no long search stands before them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from threading import Condition, Thread
+
+from relumen.errors import CheckFailedError, UserError
+from relumen.images import read_image
+from relumen.restore import open_model, restore_file
+
+from .board import Board, Live
+from .config import ServeConfig
+from .errors import TooLargeError
+from .packages import Packages
+from .parameters import RestorationParameters
+from .store import JobRecord, JobStore
+
+_LOOK_S = 5.0
+
+logger = logging.getLogger("relumen.server")
+
+
+class _LeftError(Exception):
+    """Nobody waits for the job any longer, or the server stops."""
+
+
+class Restorations:
+    """Does the restorations of a store.
+
+    Args:
+        config: of the server.
+        store: whose jobs are done.
+        board: is told.
+        packages: that restore.
+    """
+
+    def __init__(self, config: ServeConfig, store: JobStore, board: Board, packages: Packages) -> None:
+        self._config = config
+        self._store = store
+        self._board = board
+        self._packages = packages
+        self._changed = Condition()
+        self._stopping = False
+        self._left: set[str] = set()
+        self._thread = Thread(target=self._work, name="relumen-restore", daemon=True)
+
+    def start(self) -> None:
+        """Starts its thread."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """A job was added."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def cancelled(self, id: str) -> None:
+        """A job was cancelled."""
+        self._left.add(id)
+
+    def stop(self, timeout_s: float) -> None:
+        """Ends after the present tile; the job begins anew when the server is back."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def check(self, parameters: RestorationParameters, path: Path) -> None:
+        """Whether an image fits a package, as far as its sizes tell.
+
+        Raises:
+            UserError: it doesn't, or there is no such package.
+        """
+        image = read_image(path)
+        entry = self._packages.entry(parameters.package)
+        channels, factor = int(entry["channels"]), int(entry["factor"])
+        if channels not in (1, image.channels):
+            raise UserError(f"{parameters.package} takes images of {channels} channels. This one has {image.channels}.")
+        pixels = image.pixels.size * factor**2
+        if pixels > self._config.max_result_pixels:
+            raise TooLargeError(
+                f"The result would have {pixels:,} pixels, all planes together; this server makes "
+                f"{self._config.max_result_pixels:,}. Take a selection, or fewer slices."
+            )
+
+    def _work(self) -> None:
+        while not self._stopping:
+            record = next((job for job in self._store.waiting() if job.kind == "restoration"), None)
+            if record is None:
+                with self._changed:
+                    if not self._stopping:
+                        self._changed.wait(_LOOK_S)
+            elif self._store.begin(record.id):
+                self._do(record)
+
+    def _do(self, record: JobRecord) -> None:
+        try:
+            parameters = RestorationParameters(**record.parameters)
+            self._store.finish(record.id, lambda path: self._restore(record.id, parameters, path))
+        except _LeftError:
+            if self._stopping:
+                self._store.requeue(record.id)
+        except (UserError, CheckFailedError) as error:
+            self._store.fail(record.id, str(error))
+        except Exception as error:
+            logger.exception("Job %s failed", record.id)
+            self._store.fail(record.id, unexpected(error))
+        self._left.discard(record.id)
+
+    def _restore(self, id: str, parameters: RestorationParameters, target: Path) -> None:
+        until = time.monotonic() + self._config.max_seconds
+        said: list[str] = []
+
+        def on_tile(done: int, total: int) -> None:
+            if self._stopping or id in self._left:
+                raise _LeftError
+            if time.monotonic() > until:
+                raise CheckFailedError(took_too_long(self._config.max_seconds))
+            message = "; ".join([f"tile {done} of {total}", *said])
+            self._board.post(id, Live(window=done, windows=total, message=message))
+
+        def say(text: str) -> None:
+            if text.startswith("Warning: "):
+                said.append(text.removeprefix("Warning: "))
+
+        source = self._store.input_path(id)
+        with open_model(self._packages.path(parameters.package), parameters.tile) as restorer:
+            restore_file(source, restorer, target, on_tile=on_tile, say=say)
+
+
+def took_too_long(seconds: float) -> str:
+    """Why a job failed that reached the limit."""
+    return (
+        f"It took longer than the {seconds:g} seconds that this server gives a job. Take fewer iterations or "
+        "solutions, or a selection of the image."
+    )
+
+
+def unexpected(error: Exception) -> str:
+    """Why a job failed, where that is no fault of the user."""
+    if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+        return "The server's device has too little memory for it. Ask for smaller tiles, or for fewer searches at once."
+    return f"The server failed at it ({type(error).__name__}: {error}). Its log says more."
