@@ -28,7 +28,7 @@ from .jobs import jobs
 from .metrics import Metrics
 from .services import Services
 from .store import JobStore
-from .submitting import submitting
+from .submitting import PATHS, submitting
 from .worker import Worker
 
 _ABOUT = """Searches and restorations of microscopy images, as jobs: send an image, ask where the job stands, fetch the
@@ -58,20 +58,21 @@ def make_app(config: ServeConfig, store: JobStore, board: Board, worker: Worker)
     app.add_middleware(Gate, config=config)
     for router in (submitting(services), jobs(services), catalogue(services)):
         app.include_router(router)
-    _tell_failures(app, store)
+    _tell_failures(app, services)
     app.openapi = lambda: _openapi(app, config)
     return app
 
 
-def _tell_failures(app: FastAPI, store: JobStore) -> None:
+def _tell_failures(app: FastAPI, services: Services) -> None:
     async def ours(request: Request, error: Exception) -> Response:
         code = code_of(error)
-        headers = {"Retry-After": _retry_after(store, code)} if code in (429, 503) else {}
+        headers = {"Retry-After": _retry_after(services.store, code)} if code in (429, 503) else {}
         return refusal(request, str(error), code, headers)
 
     async def parameters(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        if request.method == "POST":
+        if kind := PATHS.get(request.url.path):
+            services.metrics.refused(kind, 400)
             await drain(request)
         return refusal(request, "\n".join(map(_fault, error.errors())), 400)
 

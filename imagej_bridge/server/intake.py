@@ -154,11 +154,14 @@ def _raw(body: Path, shape: str, axes: str, config: ServeConfig) -> Image:
 def _tiff(source: Path, shape: str, axes: str, config: ServeConfig) -> Image:
     if shape:
         raise UserError("A TIFF says itself what shape it has. Leave the parameter shape out.")
+    if axes:
+        check_axes(axes)
     try:
         _check_header(source, config)
         return read_image(source, axes or None)
     except UserError as error:
-        raise type(error)(str(error).replace(str(source), "The image")) from error
+        words = str(error).replace(str(source), "The image").replace("--axes ", "axes=")
+        raise type(error)(words) from error
 
 
 def _check_header(source: Path, config: ServeConfig) -> None:

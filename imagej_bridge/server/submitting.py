@@ -23,6 +23,8 @@ from .parameters import RestorationParameters, SearchParameters
 from .services import Services
 from .status import JobStatus, job_status
 
+PATHS = {"/v1/searches": "search", "/v1/restorations": "restoration"}
+"""Where jobs of each kind are sent."""
 _DECODED_AT_ONCE = 4  # images, for each takes memory
 _FAILURES = (400, 401, 403, 408, 413, 415, 429, 503, 507)
 
@@ -57,12 +59,14 @@ def submitting(services: Services) -> APIRouter:
         },
     }
 
-    @router.post("/v1/searches", **options)
+    searches, restorations = PATHS
+
+    @router.post(searches, **options)
     async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
         """Searches for the high-resolution image that the one in the body fits."""
         return await _submit(services, decoders, request, "search", query)
 
-    @router.post("/v1/restorations", **options)
+    @router.post(restorations, **options)
     async def restore(request: Request, query: Annotated[RestorationQuery, Query()]) -> Response:
         """Restores the image in the body with a package."""
         return await _submit(services, decoders, request, "restoration", query)
