@@ -305,27 +305,38 @@ class Work:
         self._store.fail(id, reason)
 
 
+def leave_gpus_alone() -> None:
+    """Leaves all memory of GPUs to the replicas."""
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+
+
 def make_worker(config: ServeConfig, store: JobStore, board: Board) -> Work:
     """The worker of a server, as its configuration wants it.
 
     Raises:
         UserError: a prior that can't be opened, or Ray is wanted and isn't installed.
+        CheckFailedError: Ray doesn't start.
     """
-    priors = Priors(config.priors)
-    packages = Packages(config.folder / "packages")
+    priors, packages = Priors(config.priors), Packages(config.folder / "packages")
     warm = [warm_up_task(priors, name) for name in config.warm or priors.names[:1]]
     if config.replicas:
-        from .remote import open_replicas, ray_device
+        from .remote import check_ray, open_replicas
 
-        return Work(
-            config, store, board, priors, packages, lambda: open_replicas(config, warm), ray_device(config.replicas)
-        )
+        check_ray()
+        leave_gpus_alone()
+        lanes = open_replicas(config, warm)  # in the main thread, as Ray wants it, and where a failure is told
+        return Work(config, store, board, priors, packages, lambda: lanes, f"{config.replicas} replicas of Ray")
     from relumen.device import describe_device, gpu_names
 
     def open_lanes() -> list[Lane]:
         engine = Engine(priors, config.batch or (GPU_BATCH if gpu_names() else 1))
         for task in warm:
-            engine.warm_up(task)
+            try:
+                engine.warm_up(task)
+            except Exception:  # searches of this prior will fail too, and say why
+                logger.exception("The search of %s could not be compiled", task.prior)
         return [engine]
 
     return Work(config, store, board, priors, packages, open_lanes, describe_device())

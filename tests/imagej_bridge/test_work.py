@@ -26,6 +26,14 @@ DEADLINE_S = 120
 FAST = {"prior": "tiny-prior", "factor": 2, "iterations": 12, "lambda_w": 5e-5, "lambda_c": 0.01, "intensity": "0:255"}
 
 
+def waited(condition):
+    """Comes back once it holds."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 class Watched(Engine):
     """An engine that says how many searches it had at once, does a few steps at a time, and can be stopped."""
 
@@ -39,14 +47,17 @@ class Watched(Engine):
         self.on_moment(moment)
         return moment
 
+    def close(self):
+        """What is compiled serves the next worker too."""
+
 
 class Bench:
     """A worker with its store, started and stopped again as often as a test likes."""
 
-    def __init__(self, folder: Path, priors: Priors, batch: int = 1, **config):
-        self.config = ServeConfig(folder=folder, batch=batch, **config)
+    def __init__(self, folder: Path, priors: Priors, engine: Watched, **config):
+        self.config = ServeConfig(folder=folder, batch=engine.batch, **config)
         self.priors = priors
-        self.engine = Watched(priors, batch)
+        self.engine = engine
         self.open()
 
     def open(self):
@@ -66,14 +77,8 @@ class Bench:
         self.work.wake()
         return job.id
 
-    def until(self, condition):
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline, self.store.counts()
-            time.sleep(0.01)
-
     def result(self, id: str) -> Image:
-        self.until(lambda: self.store.get(id).state not in ("waiting", "running"))
+        waited(lambda: self.store.get(id).state not in ("waiting", "running"))
         assert self.store.get(id).state == "finished", self.store.get(id).reason
         return read_image(self.store.result_path(id))
 
@@ -87,12 +92,21 @@ def priors(searchable_prior):
     return Priors([searchable_prior])
 
 
+@pytest.fixture(scope="module")
+def engines(priors):
+    """By their batch; what they have compiled is used again."""
+    return {batch: Watched(priors, batch) for batch in (1, 2, 3)}
+
+
 @pytest.fixture
-def bench(tmp_path, priors):
+def bench(tmp_path, priors, engines):
     benches = []
 
-    def make(**config):
-        benches.append(Bench(tmp_path / "server", priors, **config))
+    def make(batch=1, **config):
+        engine = engines[batch]
+        engine.sizes.clear()
+        engine.on_moment = lambda moment: None
+        benches.append(Bench(tmp_path / "server", priors, engine, **config))
         return benches[-1]
 
     yield make
@@ -187,7 +201,7 @@ def stop_after(server, steps):
 
     server.engine.on_moment = on_moment
     server.work.start()
-    server.until(lambda: len(done) >= steps)
+    waited(lambda: len(done) >= steps)
     server.close()
     server.engine.on_moment = lambda moment: None
     return done
@@ -227,8 +241,8 @@ def test_a_cancelled_search_is_left_and_the_others_go_on(bench, low):
     assert server.engine.sizes == [2] * 20 + [1] * 180
 
 
-def test_a_search_that_fails_takes_no_other_with_it(bench, low):
-    """Weights that no number can hold: found out on the way, in a batch with a good one."""
+def test_a_search_that_fails_takes_no_other_with_it(bench, low, monkeypatch):
+    """Found out on the way, in a batch with a good one."""
     server = bench(batch=2)
 
     def advance(task, searches, state, seconds, own=server.engine.advance):
@@ -236,13 +250,13 @@ def test_a_search_that_fails_takes_no_other_with_it(bench, low):
             raise FloatingPointError("boom")
         return own(task, searches, state, seconds)
 
-    server.engine.advance = advance
+    monkeypatch.setattr(server.engine, "advance", advance)
     bad = (np.full((2, 4, 4), 7, np.float32) / 255).transpose(1, 2, 0)
     worse = server.submit(Image(np.full((2, 4, 4), 7, np.uint8), "CYX"))
     good = server.submit(low)
     server.work.start()
     server.result(good)
-    server.until(lambda: server.store.get(worse).state == "failed")
+    waited(lambda: server.store.get(worse).state == "failed")
     assert "FloatingPointError: boom" in server.store.get(worse).reason
 
 
@@ -250,7 +264,7 @@ def test_a_job_has_its_time(bench, low):
     server = bench(max_seconds=0.2)
     server.work.start()
     id = server.submit(low, iterations=20_000)
-    server.until(lambda: server.store.get(id).state == "failed")
+    waited(lambda: server.store.get(id).state == "failed")
     assert "longer than the 0.2 seconds" in server.store.get(id).reason
 
 
