@@ -13,7 +13,7 @@ from relumen.errors import CheckFailedError, UserError
 
 from . import errors
 from .status import Fault
-from .text import TEXT, prefers_text, to_text
+from .text import JSON, TEXT, prefers_text, to_text
 
 CODES: Mapping[type[Exception], int] = {
     errors.NotFoundError: 404,
@@ -87,6 +87,6 @@ def file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
 
 
 def failures(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """For the OpenAPI page: the failures of a route."""
-    text = {TEXT: {"schema": {"type": "string"}}}
-    return {code: {"model": Fault, "description": _MEANINGS[code], "content": text} for code in codes}
+    """For the OpenAPI page: the failures of a route; it needs the schema of :class:`.Fault`."""
+    forms = {JSON: {"schema": {"$ref": "#/components/schemas/Fault"}}, TEXT: {"schema": {"type": "string"}}}
+    return {code: {"description": _MEANINGS[code], "content": forms} for code in codes}

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from relumen import __version__
 from relumen.errors import CheckFailedError, UserError
@@ -27,6 +28,7 @@ from .intake import drain
 from .jobs import jobs
 from .metrics import Metrics
 from .services import Services
+from .status import Fault
 from .store import JobStore
 from .submitting import PATHS, submitting
 from .worker import Worker
@@ -66,7 +68,11 @@ def make_app(config: ServeConfig, store: JobStore, board: Board, worker: Worker)
 def _tell_failures(app: FastAPI, services: Services) -> None:
     async def ours(request: Request, error: Exception) -> Response:
         code = code_of(error)
-        headers = {"Retry-After": _retry_after(services.store, code)} if code in (429, 503) else {}
+        headers = {}
+        if code in (429, 503):
+            headers["Retry-After"] = _retry_after(services.store, code)
+        elif code == 408:
+            headers["Connection"] = "close"  # what may still come is no request
         return refusal(request, str(error), code, headers)
 
     async def parameters(request: Request, error: Exception) -> Response:
@@ -78,7 +84,10 @@ def _tell_failures(app: FastAPI, services: Services) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return refusal(request, f"{error.detail}. See /docs.", error.status_code, error.headers)
+        headers = error.headers
+        if error.status_code == 405 and (allowed := _methods(app, request.url.path)):
+            headers = {"Allow": ", ".join(allowed)}
+        return refusal(request, f"{error.detail}. See /docs.", error.status_code, headers)
 
     async def unknown(request: Request, error: Exception) -> Response:
         return refusal(request, "The server failed inside; its log says more.", 500)
@@ -88,6 +97,14 @@ def _tell_failures(app: FastAPI, services: Services) -> None:
     app.add_exception_handler(RequestValidationError, parameters)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, unknown)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """What may be done with an address; Starlette names the methods of one of its routes only."""
+    described = app.openapi()["paths"].items()
+    return sorted(
+        method.upper() for each, methods in described if compile_path(each)[0].match(path) for method in methods
+    )
 
 
 def _fault(fault: dict[str, Any]) -> str:
@@ -114,6 +131,7 @@ def _openapi(app: FastAPI, config: ServeConfig) -> dict[str, Any]:
             operation["responses"].pop("422", None)  # told as 400
         for name in ("HTTPValidationError", "ValidationError"):
             document["components"]["schemas"].pop(name, None)
+        document["components"]["schemas"]["Fault"] = Fault.model_json_schema()
         if config.token is not None:
             document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             for (path, _), operation in operations.items():

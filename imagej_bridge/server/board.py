@@ -68,6 +68,12 @@ class Board:
         """Whether the server is about to stop: streams end, and no job is accepted."""
         return self._closed
 
+    @property
+    def listeners(self) -> int:
+        """How many listen at present."""
+        with self._lock:
+            return sum(map(len, self._listeners.values()))
+
     def close(self) -> None:
         """Says that the server is about to stop."""
         self._closed = True

@@ -14,19 +14,24 @@ from .errors import DiskFullError
 
 
 @contextmanager
-def storing() -> Iterator[None]:
+def storing(folder: Path) -> Iterator[None]:
     """Tells a disk's failures apart from those of what is written.
 
+    Args:
+        folder: which is written to; what clients are told doesn't name it.
+
     Raises:
-        DiskFullError: in place of any error that an OSError is, or is behind.
+        DiskFullError: in place of any error that an OSError is, or is behind, or that says the folder has no room.
     """
     try:
         yield
     except (OSError, UserError, CheckFailedError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(cause, OSError):
-            raise
-        raise no_room(cause) from error
+        if isinstance(cause, OSError):
+            raise no_room(cause) from error
+        if isinstance(error, CheckFailedError) and str(folder) in str(error):
+            raise no_room("No space left on device") from error
+        raise
 
 
 def no_room(cause: object) -> DiskFullError:

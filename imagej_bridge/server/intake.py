@@ -190,7 +190,7 @@ def _check_header(source: Path, config: ServeConfig) -> None:
 
 def _write(target: Path, image: Image) -> None:
     try:
-        with storing():
+        with storing(target.parent):
             write_image(target, image)
     except (CheckFailedError, UserError):
         raise

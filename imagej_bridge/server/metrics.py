@@ -78,4 +78,5 @@ class _Present(Collector):
         yield GaugeMetricFamily("relumen_jobs_running", "Jobs that are worked on.", counts["running"])
         yield GaugeMetricFamily("relumen_ready", "1 once all is compiled.", float(self._worker.ready))
         yield GaugeMetricFamily("relumen_disk_free_bytes", "Room on the jobs' disk.", self._store.free_bytes())
+        yield GaugeMetricFamily("relumen_event_streams", "Clients that listen to a job.", self._board.listeners)
         yield CounterMetricFamily("relumen_iterations", "Steps of all searches.", self._board.iterations)

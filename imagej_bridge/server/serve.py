@@ -80,12 +80,12 @@ def serve(config: ServeConfig, make_worker: WorkerFactory, say: Callable[[str], 
         say(f"Jobs are kept in {config.folder}, results for {config.expire_s / 3600:g} hours.")
         say(f"Priors: {', '.join(str(each['name']) for each in worker.priors()) or 'none'}.")
         say("Stop with Ctrl+C or SIGTERM: jobs that run are put back, and go on from their checkpoints next time.")
-        _Server(app, board, worker, config).run([listener])
+        Server(app, board, worker, config).run([listener])
     say("Stopped.")
 
 
-class _Server(uvicorn.Server):
-    """Answers questions while the worker stops, so that clients hear why no job is taken."""
+class Server(uvicorn.Server):
+    """uvicorn, which answers questions while the worker stops, so that clients hear why no job is taken."""
 
     def __init__(self, app: FastAPI, board: Board, worker: Worker, config: ServeConfig) -> None:
         super().__init__(

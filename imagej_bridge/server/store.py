@@ -96,7 +96,7 @@ class JobStore:
         self.check_room()
         folder = self._jobs / id
         try:
-            with storing():
+            with storing(folder):
                 folder.mkdir()
                 write_whole(folder / "input.tif", write_input)
                 sync(self._jobs)
@@ -174,12 +174,12 @@ class JobStore:
         result = self.result_path(id)
         prepared = result.with_name(f"{uuid4().hex}.tif")
         try:
-            with storing():
+            with storing(result.parent):
                 write_whole(prepared, write_result)
             with self._lock:
                 if self.get(id).state != "running":
                     return False
-                with storing():
+                with storing(result.parent):
                     os.replace(prepared, result)
                     sync(result.parent)
                 self._change(id, "finished", "running", tell=False, ended=time.time())
@@ -222,7 +222,7 @@ class JobStore:
             DiskFullError: it can't be made.
         """
         folder = self._jobs / id / "checkpoint"
-        with storing():
+        with storing(folder):
             folder.mkdir(exist_ok=True)
         return folder
 

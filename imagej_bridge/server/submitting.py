@@ -17,7 +17,7 @@ from relumen.errors import CheckFailedError, UserError
 
 from .answers import BINARY, answer, code_of, described
 from .config import ServeConfig
-from .errors import DiskFullError, NotFoundError, StoppingError, TooLargeError
+from .errors import DiskFullError, NotFoundError, SlowError, StoppingError, TooLargeError
 from .intake import RAW, TIFF, drain, media_type, move, plain_tiff, received
 from .parameters import RestorationParameters, SearchParameters
 from .services import Services
@@ -89,7 +89,8 @@ async def _submit(
         return Response(status_code=499)  # nobody hears it
     except (UserError, CheckFailedError) as error:
         services.metrics.refused(kind, code_of(error))
-        await drain(request)
+        if not isinstance(error, SlowError):
+            await drain(request)
         raise
     services.metrics.accepted(kind)
     services.worker.wake()

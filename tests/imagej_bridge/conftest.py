@@ -7,8 +7,10 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -64,8 +66,8 @@ class InProcess(httpx.BaseTransport):
 class Served:
     """A server without sockets, and one who asks it."""
 
-    def __init__(self, app: Any, board: Any, worker: Any, client: httpx.Client) -> None:
-        self.app, self.board, self.worker, self.client = app, board, worker, client
+    def __init__(self, config: Any, app: Any, board: Any, worker: Any, client: httpx.Client) -> None:
+        self.config, self.app, self.board, self.worker, self.client = config, app, board, worker, client
         self.store = worker.store
 
     def search(self, body: bytes | None = None, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
@@ -101,7 +103,9 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., Served]]:
         def start(make_worker: Callable[..., Any] = StandIn, **settings: Any) -> Served:
             config = ServeConfig(**{"folder": tmp_path / "server", "min_free_bytes": 0, **settings})
             app, board, worker = stack.enter_context(running(config, make_worker))
-            return Served(app, board, worker, httpx.Client(transport=InProcess(app), base_url="http://localhost"))
+            return Served(
+                config, app, board, worker, httpx.Client(transport=InProcess(app), base_url="http://localhost")
+            )
 
         yield start
 
@@ -109,6 +113,29 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 @pytest.fixture
 def served(serving: Callable[..., Served]) -> Served:
     return serving()
+
+
+@pytest.fixture
+def listening(serving: Callable[..., Served]) -> Iterator[Callable[..., Served]]:
+    """Starts servers of this process with sockets; their clients ask through them."""
+    from relumen.imagej_bridge.server.serve import Server
+
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> Served:
+            served = serving(**settings)
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            server = Server(served.app, served.board, served.worker, served.config)
+            thread = threading.Thread(target=server.run, args=([listener],))
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(setattr, server, "should_exit", True)
+            until(lambda: server.started)
+            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            served.client = stack.enter_context(httpx.Client(base_url=address, timeout=DEADLINE_S))
+            return served
+
+        yield start
 
 
 class Process:

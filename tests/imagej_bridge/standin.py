@@ -1,7 +1,7 @@
 """A worker that stands in for the one that searches; python standin.py FOLDER [name=value] is a server with it.
 
 Its jobs take as many steps as the parameters say (or three), with a checkpoint after each, and give the image enlarged
-by repetition. While there is a file FOLDER/hold no step is taken.
+by repetition. While there is a file FOLDER/hold no step is taken, or none after as many of a job as it says.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class StandIn:
 
     def _steps(self, job: JobRecord, image: Image, begun: int, steps: int) -> bool:
         for step in range(begun, steps):
-            while self.hold.exists():
+            while self._held(step):
                 if self._over.wait(0.005) or self.store.get(job.id).state != "running":
                     break
             if self._over.is_set():
@@ -121,6 +121,12 @@ class StandIn:
             live = Live(step + 1, steps, 0, 1, residual, {"density": 0.4}, f"iteration {step + 1} of {steps}")
             self.board.post(job.id, live)
         return True
+
+    def _held(self, step: int) -> bool:
+        try:
+            return step >= int(self.hold.read_text() or 0)
+        except FileNotFoundError:
+            return False
 
     def _step(self, id: str) -> int:
         file = self.store.checkpoint_folder(id) / "step.json"
