@@ -16,8 +16,7 @@ from relumen.configs import Frozen
 from relumen.errors import CheckFailedError, UserError
 
 from .answers import BINARY, answer, code_of, described
-from .config import ServeConfig
-from .errors import DiskFullError, NotFoundError, SlowError, StoppingError, TooLargeError
+from .errors import DiskFullError, NotFoundError, SlowError, StoppingError
 from .intake import RAW, TIFF, drain, media_type, move, plain_tiff, received
 from .parameters import RestorationParameters, SearchParameters
 from .services import Services
@@ -79,8 +78,6 @@ async def _submit(
 ) -> Response:
     try:
         await run_in_threadpool(_check_state, services)
-        if isinstance(query, SearchQuery):
-            _check_search(query, services.config)
         form = media_type(request)
         async with received(request, services.store.incoming, services.config) as body:
             loop = asyncio.get_running_loop()
@@ -105,23 +102,12 @@ def _check_state(services: Services) -> None:
         raise DiskFullError("The server's disk is full: it takes no image. Try again once its disk has room.")
 
 
-def _check_search(query: SearchParameters, config: ServeConfig) -> None:
-    if query.iterations is not None and query.iterations > config.max_iterations:
-        raise TooLargeError(
-            f"This server allows {config.max_iterations} iterations. Received: iterations={query.iterations}"
-        )
-    if query.solutions > config.max_solutions:
-        raise TooLargeError(f"This server allows {config.max_solutions} solutions. Received: {query.solutions}")
-
-
 def _accept(services: Services, kind: str, query: SearchQuery | RestorationQuery, body: Path, form: str) -> JobStatus:
     said = set(AboutImage.model_fields)
     parameters: Frozen = (SearchParameters if isinstance(query, SearchQuery) else RestorationParameters)(
         **query.model_dump(exclude=said)
     )
     with plain_tiff(body, form, query.shape, query.axes, services.config) as image:
-        if isinstance(query, SearchQuery):
-            _check_result(query, image, services.config)
         try:
             services.worker.check(kind, parameters, image)
         except UserError as error:
@@ -130,17 +116,3 @@ def _accept(services: Services, kind: str, query: SearchQuery | RestorationQuery
         write: Callable[[Path], None] = lambda path: move(image, path)  # noqa: E731
         job = services.store.add(kind, parameters.model_dump(mode="json"), query.title, write)
     return job_status(services.store, services.board, job.id)
-
-
-def _check_result(query: SearchParameters, image: Path, config: ServeConfig) -> None:
-    import tifffile
-
-    with tifffile.TiffFile(image) as tiff:  # our own
-        pixels = tiff.series[0].size
-    layers = query.solutions + 2 if query.solutions > 1 else 1  # with mean and standard deviation
-    result = pixels * query.factor**2 * layers
-    if result > config.max_result_pixels:
-        raise TooLargeError(
-            f"The result would have {result:,} pixels; this server makes {config.max_result_pixels:,}. Send a part of "
-            "the image, or ask for a smaller factor or fewer solutions."
-        )

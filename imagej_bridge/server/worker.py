@@ -34,11 +34,11 @@ class Worker(Protocol):
         Args:
             kind: "search" or "restoration".
             parameters: SearchParameters or RestorationParameters.
-            image: a plain TIFF within the server's limits; it is moved afterwards.
+            image: a plain TIFF within the limits of images; it is moved afterwards.
 
         Raises:
-            UserError: it can't be done; :class:`.TooLargeError` where a limit is in the way, :class:`.NotFoundError`
-                where there is no such prior or package (told as a fault of the parameter).
+            UserError: it can't be done, or there is no such prior or package; :class:`.TooLargeError` where the work
+                or its result is beyond the server's limits.
         """
         ...
 

@@ -46,6 +46,12 @@ def tiff_bytes(pixels: np.ndarray | None = None, **how: Any) -> bytes:
     return buffer.getvalue()
 
 
+def read_tiff(answer: httpx.Response) -> tuple[np.ndarray, dict[str, Any]]:
+    """The pixels of an answer, and what ImageJ knows of them."""
+    with tifffile.TiffFile(io.BytesIO(answer.content)) as tiff:
+        return tiff.asarray(), tiff.imagej_metadata
+
+
 class InProcess(httpx.BaseTransport):
     """Asks an application without a socket, each time from a loop of its own."""
 
