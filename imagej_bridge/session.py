@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import file_appears_whole
@@ -13,6 +14,9 @@ from relumen.jvm import fetch_jars, start_jvm
 from .convert import ImagePlus
 
 COORDINATES = ("net.imagej:ij:1.54p", "net.imagej:ij1-patcher:2.0.0")
+PLUGIN = Path(__file__).parent / "java" / "relumen_-0.1.0.jar"
+"""The commands of Plugins > relumen; ImageJ finds commands only in jars with an underscore in their name."""
+
 _OPTIONS = (
     "-Djava.awt.headless=true",
     "--add-opens=java.base/java.lang=ALL-UNNAMED",  # the patcher rewrites classes while they load
@@ -33,7 +37,7 @@ def open_session() -> ImageJSession:
 def _session() -> ImageJSession:
     import jpype
 
-    start_jvm(fetch_jars(COORDINATES), _OPTIONS)
+    start_jvm([*fetch_jars(COORDINATES), PLUGIN], _OPTIONS)
     try:
         # Without it every dialog, also one that a macro fills in, fails for want of a screen.
         jpype.JClass("net.imagej.patcher.LegacyInjector").preinit()
@@ -41,7 +45,30 @@ def _session() -> ImageJSession:
         raise CheckFailedError(
             f"ImageJ can't be started without windows ({error}). Start it before anything else that uses Java."
         ) from error
+    _java("ij.IJ").runPlugIn("ij.IJ.init", "")  # the patcher's name for what ImageJ's window does as it opens
+    register_commands()
     return ImageJSession()
+
+
+def register_commands() -> None:
+    """Makes relumen's commands known to the ImageJ of this process, where it did not find their jar by itself.
+
+    ImageJ reads ``plugins.config`` of the jars in its plugins folder, not of those on the class path, and without a
+    window it has no menu: so the commands are put where ``run("name", "options")`` looks for them. Their classes are
+    those that Python sees, since ImageJ's own loader asks the class path first.
+    """
+    commands = _java("ij.Menus").getCommands()
+    for name, java_class in plugin_commands().items():
+        commands.put(name, java_class)
+
+
+@cache
+def plugin_commands() -> dict[str, str]:
+    """The Java classes of relumen's commands by their names in the menu, as the jar's ``plugins.config`` lists them."""
+    with ZipFile(PLUGIN) as jar:
+        lines = jar.read("plugins.config").decode().splitlines()
+    entries = [line.split(",") for line in lines if line and not line.startswith("#")]  # menu, "name", class
+    return {name.strip().strip('"'): java_class.strip() for _, name, java_class in entries}
 
 
 class ImageJSession:
@@ -110,7 +137,7 @@ class ImageJSession:
         elif problem and "Macro canceled" in problem:
             problem = f"it stopped itself. {heard.text}"
         else:
-            problem = problem or imagej.getErrorMessage()
+            problem = problem or interpreter.getErrorMessage() or imagej.getErrorMessage()
         if problem:
             raise CheckFailedError(f"{name} failed in ImageJ: {str(problem).strip()}")
         return "" if returned is None else str(returned)
