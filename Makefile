@@ -4,7 +4,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
-EXTRAS ?= dev
+EXTRAS ?= dev,ray
 ROOMS := src models training bioimageio imagej_bridge data shipped
 # Folders are listed too: their time changes when a file goes away.
 SOURCES := $(shell find $(ROOMS) -name __pycache__ -prune -o -not -name '*.pyc' -print)

@@ -43,7 +43,7 @@ class ServeConfig(Frozen):
     upload_s: float = Field(default=60, gt=0, description="How long an upload may pause, seconds.")
     batch: int = Field(default=0, ge=0, description="Windows that are searched at once; 0: by the device.")
     preview_every: int = Field(default=10, ge=1, description="Iterations between two previews.")
-    checkpoint_s: float = Field(default=30, gt=0, description="Seconds between two checkpoints of a job.")
+    checkpoint_s: float = Field(default=10, gt=0, description="Seconds between two checkpoints of a job.")
     priors: tuple[Path, ...] = Field(default=(), description="Priors that are served beside the shipped ones.")
     warm: tuple[str, ...] = Field(default=(), description="Names of the priors that are compiled at the start.")
     drain_s: float = Field(default=30, gt=0, description="How long a stop may wait for running jobs, seconds.")

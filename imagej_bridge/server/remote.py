@@ -106,7 +106,8 @@ def open_replicas(config: ServeConfig, warm: Sequence[Task]) -> list[Lane]:
         )
         gpus = ray.cluster_resources().get("GPU", 0)
         serve.start(proxy_location="Disabled")  # nothing but this process speaks to them
-        deployment = serve.deployment(Replica).options(
+        replica: Any = serve.deployment(Replica)  # whose annotation is of a function
+        deployment = replica.options(
             num_replicas=config.replicas,
             max_ongoing_requests=1,
             ray_actor_options={"num_cpus": 1, "num_gpus": min(1.0, gpus / config.replicas)},

@@ -16,7 +16,7 @@ from relumen.images import read_image
 from relumen.search.priors import Priors
 
 from .batches import Batch, Unit
-from .board import Board
+from .board import Board, Live
 from .config import ServeConfig
 from .engine import GPU_BATCH, Engine, Lane, Moment, warm_up_task
 from .errors import DiskFullError, TooLargeError
@@ -133,7 +133,8 @@ class Work:
         for name in self._priors.names:
             entry = asdict(self._priors.describe(name))
             stains, factors = entry.pop("stains"), entry.pop("factors")
-            found.append({**entry, "stains": ",".join(stains), "factors": ",".join(map(str, factors))})
+            entry |= {"channels": len(stains), "stains": ",".join(stains), "factors": ",".join(map(str, factors))}
+            found.append(entry)
         return found
 
     def packages(self) -> Sequence[Entry]:
@@ -206,6 +207,7 @@ class Work:
     def _begin(self, record: JobRecord) -> None:
         if not self._store.begin(record.id):
             return  # cancelled meanwhile
+        self._board.post(record.id, Live(message="looking at the image"))
         try:
             job = self._opened(record)
         except Exception as error:
@@ -254,7 +256,9 @@ class Work:
     def _advance(self, lane: Lane, batch: Batch) -> None:
         kept = time.monotonic()
         for job in batch.jobs:
-            job.started = job.started or kept
+            if job.started is None:
+                job.started = kept
+                self._board.post(job.id, Live(message="begins; the first search of its kind is compiled before"))
         while batch.leave_out_dropped():
             moment = lane.advance(batch.task, batch.searches, batch.state, _MOMENT_S)
             batch.state = moment.state

@@ -23,7 +23,7 @@ class PriorEntry:
         stains: what its channels show.
         factors: magnifications that it can be searched by.
         flow: whether it has a normalizing flow, which regularized searches need.
-        data: its training images, in words.
+        summary: its training images, in words.
     """
 
     name: str
@@ -31,7 +31,7 @@ class PriorEntry:
     stains: tuple[str, ...]
     factors: tuple[int, ...]
     flow: bool
-    data: str
+    summary: str
 
 
 class Priors:
