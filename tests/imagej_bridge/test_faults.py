@@ -160,6 +160,8 @@ def test_what_cannot_be_stored_is_told_and_leaves_nothing(served):
         refused = served.search(tiff_bytes(large))
         assert (refused.status_code, list(refused.json())) == (507, ["detail"])
         assert "File too large" in refused.json()["detail"]
+        refused = served.search(tiff_bytes(large, imagej=False, compression="zlib"))
+        assert (refused.status_code, list(refused.json())) == (507, ["detail"])
         too_large_once_enlarged = served.search(tiff_bytes(large[:400, :400])).json()["id"]
         status = served.ended(too_large_once_enlarged)
         assert status["state"] == "failed"
