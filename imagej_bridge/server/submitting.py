@@ -1,8 +1,8 @@
 """POST /v1/searches and /v1/restorations: what a client asks for becomes a job."""
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,7 +57,6 @@ def submitting(services: Services) -> APIRouter:
             "requestBody": {"required": True, "content": {each: {"schema": BINARY} for each in (TIFF, RAW)}}
         },
     }
-
     searches, restorations = PATHS
 
     @router.post(searches, **options)
@@ -113,6 +112,5 @@ def _accept(services: Services, kind: str, query: SearchQuery | RestorationQuery
         except UserError as error:
             words = str(error).replace(str(image), "The image")
             raise (UserError if isinstance(error, NotFoundError) else type(error))(words) from error
-        write: Callable[[Path], None] = lambda path: move(image, path)  # noqa: E731
-        job = services.store.add(kind, parameters.model_dump(mode="json"), query.title, write)
+        job = services.store.add(kind, parameters.model_dump(mode="json"), query.title, partial(move, image))
     return job_status(services.store, services.board, job.id)

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import RAW, TEXT, TIFF, read_tiff, tiff_bytes, until
+from asking import RAW, TEXT, TIFF, read_tiff, tiff_bytes, until
 
 from relumen.errors import UserError
 from relumen.imagej_bridge.server.errors import TooLargeError

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import tifffile
-from conftest import DEADLINE_S, TIFF, tiff_bytes, until
+from asking import DEADLINE_S, TIFF, tiff_bytes, until
 
 from relumen.errors import UserError
 from relumen.imagej_bridge.server.config import ServeConfig

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from conftest import RAW, read_tiff, tiff_bytes
+from asking import RAW, read_tiff, tiff_bytes
 
 OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"{more}>{image}</OME>'
 

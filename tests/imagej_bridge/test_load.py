@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 import numpy as np
 import tifffile
-from conftest import TEXT, TIFF, tiff_bytes
+from asking import TEXT, TIFF, tiff_bytes
 
 CLIENTS = 64
 SECONDS = 4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import schemathesis
-from conftest import tiff_bytes
+from asking import tiff_bytes
 from schemathesis import engine
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events
