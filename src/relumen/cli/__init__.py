@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from relumen.cli import cite, data, demo, doctor, evaluate, export, prior, restore, search, serve, train, verify
+from relumen.cli import cite, data, demo, doctor, evaluate, export, fiji, prior, restore, search, serve, train, verify
 from relumen.errors import CheckFailedError, UserError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(data.app, name="data", help="List, check, describe and copy images
 app.add_typer(train.app, name="train", help="Train a network.")
 app.add_typer(evaluate.app, name="evaluate", help="Judge networks on held-out images, as the papers do.")
 app.add_typer(prior.app, name="prior", help="Import a StyleGAN2-ADA, and see what a prior makes.")
+app.add_typer(fiji.app, name="fiji")
 app.command("restore")(restore.restore)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)

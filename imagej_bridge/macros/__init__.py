@@ -1,0 +1,1 @@
+"""Macros for users, which `relumen fiji install` puts into Fiji."""
