@@ -11,7 +11,7 @@ SOURCES := $(shell find $(ROOMS) -name __pycache__ -prune -o -not -name '*.pyc' 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all lint format benchmark lock clean
+.PHONY: help install demo test test-all lint format benchmark jar lock clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES) pyproject.toml MANIFEST.in 
 	$(PIP) install --quiet --no-build-isolation --no-deps --no-index --force-reinstall .
 	@rm -rf build
 	@touch $@
+
+jar: $(VENV)/.installed  ## build the Fiji plugin, where Maven is installed
+	$(PY) imagej_bridge/java/build.py
 
 lock: $(VENV)/.created  ## write constraints.txt anew from what pyproject.toml allows today
 	@$(PIP) install --quiet --dry-run --ignore-installed --only-binary :all: --report $(VENV)/report.json \

@@ -32,15 +32,18 @@ MAY_TOUCH = {
     "cli": ROOMS | {GROUND},
 }
 SLOW_TO_IMPORT = {
-    "bioimageio", "jgo", "jpype", "keras", "matplotlib", "onnx", "onnxruntime", "scipy", "scyjava", "skimage",
-    "tensorflow",
+    "bioimageio", "fastapi", "jgo", "jpype", "keras", "matplotlib", "onnx", "onnxruntime", "ray", "scipy", "scyjava",
+    "skimage", "tensorflow", "uvicorn",
 }  # fmt: skip
 
 
 def files_of_the_package() -> Iterator[tuple[str, Path]]:
     """Yields (path inside the wheel, path in the repository) of everything that should ship."""
+    java = ROOT / "imagej_bridge" / "java"
     for package, folder in FOLDERS.items():
         for path in sorted(folder.rglob("*")):
+            if java in path.parents and path.suffix not in (".jar", ".sha256"):
+                continue  # what the jar is made of, and with
             if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".md", ".pyc"):
                 yield f"{package.replace('.', '/')}/{path.relative_to(folder).as_posix()}", path
 

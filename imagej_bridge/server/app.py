@@ -34,7 +34,7 @@ from .submitting import PATHS, submitting
 from .worker import Worker
 
 _ABOUT = """Searches and restorations of microscopy images, as jobs: send an image, ask where the job stands, fetch the
-result. All results are synthesised: plausible, not measured.
+result. What a search finds is synthesised: plausible, not measured.
 
 Answers are JSON, or lines of key=value where the Accept header ranks text/plain first. An accepted job is never lost:
 it ends as finished, failed (with the reason) or cancelled, also when the server is killed and started again.

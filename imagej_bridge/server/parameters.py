@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
@@ -14,7 +15,9 @@ from relumen.errors import UserError
 from relumen.search import FORM, METHOD
 from relumen.search.config import Form, load_search, presets
 from relumen.search.fields import Tiling
-from relumen.search.request import SearchRequest
+
+if TYPE_CHECKING:
+    from relumen.search.request import SearchRequest
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]*$"
 _LONGEST = 200  # characters of a text
@@ -100,6 +103,8 @@ class SearchParameters(Frozen):
         Raises:
             UserError: as :attr:`overrides`.
         """
+        from relumen.search.request import SearchRequest
+
         return SearchRequest.of(
             {
                 "prior": prior,

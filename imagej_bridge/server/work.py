@@ -343,4 +343,4 @@ def make_worker(config: ServeConfig, store: JobStore, board: Board) -> Work:
                 logger.exception("The search of %s could not be compiled", task.prior)
         return [engine]
 
-    return Work(config, store, board, priors, packages, open_lanes, describe_device())
+    return Work(config, store, board, priors, packages, open_lanes, describe_device().removeprefix("Device: "))
