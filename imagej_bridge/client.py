@@ -39,7 +39,16 @@ _KEPT_TYPES = (np.uint8, np.uint16, np.int16, np.float32)  # that ImageJ's TIFF 
 
 
 class GoneError(CheckFailedError):
-    """The server doesn't answer."""
+    """The server doesn't answer.
+
+    Args:
+        message: that, and what to do.
+        reason: why, in a few words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -122,10 +131,11 @@ class HttpConnection:
             with answer:
                 return Reply(answer.status or 0, answer.read(), _seconds(answer.headers.get("Retry-After")))
         except (URLError, HTTPException, OSError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise GoneError(
+            reason = str(getattr(error, "reason", None) or error)
+            words = (
                 f"{self._address} does not answer ({reason}). Start a server there (relumen serve), or name another."
-            ) from error
+            )
+            raise GoneError(words, reason) from error
 
     def describe(self) -> str:
         """The address."""
@@ -164,7 +174,7 @@ class AppConnection:
         try:
             answer = self._portal.call(request)
         except RuntimeError as error:  # of the portal
-            raise GoneError("The server in this process is closed. Open a session again.") from error
+            raise GoneError("The server in this process is closed. Open a session again.", "it is closed") from error
         return Reply(answer.status_code, answer.content, _seconds(answer.headers.get("Retry-After")))
 
     def describe(self) -> str:
@@ -240,7 +250,7 @@ class Client:
                 except GoneError as error:
                     if time.monotonic() - heard > self._gone_s:
                         words = f"{error} It keeps job {id}, and goes on with it once it runs again."
-                        raise GoneError(words) from error
+                        raise GoneError(words, error.reason) from error
                     time.sleep(_PAUSE_S)
                     continue
                 heard = time.monotonic()
@@ -258,7 +268,7 @@ class Client:
             raise
 
     def preview(self, id: str) -> Image | None:
-        """What a job has found so far, float32 of axes CYX; None where there is nothing yet, or no longer."""
+        """What a job has found so far, float32 of axes YX or CYX; None where there is nothing yet, or no longer."""
         reply = self._patient("GET", _job(id, "preview"))
         return None if reply.status == 404 else _image(self._accepted(reply))
 

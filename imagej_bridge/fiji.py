@@ -8,7 +8,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,7 +17,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from relumen.errors import UserError
-from relumen.images import Image
+from relumen.images import AXES, Image
 
 from .client import AppConnection, Client, Connection, HttpConnection, Kind, OnStatus
 from .convert import ImagePlus, from_imageplus, to_imageplus
@@ -229,9 +230,10 @@ class Session:
         """Waits until the user has closed ImageJ's window."""
         import jpype
 
-        windows = jpype.JClass("ij.IJ")
-        while (window := windows.getInstance()) is not None and window.isShowing():
-            time.sleep(_LOOK_S)
+        imagej = jpype.JClass("ij.IJ")
+        with suppress(jpype.JVMNotRunning):  # Fiji ends Java too, and then the process
+            while (window := imagej.getInstance()) is not None and window.isShowing():
+                time.sleep(_LOOK_S)
 
     def close(self) -> None:
         """Ends the server in this process, whose running jobs are lost with a temporary folder; again is harmless."""
@@ -265,7 +267,7 @@ class Session:
             image = from_imageplus(_selected(given))
         id = self.client.submit(kind, image, parameters, title)
         self.client.wait(id, on_status)
-        result = self.client.result(id)
+        result = _with_axes(self.client.result(id), image.axes)
         if isinstance(given, Image):
             return cast(Given, result)
         if isinstance(given, np.ndarray):
@@ -314,6 +316,12 @@ def _from_array(pixels: np.ndarray, axes: str | None) -> Image:
     if axes is None and not 2 <= pixels.ndim <= 3:
         raise UserError(f"An array of {pixels.ndim} axes needs names, such as axes='TZCYX'.")
     return Image(pixels, axes or "CYX"[-pixels.ndim :])
+
+
+def _with_axes(image: Image, axes: str) -> Image:
+    """Gives axes of length 1 back, which no file knows."""
+    wanted = "".join(axis for axis in AXES if axis in axes or axis in image.axes)
+    return replace(image, pixels=image.pixels.reshape([image.sizes.get(axis, 1) for axis in wanted]), axes=wanted)
 
 
 def _selected(image: ImagePlus) -> ImagePlus:

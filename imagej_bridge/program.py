@@ -40,14 +40,6 @@ class Program:
         Raises:
             UserError: there is no such Fiji, or no screen, or another ImageJ runs in this process.
         """
-        import jpype
-
-        if _started is None:
-            ours = self.fiji is None and self.headless  # may have been started by open_session
-            if jpype.isJVMStarted() and not ours:
-                raise UserError("Java runs in this process already, without this ImageJ. Start Python anew.")
-        elif _started[0] != self:
-            raise UserError(f"{_started[0]} runs in this process already. Start Python anew for {self}.")
         if self.fiji is not None:
             check_fiji(self.fiji)
             if not self.headless and not has_plugin(self.fiji):
@@ -56,6 +48,14 @@ class Program:
                 )
         if not self.headless and sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
             raise UserError("There is no screen for ImageJ's window. Use --headless MACRO, or a machine with a screen.")
+        import jpype
+
+        if _started is None:
+            ours = self.fiji is None and self.headless  # may have been started by open_session
+            if jpype.isJVMStarted() and not ours:
+                raise UserError("Java runs in this process already, without this ImageJ. Start Python anew.")
+        elif _started[0] != self:
+            raise UserError(f"This process has {_started[0]} already. Start Python anew for {self}.")
 
     def start(self) -> tuple[ImageJSession, Any]:
         """Starts it, unless it runs.
@@ -107,7 +107,7 @@ class Program:
 
     def __str__(self) -> str:
         name = "plain ImageJ" if self.fiji is None else f"the Fiji in {self.fiji}"
-        return name if self.headless else f"{name}, with windows,"
+        return name if self.headless else f"{name} with windows"
 
 
 _started: tuple[Program, ImageJSession, Any] | None = None

@@ -40,7 +40,7 @@ class Registered:
                     sent = None if body is None else bytes(memoryview(body))
                     reply = connection.send(str(method), str(target), sent, accept=TEXT)
                 except GoneError as error:
-                    raise io_exception(str(error)) from error
+                    raise io_exception(error.reason) from error  # the command says the rest
                 return reply_type(reply.status, java_bytes(np.frombuffer(reply.body, np.int8)))
 
             @jpype.JOverride
