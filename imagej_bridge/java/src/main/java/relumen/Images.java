@@ -54,7 +54,7 @@ final class Images {
     /** Shows a result under a name of its own: "cells.tif" gives "cells_rls". */
     static void show(ImagePlus result, String title, String ending) {
         String plain = title.replaceAll("(?i)(\\.(ome|tiff?|png|jpe?g|gif|bmp))+$", "");
-        result.setTitle(WindowManager.getUniqueName(plain + ending));
+        result.setTitle(WindowManager.makeUniqueName(plain + ending));
         result.changes = true; // it may have taken minutes: ImageJ asks before it is thrown away
         result.show();
     }

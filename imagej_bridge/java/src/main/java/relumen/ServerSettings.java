@@ -2,6 +2,7 @@ package relumen;
 
 import ij.IJ;
 import ij.gui.GenericDialog;
+import ij.plugin.frame.Recorder;
 import java.awt.GraphicsEnvironment;
 import java.awt.TextField;
 import java.io.IOException;
@@ -49,7 +50,9 @@ public final class ServerSettings extends Command {
         if (!fromEnvironment) { // not by getNextString(), which would have it recorded
             Settings.set("token", ((TextField) dialog.getStringFields().get(1)).getText().trim());
         }
-        use(dialog.getNextString());
+        String address = dialog.getNextString();
+        Recorder.saveCommand();
+        use(address);
     }
 
     /** Remembers an address, and tells who answers there. */

@@ -2,8 +2,6 @@ package relumen;
 
 import ij.IJ;
 import ij.ImagePlus;
-import ij.WindowManager;
-import ij.gui.ImageWindow;
 import ij.macro.Interpreter;
 import java.awt.GraphicsEnvironment;
 import java.io.IOException;
@@ -16,7 +14,7 @@ final class Watch {
     private final Server server;
     private final String id;
     private final boolean previews;
-    private ImagePlus preview;
+    private Preview preview;
     private String shown = "0";
 
     /**
@@ -32,7 +30,6 @@ final class Watch {
     /** The result, as soon as it is there. */
     ImagePlus result() throws PlainException, IOException, CancelledException {
         long heard = System.currentTimeMillis();
-        ImageWindow before = WindowManager.getCurrentWindow();
         try {
             while (true) {
                 try {
@@ -60,7 +57,9 @@ final class Watch {
             throw e;
         } finally {
             IJ.showProgress(1.0);
-            closePreview(before);
+            if (preview != null) {
+                preview.close();
+            }
         }
     }
 
@@ -80,17 +79,17 @@ final class Watch {
     }
 
     private void tell(Map<String, String> job) throws PlainException, IOException {
-        String words = job.getOrDefault("message", "");
-        if (words.isEmpty()) {
-            words = job.get("state").equals("waiting") ? "waiting, place " + job.get("place") : job.get("state");
-        }
-        IJ.showStatus("relumen: " + words);
+        IJ.showStatus("relumen: " + job.getOrDefault("message", ""));
         IJ.showProgress(progress(job));
         String newest = job.getOrDefault("preview", "0");
-        if (previews && !newest.equals("0") && !newest.equals(shown)) {
+        boolean wanted = previews && (preview == null || preview.isOpen()); // who closes it does not want it
+        if (wanted && !newest.equals("0") && !newest.equals(shown)) {
             ImagePlus image = server.preview(id);
             if (image != null) {
-                show(image, job.getOrDefault("title", ""));
+                if (preview == null) {
+                    preview = new Preview("relumen: preview of " + job.getOrDefault("title", ""));
+                }
+                preview.show(image);
                 shown = newest;
             }
         }
@@ -101,27 +100,6 @@ final class Watch {
             return Math.min(Double.parseDouble(job.getOrDefault("progress", "")), 0.999); // at 1 the bar goes away
         } catch (NumberFormatException e) {
             return 0;
-        }
-    }
-
-    private void show(ImagePlus newest, String title) {
-        if (preview == null) {
-            preview = newest;
-            preview.setTitle("relumen: preview of " + title);
-            preview.show();
-        } else if (preview.getWindow() != null) { // a user who closed it does not want it
-            preview.setStack(newest.getStack());
-            preview.updateAndDraw();
-        }
-    }
-
-    private void closePreview(ImageWindow before) {
-        if (preview != null && preview.getWindow() != null) {
-            preview.changes = false;
-            preview.close();
-            if (before != null && !before.isClosed()) {
-                WindowManager.setCurrentWindow(before);
-            }
         }
     }
 
