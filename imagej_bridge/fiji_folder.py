@@ -25,7 +25,6 @@ Mode = Literal["headless", "interactive", "gui"]
 
 _MACROS = "relumen"
 _LIBRARIES = ("imglib2-imglyb", "imglib2-unsafe")  # pyimagej's own part in Java
-_LIBRARIES_HOME = "https://maven.scijava.org"
 
 
 def check_fiji(folder: Path) -> None:
@@ -43,7 +42,7 @@ def check_fiji(folder: Path) -> None:
     if missing:
         raise UserError(
             f"The Fiji in {folder} lacks {' and '.join(missing)}, by which Python speaks to it. Update it (Help > "
-            f"Update...); if that does not bring them, put their jars from {_LIBRARIES_HOME} (net.imglib2) into "
+            f"Update...); if that does not bring them, put their jars (net.imglib2, on SciJava's Maven site) into "
             f"{folder / 'jars'}. Fiji itself, with `relumen serve` beside it, does not need them."
         )
 
