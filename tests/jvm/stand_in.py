@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import socket
+import struct
 import threading
 import zipfile
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 
@@ -52,6 +54,7 @@ class StandIn:
         packages: zip files by name.
         port: of its first start; the same after a stop.
         each_poll: called before each answer about the job.
+        hangs_up: on whoever sends an image, without a word.
     """
 
     refusals: list[tuple[int, str]] = field(default_factory=list)
@@ -61,6 +64,7 @@ class StandIn:
     packages: dict[str, bytes] = field(default_factory=dict)
     port: int = 0
     each_poll: Callable[[], None] = lambda: None
+    hangs_up: bool = False
     received: list[Received] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
     previews: int = 0
@@ -101,10 +105,14 @@ class StandIn:
             server.server_close()
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        if self.hangs_up and handler.command == "POST":
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            socket.close(handler.connection.detach())  # at once
+            return
         url = urlsplit(handler.path)
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        request = Received(handler.command, url.path, dict(parse_qsl(url.query)), headers, body)
+        request = Received(handler.command, unquote(url.path), dict(parse_qsl(url.query)), headers, body)
         self.received.append(request)
         code, kind, answer = self._route(request)
         handler.send_response(code)

@@ -222,6 +222,16 @@ def test_a_refusal_is_told_in_the_servers_words(fails, server, cells_image):
     fails("factor: 5 does not divide 128\nseed: Input should be at least 0", "factor=5 seed=-1", cells_image)
 
 
+def test_a_server_that_hangs_up_on_a_large_image_is_told(fails, server):
+    server.hangs_up = True
+    large = Image(np.zeros((4000, 4000), np.uint8), "YX")
+    fails(
+        r"does not answer: it broke off while the image was sent \(15 MiB\); it takes none so large, or it was stopped",
+        "factor=2",
+        large,
+    )
+
+
 def test_a_selection_beside_the_image_is_told(imagej, fails, cells_image):
     imp = to_imageplus(cells_image, "cells.tif")
     imagej.run_macro("makeRectangle(30, 30, 6, 5);", image=imp)
@@ -448,6 +458,9 @@ def test_packages_are_installed_where_deepimagej_looks(imagej, run, fails, serve
     assert [path.name for path in package.iterdir()] == ["rdf.yaml"]
     assert (package / "rdf.yaml").read_text() == "two"
     assert sorted(path.name for path in (fiji / "models").iterdir()) == ["cells"]
+    server.packages["My Cells"] = package_zip(rdf__yaml="three")
+    install("my_cells")
+    assert (fiji / "models" / "My Cells" / "rdf.yaml").read_text() == "three"
     fails("No package was chosen", "", command="Install relumen Packages...")
     fails('There is no option "cats"', "cats", command="Install relumen Packages...")
 

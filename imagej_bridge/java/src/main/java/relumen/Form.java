@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -161,7 +162,8 @@ final class Form {
 
     private void add(GenericDialog dialog, Field field) {
         String value = Settings.get(remembered(field), field.otherwise);
-        String label = field.key.substring(0, 1).toUpperCase() + field.key.substring(1);
+        boolean word = field.key.matches("[a-z_]+"); // not the name of a package
+        String label = word ? field.key.substring(0, 1).toUpperCase(Locale.US) + field.key.substring(1) : field.key;
         switch (field.kind) {
             case CHOICE:
                 boolean there = Arrays.asList(field.choices).contains(value);

@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.HttpRetryException;
 import java.net.HttpURLConnection;
+import java.net.SocketTimeoutException;
 import java.net.URI;
 import java.net.URISyntaxException;
 
@@ -40,12 +41,7 @@ final class HttpTransport implements Transport {
         }
         try {
             if (body != null) {
-                connection.setDoOutput(true);
-                connection.setRequestProperty("Content-Type", "image/tiff");
-                connection.setFixedLengthStreamingMode(body.length); // also: Java never posts twice by itself
-                try (OutputStream out = connection.getOutputStream()) {
-                    out.write(body);
-                }
+                post(connection, body);
             }
             int status = connection.getResponseCode();
             InputStream in = status >= 400 ? connection.getErrorStream() : connection.getInputStream();
@@ -54,6 +50,24 @@ final class HttpTransport implements Transport {
             return new Reply(e.responseCode(), new byte[0]);
         } finally {
             connection.disconnect();
+        }
+    }
+
+    private static void post(HttpURLConnection connection, byte[] body) throws IOException {
+        connection.setDoOutput(true);
+        connection.setRequestProperty("Content-Type", "image/tiff");
+        connection.setFixedLengthStreamingMode(body.length); // also: Java never posts twice by itself
+        connection.connect();
+        try {
+            try (OutputStream out = connection.getOutputStream()) {
+                out.write(body);
+            }
+            connection.getResponseCode();
+        } catch (HttpRetryException | SocketTimeoutException e) {
+            throw e;
+        } catch (IOException e) { // also where an answer came before all was sent: Java can't read it
+            throw new IOException("it broke off while the image was sent (" + (body.length >> 20)
+                    + " MiB); it takes none so large, or it was stopped", e);
         }
     }
 

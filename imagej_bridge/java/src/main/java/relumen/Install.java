@@ -11,6 +11,7 @@ import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
@@ -34,7 +35,7 @@ public final class Install extends Command {
         for (Map<String, String> each : server.list("/v1/packages")) {
             String name = each.getOrDefault("name", "");
             names.add(name);
-            form.check(name, false);
+            form.check(key(name), false);
             message.append('\n').append(name).append(": ").append(each.getOrDefault("summary", ""));
             message.append(Files.exists(models.resolve(name)) ? " (there already: replaced)" : "");
         }
@@ -43,7 +44,7 @@ public final class Install extends Command {
             return;
         }
         server = new Server(asked.get("server"));
-        names.removeIf(name -> !Boolean.parseBoolean(asked.get(name)));
+        names.removeIf(name -> !Boolean.parseBoolean(asked.get(key(name))));
         if (names.isEmpty()) {
             throw new PlainException("No package was chosen, so none is installed.");
         }
@@ -52,6 +53,11 @@ public final class Install extends Command {
             install(server.packaged(name), name, models);
         }
         IJ.showStatus("relumen: installed " + String.join(", ", names));
+    }
+
+    /** Of an option: one word, in small letters. A dialog shows an underscore as a space. */
+    private static String key(String name) {
+        return name.replace(' ', '_').toLowerCase(Locale.US);
     }
 
     private static Path models() throws PlainException {

@@ -3,7 +3,6 @@ package relumen;
 import ij.IJ;
 import ij.gui.GenericDialog;
 import ij.plugin.frame.Recorder;
-import java.awt.GraphicsEnvironment;
 import java.awt.TextField;
 import java.io.IOException;
 import java.util.Map;
@@ -23,7 +22,9 @@ public final class ServerSettings extends Command {
             throw new PlainException("A token doesn't belong into a macro, which others may read. Set the environment"
                     + " variable RELUMEN_TOKEN, or type it into the dialog.");
         }
-        if (given != null) {
+        if (Transports.inProcess()) {
+            tell(new Server("")); // which has no other address
+        } else if (given != null) {
             Map<String, String> asked = new Form("server").text("address", Settings.server()).ask(TITLE);
             use(asked.get("address"));
         } else {
@@ -57,13 +58,17 @@ public final class ServerSettings extends Command {
 
     /** Remembers an address, and tells who answers there. */
     private static void use(String address) throws PlainException, IOException {
-        Server server = new Server(address);
+        Server server = new Server(address); // refuses what is none
         Settings.set("server", address.trim());
+        tell(server);
+    }
+
+    private static void tell(Server server) throws PlainException, IOException {
         Map<String, String> health = server.health();
         int priors = server.list("/v1/priors").size();
         String found = "relumen " + health.getOrDefault("version", "") + " at " + server.describe() + " is "
                 + health.getOrDefault("status", "there") + ", with " + priors + " priors.";
-        if (GraphicsEnvironment.isHeadless() || IJ.isMacro()) {
+        if (Options.inMacro()) {
             IJ.showStatus(found);
         } else {
             IJ.showMessage(TITLE, found);
