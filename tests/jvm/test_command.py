@@ -123,7 +123,7 @@ def test_a_macro_sends_the_image_and_gets_the_result(run, server, cells_image):
 def test_what_a_macro_leaves_out_has_its_default_whatever_was_said_last(run, server, cells_image, jvm_properties):
     jvm_properties.remember("relumen.rls.factor", "2")
     jvm_properties.remember("relumen.rls.prior", "prior-golgi")
-    run("seed=3", cells_image)
+    run("seed=3.0", cells_image)
     assert server.submitted.query == {
         "title": "cells.tif",
         "prior": "prior-cells",
@@ -209,6 +209,7 @@ def test_a_result_is_called_after_its_input(run, server, cells_image, title, res
     [
         ("prior=prior-cats", 'There is no prior named "prior-cats". There are: prior-cells, prior-golgi'),
         ("reduction=mean", "There is no reduction.*bicubic, area"),
+        ("factor=two", 'factor: "two" is no number'),
         ("factr=2", 'There is no option "factr". There are: prior, factor, '),
     ],
 )
@@ -289,10 +290,18 @@ def test_the_token_is_sent_and_no_macro_may_hold_it(imagej, run, fails, server, 
     server.token = "s3cret"
     fails("asks for its token. It is missing or wrong.*relumen Server.*RELUMEN_TOKEN", "factor=2", cells_image)
     jvm_properties.remember("relumen.token", "s3cret")
+    jvm_properties.remember("relumen.token_for", server.address)
     run("factor=2", cells_image)
     assert {each.headers["authorization"] for each in server.received[-4:]} == {"Bearer s3cret"}
     with pytest.raises(CheckFailedError, match="A token doesn't belong into a macro"):
         imagej.run_macro('run("relumen Server...", "token=s3cret");')
+
+
+def test_the_token_is_for_its_own_server_whatever_a_macro_says(run, server, cells_image, jvm_properties):
+    jvm_properties.remember("relumen.token", "s3cret")
+    jvm_properties.remember("relumen.token_for", "http://gpu-machine:8765")
+    run("factor=2", cells_image)
+    assert not [each for each in server.received if "authorization" in each.headers]
 
 
 def test_a_full_server_is_asked_again(run, server, cells_image):

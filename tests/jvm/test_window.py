@@ -66,7 +66,7 @@ def test_the_dialog_says_what_it_is_and_starts_with_the_defaults(seen):
 
 
 def test_the_dialog_remembers_what_was_said(seen):
-    said = {"Factor": "4", "Seed": "7", "Solutions": "2", "Channels": "DNA=1 tubulin=none"}
+    said = {"Factor": "4", "Blur": "0.0625", "Seed": "7", "Solutions": "2", "Channels": "DNA=1 tubulin=none"}
     assert seen["asked again"] == {**OPTIONS, **said, "Server": seen["address"]}
 
 
@@ -91,11 +91,11 @@ def test_the_result_is_the_current_image(seen):
 
 
 def test_the_recorder_writes_the_line_that_a_macro_needs_and_no_token(seen):
-    server = f"server={seen['address']}"
     ran = [line for line in seen["recorded"] if line.startswith("run(")]
     search = (
-        'run("RLS Super-Resolution...", "prior=prior-cells factor=4 iterations=200 lambda_w=5e-4 lambda_c=3e-4 blur=0 '
-        f'reduction=bicubic channels=[DNA=1 tubulin=none] intensity=auto solutions=2 seed=7 preview {server}");'
+        'run("RLS Super-Resolution...", "prior=prior-cells factor=4 iterations=200 lambda_w=5e-4 lambda_c=3e-4 '
+        "blur=0.0625 reduction=bicubic channels=[DNA=1 tubulin=none] intensity=auto solutions=2 seed=7 preview "
+        f'server={seen["address"]}");'
     )
     assert ran == [f'run("relumen Server...", "address={seen["address"]}");', search, search, search]
     assert not [line for line in seen["recorded"] if "preview of" in line or "s3cret" in line]

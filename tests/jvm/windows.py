@@ -56,7 +56,9 @@ class Windows:
             dialogs = [each for each in java("java.awt.Window").getWindows() if isinstance(each, java(kind))]
             return next((each for each in dialogs if each.isShowing() and str(each.getTitle()) == title), None)
 
-        return wait_for(shown, f"the dialog {title}")
+        dialog = wait_for(shown, f"the dialog {title}")
+        wait_for(_waiting, f"wait for the dialog {title}")  # Java misses an end that comes before
+        return dialog
 
     def press(self, dialog: Any, label: str) -> None:
         """Presses a button of a dialog."""
@@ -91,11 +93,19 @@ class Windows:
     def ended(self, command: str) -> None:
         """Waits until a command is at its end, recorder and all."""
         running = java("java.lang.Thread").getAllStackTraces
-        wait_for(lambda: command not in [str(each.getName()) for each in running().keySet()], f"end of {command}")
+        names = lambda: [str(each.getName()) for each in running().keySet()]  # noqa: E731
+        wait_for(lambda: not [name for name in names() if name.endswith(command)], f"end of {command}")
 
     def image(self, title: str) -> Any:
         """The image of this title in a window, or None."""
         return java("ij.WindowManager").getImage(title)
+
+
+def _waiting() -> bool:
+    """Whether a thread waits for the end of a dialog."""
+    stacks = java("java.lang.Thread").getAllStackTraces().values()
+    tops = ([str(frame) for frame in [*stack][:4]] for stack in stacks)
+    return any("Object.wait" in top[0] and "WaitDispatchSupport.enter" in " ".join(top) for top in tops if top)
 
 
 def said(dialog: Any) -> list[str]:

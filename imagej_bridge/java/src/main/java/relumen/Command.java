@@ -52,10 +52,14 @@ abstract class Command implements PlugIn {
         if (GraphicsEnvironment.isHeadless()) { // where nobody sees a status bar
             IJ.log("relumen: cancelled");
         }
-        Interpreter macro = Interpreter.getInstance();
-        if (macro != null && Options.inMacro()) { // which Macro.abort() leaves running
-            macro.setIgnoreErrors(true); // no window: the user knows
-            macro.abort("relumen: cancelled");
+        if (Options.inMacro()) { // which Macro.abort() leaves running
+            Interpreter macro = Interpreter.getInstance();
+            if (macro != null) {
+                macro.setIgnoreErrors(true); // no window: the user knows
+                macro.abort("relumen: cancelled");
+            } else { // another macro ended meanwhile, and ImageJ forgot this one
+                IJ.error(title, "Cancelled.");
+            }
         }
         Macro.abort();
     }

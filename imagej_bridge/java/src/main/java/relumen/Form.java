@@ -2,6 +2,7 @@ package relumen;
 
 import ij.gui.GenericDialog;
 import ij.plugin.frame.Recorder;
+import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -120,7 +121,8 @@ final class Form {
         Map<String, String> answers = new LinkedHashMap<>();
         for (Field field : fields) {
             String otherwise = field.kind == Kind.CHECK ? "false" : field.otherwise;
-            answers.put(field.key, given.getOrDefault(field.key, otherwise));
+            String answer = given.getOrDefault(field.key, otherwise);
+            answers.put(field.key, field.kind == Kind.NUMBER ? number(field, answer) : answer);
         }
         for (String key : given.keySet()) {
             if (!answers.containsKey(key)) {
@@ -170,8 +172,9 @@ final class Form {
                 dialog.addChoice(label, field.choices, there ? value : field.otherwise);
                 break;
             case NUMBER:
-                double number = Double.parseDouble(value);
-                dialog.addNumericField(label, number, number == Math.rint(number) ? 0 : 3, 8, field.note);
+                // As many digits as it has: what is shown is what is recorded.
+                int digits = Math.max(0, new BigDecimal(value).stripTrailingZeros().scale());
+                dialog.addNumericField(label, Double.parseDouble(value), digits, 8, field.note);
                 break;
             case TEXT:
                 dialog.addStringField(label, value, 20);
@@ -193,7 +196,7 @@ final class Form {
                 if (dialog.invalidNumber()) {
                     throw new PlainException(field.key + ": " + dialog.getErrorMessage());
                 }
-                return number == Math.rint(number) ? Long.toString((long) number) : Double.toString(number);
+                return plain(number);
             case TEXT:
                 return dialog.getNextString().trim();
             case CHECK:
@@ -201,6 +204,19 @@ final class Form {
             default:
                 return "";
         }
+    }
+
+    private static String number(Field field, String text) throws PlainException {
+        try {
+            return plain(Double.parseDouble(text));
+        } catch (NumberFormatException e) {
+            throw new PlainException(field.key + ": \"" + text + "\" is no number.");
+        }
+    }
+
+    /** 16 and not 16.0, which a server may refuse as a count. */
+    private static String plain(double number) {
+        return number == Math.rint(number) ? Long.toString((long) number) : Double.toString(number);
     }
 
     private String remembered(Field field) {

@@ -77,7 +77,7 @@ final class HttpTransport implements Transport {
     }
 
     private static String checked(String address) throws PlainException {
-        String trimmed = address.trim().replaceAll("/+$", "");
+        String trimmed = Settings.plain(address);
         try {
             URI uri = new URI(trimmed);
             boolean http = "http".equals(uri.getScheme()) || "https".equals(uri.getScheme());

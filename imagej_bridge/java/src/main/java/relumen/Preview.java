@@ -9,6 +9,7 @@ import java.awt.Dimension;
 import java.awt.Frame;
 import java.awt.Graphics;
 import java.awt.Image;
+import java.awt.Rectangle;
 import java.awt.event.WindowAdapter;
 import java.awt.event.WindowEvent;
 
@@ -18,6 +19,7 @@ import java.awt.event.WindowEvent;
  */
 final class Preview {
     private static final int SIDE = 384; // about, on the screen
+    private static final int GAP = 10;
 
     private final Frame frame;
     private final View view = new View();
@@ -35,7 +37,9 @@ final class Preview {
         ImageJ imagej = IJ.getInstance();
         frame.addKeyListener(imagej); // Esc
         view.addKeyListener(imagej);
-        frame.setLocation(imagej.getX() + imagej.getWidth() + 10, imagej.getY());
+        Rectangle screen = imagej.getGraphicsConfiguration().getBounds();
+        int left = Math.min(imagej.getX() + imagej.getWidth() + GAP, screen.x + screen.width - SIDE - GAP);
+        frame.setLocation(left, imagej.getY() + GAP);
         frame.setAutoRequestFocus(false);
     }
 

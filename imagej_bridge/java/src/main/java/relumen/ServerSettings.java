@@ -42,17 +42,17 @@ public final class ServerSettings extends Command {
             dialog.addMessage("The token is taken from RELUMEN_TOKEN.");
         } else {
             dialog.setEchoChar('*');
-            dialog.addStringField("Token", Settings.token(), 24);
+            dialog.addStringField("Token", Settings.token(Settings.server()), 24);
         }
         dialog.showDialog();
         if (dialog.wasCanceled()) {
             return;
         }
-        if (!fromEnvironment) { // not by getNextString(), which would have it recorded
-            Settings.set("token", ((TextField) dialog.getStringFields().get(1)).getText().trim());
-        }
         String address = dialog.getNextString();
         Recorder.saveCommand();
+        if (!fromEnvironment) { // not by getNextString(), which would have it recorded
+            Settings.setToken(address, ((TextField) dialog.getStringFields().get(1)).getText().trim());
+        }
         use(address);
     }
 

@@ -21,10 +21,24 @@ final class Settings {
         return get("server", DEFAULT_SERVER);
     }
 
-    /** Never an option of a macro, which people hand on. */
-    static String token() {
+    /** A server's address without what doesn't matter. */
+    static String plain(String address) {
+        return address.trim().replaceAll("/+$", "");
+    }
+
+    /** What a server is told; never an option of a macro, which people hand on. */
+    static String token(String address) {
         String own = System.getenv("RELUMEN_TOKEN");
-        return own != null ? own : get("token", "");
+        if (own != null) {
+            return own;
+        }
+        boolean itsOwn = plain(address).equals(get("token_for", "")); // a stranger's macro may name another server
+        return itsOwn ? get("token", "") : "";
+    }
+
+    static void setToken(String address, String token) {
+        set("token_for", plain(address));
+        set("token", token);
     }
 
     /** How long a server that no longer answers is waited for. */

@@ -14,7 +14,7 @@ public final class Transports {
     /** The server in this process where there is one, otherwise the one at the address. */
     static Transport to(String address) throws PlainException {
         Transport registered = here;
-        return registered != null ? registered : new HttpTransport(address, Settings.token());
+        return registered != null ? registered : new HttpTransport(address, Settings.token(address));
     }
 
     static boolean inProcess() {
