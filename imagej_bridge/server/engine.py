@@ -18,8 +18,9 @@ from relumen.search.uncertainty import make_searcher
 
 Float32 = NDArray[np.float32]
 
-GPU_BATCH = 4
-"""Searches at once on a GPU, where nothing else is said. A CPU gains nothing by several."""
+GPU_BATCH = 8
+"""Searches at once on a GPU, where nothing else is said: a step of 8 takes half as long again as one of 1
+(docs/benchmarks.md). A CPU gains nothing by several."""
 _KEPT = 8  # compiled steps
 _WARM_FACTOR = 16
 
