@@ -19,8 +19,8 @@ from relumen.search.uncertainty import make_searcher
 Float32 = NDArray[np.float32]
 
 GPU_BATCH = 8
-"""Searches at once on a GPU, where nothing else is said: a step of 8 takes half as long again as one of 1
-(docs/benchmarks.md). A CPU gains nothing by several."""
+"""Searches at once on a GPU, where nothing else is said: a step of 8 takes 1.6 to 2.1 times as long as
+one of 1 (benchmarks/long/search_step_xla.md). A CPU gains nothing by several."""
 _KEPT = 8  # compiled steps
 _WARM_FACTOR = 16
 
