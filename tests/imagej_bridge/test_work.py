@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relumen.errors import UserError
+from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
+from relumen.imagej_bridge.server import work
 from relumen.imagej_bridge.server.board import Board
+from relumen.imagej_bridge.server.checkpoints import Checkpoints
 from relumen.imagej_bridge.server.config import ServeConfig
 from relumen.imagej_bridge.server.engine import Engine
-from relumen.imagej_bridge.server.errors import NotFoundError, TooLargeError
+from relumen.imagej_bridge.server.errors import DiskFullError, NotFoundError, TooLargeError
 from relumen.imagej_bridge.server.packages import Packages
 from relumen.imagej_bridge.server.parameters import RestorationParameters, parameters_of
 from relumen.imagej_bridge.server.store import JobStore
@@ -258,6 +260,33 @@ def test_a_search_that_fails_takes_no_other_with_it(bench, low, monkeypatch):
     server.result(good)
     waited(lambda: server.store.get(worse).state == "failed")
     assert "FloatingPointError: boom" in server.store.get(worse).reason
+
+
+def test_on_a_full_disk_a_search_goes_on_in_memory_and_its_result_waits_for_room(bench, low, monkeypatch):
+    server = bench()
+    expected = server.submit(low)
+    server.work.start()
+    expected = server.result(expected).pixels
+
+    def full(*_):
+        raise CheckFailedError("no room")
+
+    monkeypatch.setattr(Checkpoints, "write_state", full)
+    monkeypatch.setattr(Checkpoints, "write_found", full)
+    monkeypatch.setattr(work, "_RETRY_S", 0.05)
+    finish, room = server.store.finish, []
+
+    def finish_with_room(id, write):
+        if not room:
+            raise DiskFullError("The server's disk is full.")
+        return finish(id, write)
+
+    monkeypatch.setattr(server.store, "finish", finish_with_room)
+    id = server.submit(low)
+    waited(lambda: server.board.read(id)[0].message == "waits for room: The server's disk is full.")
+    assert server.store.get(id).state == "running"
+    room.append(True)
+    np.testing.assert_array_equal(server.result(id).pixels, expected)
 
 
 def test_a_job_has_its_time(bench, low):
