@@ -21,7 +21,7 @@ from relumen.search.loop import Search, SearchState
 from relumen.search.priors import Priors
 
 from .config import ServeConfig
-from .engine import Engine, Lane, Moment, Task
+from .engine import GPU_BATCH, Engine, Lane, Moment, Task
 
 _NAME = "relumen"
 _TRIES, _PAUSE_S = 20, 3.0  # Serve starts a new replica within seconds
@@ -96,7 +96,6 @@ def open_replicas(config: ServeConfig, warm: Sequence[Task]) -> list[Lane]:
     import ray
     from ray import serve
 
-    batch = config.batch or 1
     try:
         ray.init(
             address=os.environ.get("RAY_ADDRESS"),
@@ -105,6 +104,7 @@ def open_replicas(config: ServeConfig, warm: Sequence[Task]) -> list[Lane]:
             logging_level=logging.WARNING,
         )
         gpus = ray.cluster_resources().get("GPU", 0)
+        batch = config.batch or (GPU_BATCH if gpus else 1)
         serve.start(proxy_location="Disabled")  # nothing but this process speaks to them
         replica: Any = serve.deployment(Replica)  # whose annotation is of a function
         deployment = replica.options(

@@ -13,7 +13,7 @@ from relumen.restore import open_model, restore_file
 
 from .board import Board, Live
 from .config import ServeConfig
-from .errors import TooLargeError
+from .errors import DiskFullError, TooLargeError
 from .packages import Packages
 from .parameters import RestorationParameters
 from .store import JobRecord, JobStore
@@ -88,27 +88,40 @@ class Restorations:
 
     def _work(self) -> None:
         while not self._stopping:
-            record = next((job for job in self._store.waiting() if job.kind == "restoration"), None)
-            if record is None:
-                with self._changed:
-                    if not self._stopping:
-                        self._changed.wait(_LOOK_S)
-            elif self._store.begin(record.id):
-                self._do(record)
+            try:
+                idle = not self._work_once()
+            except CheckFailedError:  # of the store, where the disk is full
+                logger.exception("Restorations paused")
+                idle = True
+            with self._changed:
+                if idle and not self._stopping:
+                    self._changed.wait(_LOOK_S)
 
-    def _do(self, record: JobRecord) -> None:
+    def _work_once(self) -> bool:
+        """Does the next restoration; False where there is none, or no room for it."""
+        record = next((job for job in self._store.waiting() if job.kind == "restoration"), None)
+        if record is None:
+            return False
+        return self._do(record) if self._store.begin(record.id) else True
+
+    def _do(self, record: JobRecord) -> bool:
         try:
             parameters = RestorationParameters(**record.parameters)
             self._store.finish(record.id, lambda path: self._restore(record.id, parameters, path))
         except _LeftError:
             if self._stopping:
                 self._store.requeue(record.id)
+        except DiskFullError as error:
+            self._store.requeue(record.id)
+            logger.warning("Job %s waits for room: %s", record.id, error)
+            return False
         except (UserError, CheckFailedError) as error:
             self._store.fail(record.id, str(error))
         except Exception as error:
             logger.exception("Job %s failed", record.id)
             self._store.fail(record.id, unexpected(error))
         self._left.discard(record.id)
+        return True
 
     def _restore(self, id: str, parameters: RestorationParameters, target: Path) -> None:
         until = time.monotonic() + self._config.max_seconds

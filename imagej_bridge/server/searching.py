@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ class SearchJob:
         self.key = _key(self.task)
         self._checkpoints = Checkpoints(checkpoints, plan.identity)
         self._unsaved: dict[int, Solutions] = {}
+        self._counting = Lock()
         every = range(len(self._windows) * self._units)
         self.pending = [unit for unit in every if self._checkpoints.found(unit) is None]
         self._in_all, self._missing = len(every), len(self.pending)
@@ -112,7 +114,8 @@ class SearchJob:
             self._checkpoints.write_found(unit, found)
         except CheckFailedError:
             self._unsaved[unit] = found
-        self._missing -= 1
+        with self._counting:  # several lanes may search for one job
+            self._missing -= 1
 
     def live(self, moment: Moment, at: int, moving: int) -> Live:
         """How far the job is.

@@ -182,14 +182,22 @@ class Work:
     def _search(self, lane: Lane) -> None:
         """What one lane does, again and again."""
         while not self._stopping:
-            self._begin_enough()
-            with self._changed:
-                batch = self._take(lane.batch)
-                if batch is None:
+            try:
+                self._search_once(lane)
+            except Exception:  # of the store, where the disk is full: the lane outlives it
+                logger.exception("A lane paused")
+                with self._changed:
                     self._changed.wait(_RETRY_S)
-            if batch is not None:
-                self._do(lane, batch)
-            self._finish_done()
+
+    def _search_once(self, lane: Lane) -> None:
+        self._begin_enough()
+        with self._changed:
+            units = self._take(lane.batch)
+            if not units and not self._stopping:
+                self._changed.wait(_RETRY_S)
+        if units:
+            self._do(lane, units)
+        self._finish_done()
 
     def _begin_enough(self) -> None:
         """Begins searches in the order of their coming, until all lanes can be filled."""
@@ -222,7 +230,7 @@ class Work:
         folder = self._store.checkpoint_folder(record.id)
         return SearchJob(record.id, parameters, self._store.input_path(record.id), folder, self._priors)
 
-    def _take(self, size: int) -> Batch | None:
+    def _take(self, size: int) -> list[Unit]:
         """The oldest pending units that can be searched at once; the lock is held."""
         chosen: list[Unit] = []
         pending = ((job, number) for job in self._jobs if not job.dropped for number in job.pending)
@@ -234,21 +242,22 @@ class Work:
                 break
         for unit in chosen:
             unit.job.pending.remove(unit.number)
-        return Batch.of(chosen) if chosen else None
+        return chosen
 
-    def _do(self, lane: Lane, batch: Batch) -> None:
-        """Searches a batch to its end, as far as anyone waits for it."""
+    def _do(self, lane: Lane, units: list[Unit]) -> None:
+        """Searches units to their end, as far as anyone waits for them."""
+        jobs = list({unit.job.id: unit.job for unit in units}.values())
         try:
-            self._advance(lane, batch)
+            self._advance(lane, Batch.of(units))
         except Exception as error:
-            if len(batch.jobs) == 1:
-                self._fail(batch.jobs[0].id, error)
-                batch.jobs[0].dropped = True
-            for job in batch.jobs:  # the others are searched each by itself: they may not be at fault
+            if len(jobs) == 1:
+                jobs[0].dropped = True
+                self._fail(jobs[0].id, error)
+            for job in jobs:  # each is searched by itself from now on: most are not at fault
                 job.alone = True
         finally:
             with self._changed:
-                for unit in batch.units:
+                for unit in units:
                     if not unit.found:
                         unit.job.pending.append(unit.number)
                 self._changed.notify_all()
@@ -258,7 +267,7 @@ class Work:
         for job in batch.jobs:
             if job.started is None:
                 job.started = kept
-                self._board.post(job.id, Live(message="begins; the first search of its kind is compiled before"))
+                self._board.post(job.id, Live(message="begins (the first search of its kind is compiled first)"))
         while batch.leave_out_dropped():
             moment = lane.advance(batch.task, batch.searches, batch.state, _MOMENT_S)
             batch.state = moment.state

@@ -10,7 +10,7 @@ import pytest
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
-from relumen.imagej_bridge.server import work
+from relumen.imagej_bridge.server import restoring, work
 from relumen.imagej_bridge.server.board import Board
 from relumen.imagej_bridge.server.checkpoints import Checkpoints
 from relumen.imagej_bridge.server.config import ServeConfig
@@ -327,6 +327,24 @@ def test_a_restoration_by_a_package(bench, cells):
     assert server.board.read(id)[0].message.startswith("tile 1 of 1")
     with pytest.raises(NotFoundError, match="no package 'nobody'"):
         server.submit(image, kind="restoration", package="nobody")
+
+
+def test_a_restoration_waits_for_room(bench, cells, monkeypatch):
+    server = bench()
+    monkeypatch.setattr(restoring, "_LOOK_S", 0.05)
+    finish, tries = server.store.finish, []
+
+    def finish_at_the_second_try(id, write):
+        tries.append(id)
+        if len(tries) == 1:
+            raise DiskFullError("The server's disk is full.")
+        return finish(id, write)
+
+    monkeypatch.setattr(server.store, "finish", finish_at_the_second_try)
+    server.work.start()
+    id = server.submit(Image(cells[300:332, 300:332], "YX"), kind="restoration", package="esrgan-widefield")
+    assert server.result(id).pixels.shape == (64, 64)
+    assert tries == [id, id]
 
 
 def test_packages_travel_as_zips_that_open(bench):

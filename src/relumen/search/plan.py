@@ -37,7 +37,7 @@ class Settings:
     """What a search of images is told beside prior, operator and objective.
 
     Attributes:
-        solutions: for each window; more than 1 are found together.
+        solutions: for each window.
         uncertainty: how several are found.
         tiling: how a prior's view is laid over larger fields.
         seed: of what is drawn.
