@@ -105,6 +105,7 @@ def open_replicas(config: ServeConfig, warm: Sequence[Task]) -> list[Lane]:
         )
         gpus = ray.cluster_resources().get("GPU", 0)
         batch = config.batch or (GPU_BATCH if gpus else 1)
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         serve.start(proxy_location="Disabled")  # nothing but this process speaks to them
         replica: Any = serve.deployment(Replica)  # whose annotation is of a function
         deployment = replica.options(
