@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from pathlib import Path
 from threading import Condition, Thread
@@ -13,14 +12,13 @@ from relumen.restore import open_model, restore_file
 
 from .board import Board, Live
 from .config import ServeConfig
-from .errors import DiskFullError, TooLargeError
+from .errors import DiskFullError
 from .packages import Packages
 from .parameters import RestorationParameters
+from .reasons import check_result, fail, logger, took_too_long
 from .store import JobRecord, JobStore
 
 _LOOK_S = 5.0
-
-logger = logging.getLogger("relumen.server")
 
 
 class _LeftError(Exception):
@@ -80,11 +78,7 @@ class Restorations:
         if channels not in (1, image.channels):
             raise UserError(f"{parameters.package} takes images of {channels} channels. This one has {image.channels}.")
         pixels = image.pixels.size * factor**2
-        if pixels > self._config.max_result_pixels:
-            raise TooLargeError(
-                f"The result would have {pixels:,} pixels, all planes together; this server makes "
-                f"{self._config.max_result_pixels:,}. Take a selection, or fewer slices."
-            )
+        check_result(pixels, self._config.max_result_pixels, "Take a selection, or fewer slices.")
 
     def _work(self) -> None:
         while not self._stopping:
@@ -115,11 +109,8 @@ class Restorations:
             self._store.requeue(record.id)
             logger.warning("Job %s waits for room: %s", record.id, error)
             return False
-        except (UserError, CheckFailedError) as error:
-            self._store.fail(record.id, str(error))
         except Exception as error:
-            logger.exception("Job %s failed", record.id)
-            self._store.fail(record.id, unexpected(error))
+            fail(self._store, record.id, error)
         self._left.discard(record.id)
         return True
 
@@ -142,18 +133,3 @@ class Restorations:
         source = self._store.input_path(id)
         with open_model(self._packages.path(parameters.package), parameters.tile) as restorer:
             restore_file(source, restorer, target, on_tile=on_tile, say=say)
-
-
-def took_too_long(seconds: float) -> str:
-    """Why a job failed that reached the limit."""
-    return (
-        f"It took longer than the {seconds:g} seconds that this server gives a job. Take fewer iterations or "
-        "solutions, or a selection of the image."
-    )
-
-
-def unexpected(error: Exception) -> str:
-    """Why a job failed, where that is no fault of the user."""
-    if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
-        return "The server's device has too little memory for it. Ask for smaller tiles, or for fewer searches at once."
-    return f"The server failed at it ({type(error).__name__}: {error}). Its log says more."

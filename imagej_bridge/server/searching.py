@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import image_writer
-from relumen.images import AXES, Image, PixelSize, read_image
+from relumen.images import AXES, Image, read_image
 from relumen.search.loop import Search, SearchState, Solutions
-from relumen.search.plan import KEPT, Found, Plan, Row, Window, kinds
+from relumen.search.plan import OF_FRAMES, Found, Plan, Row, Window, kinds
 from relumen.search.priors import Priors
 from relumen.search.uncertainty import are_together, searches
 
@@ -144,7 +144,7 @@ class SearchJob:
             return None
         self._previewed = step
         pixels = np.moveaxis(self._plan.intensities.undone(moment.images[at]), -1, 0)
-        return Image(pixels, "CYX", self._pixel_size(), {"mode": "composite"})
+        return Image(pixels, "CYX", self._plan.pixel_size(self._image), {"mode": "composite"})
 
     def write_result(self, path: Path) -> None:
         """Writes the job's image: the solution, or all of them with their mean and standard deviation.
@@ -156,7 +156,8 @@ class SearchJob:
         shown = self._shown()
         axes, shape = self._layout(len(shown))
         rows = [row for found in self._found() for row in found.rows() if row["best"]]
-        with image_writer(path, shape, axes, np.float32, self._pixel_size(), self._metadata(rows, shown)) as writer:
+        size, metadata = plan.pixel_size(image), self._metadata(rows, shown)
+        with image_writer(path, shape, axes, np.float32, size, metadata) as writer:
             for _, windows in groupby(self._found(), lambda found: found.window.position):
                 plane = list(windows)
                 position = plane[0].window.position
@@ -194,13 +195,10 @@ class SearchJob:
         about = self._plan.about(rows)
         if self._axis:
             about["this image"] = f"along {self._axis}: {shown[0]} to {shown[-3]} are solutions, then mean, std"
-        kept = () if self._axis == "T" else KEPT
-        metadata: dict[str, Any] = {key: value for key, value in self._image.metadata.items() if key in kept}
-        metadata["Info"] = "\n".join(f"{key}: {value}" for key, value in about.items())
-        stains = self._plan.channels.stains
-        if len(stains) > 1:
-            metadata["mode"] = "composite"
-        metadata["Labels"] = self._labels(shown, stains)
+        metadata = self._plan.metadata(self._image, about)
+        if self._axis == "T":  # the result's frames are solutions
+            metadata = {key: value for key, value in metadata.items() if key not in OF_FRAMES}
+        metadata["Labels"] = self._labels(shown, self._plan.channels.stains)
         return metadata
 
     def _labels(self, shown: list[str], stains: tuple[str, ...]) -> list[str]:
@@ -214,10 +212,6 @@ class SearchJob:
             name = names[dict(zip("TZ", index, strict=True)).get(self._axis, 0)]
             labels += [", ".join(filter(None, (name, stain))) for stain in stains]
         return labels
-
-    def _pixel_size(self) -> PixelSize | None:
-        size = self._image.pixel_size
-        return None if size is None else size.divided(self._plan.operator.factor)
 
 
 def solutions_axis(axes: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 from threading import Condition, Lock, Thread
 
 from relumen.configs import Frozen
-from relumen.errors import CheckFailedError, UserError
+from relumen.errors import CheckFailedError
 from relumen.images import read_image
 from relumen.search.priors import Priors
 
@@ -22,15 +21,14 @@ from .engine import GPU_BATCH, Engine, Lane, Moment, warm_up_task
 from .errors import DiskFullError, TooLargeError
 from .packages import Packages
 from .parameters import RestorationParameters, SearchParameters
-from .restoring import Restorations, took_too_long, unexpected
+from .reasons import check_result, fail, logger, took_too_long
+from .restoring import Restorations
 from .searching import SearchJob, check_size
 from .store import JobRecord, JobStore
 from .worker import Entry
 
 _MOMENT_S = 0.5  # between two looks at what changed meanwhile
 _RETRY_S = 5.0  # between two tries to write where the disk is full
-
-logger = logging.getLogger("relumen.server")
 
 
 class Work:
@@ -160,12 +158,11 @@ class Work:
                 "Take fewer."
             )
         request.check(image, prior)
-        pixels = check_size(parameters, image, prior.generator.architecture.channels)
-        if pixels > limits.max_result_pixels:
-            raise TooLargeError(
-                f"The result would have {pixels:,} pixels, all planes together; this server makes "
-                f"{limits.max_result_pixels:,}. Take a selection, fewer slices, fewer solutions or a smaller factor."
-            )
+        check_result(
+            check_size(parameters, image, prior.generator.architecture.channels),
+            limits.max_result_pixels,
+            "Take a selection, fewer slices, fewer solutions or a smaller factor.",
+        )
 
     def _open(self) -> None:
         self._lanes = self._open_lanes()
@@ -219,7 +216,7 @@ class Work:
         try:
             job = self._opened(record)
         except Exception as error:
-            self._fail(record.id, error)
+            fail(self._store, record.id, error)
             return
         with self._changed:
             self._jobs.append(job)
@@ -252,7 +249,7 @@ class Work:
         except Exception as error:
             if len(jobs) == 1:
                 jobs[0].dropped = True
-                self._fail(jobs[0].id, error)
+                fail(self._store, jobs[0].id, error)
             for job in jobs:  # each is searched by itself from now on: most are not at fault
                 job.alone = True
         finally:
@@ -308,14 +305,7 @@ class Work:
                 with self._changed:
                     self._jobs.append(job)  # is tried again
             except Exception as error:
-                self._fail(job.id, error)
-
-    def _fail(self, id: str, error: Exception) -> None:
-        reason = str(error)
-        if not isinstance(error, UserError | CheckFailedError):
-            logger.error("Job %s failed", id, exc_info=error)
-            reason = unexpected(error)
-        self._store.fail(id, reason)
+                fail(self._store, job.id, error)
 
 
 def leave_gpus_alone() -> None:

@@ -44,14 +44,22 @@ def preset_values(package: str, preset: str, prefix: str = "") -> dict[str, Any]
     names = preset_names(package, prefix)
     if preset in names:
         text = files(package).joinpath(f"{prefix}{preset}.yaml").read_text(encoding="utf-8")
-    elif preset.endswith((".yaml", ".yml")) and Path(preset).is_file():
-        try:
-            text = Path(preset).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{preset} can't be read ({error}).") from error
-    else:
-        raise UserError(f"There is no preset {preset!r}. Choose one of {', '.join(names)}, or a .yaml file.")
-    return parse_mapping(text, preset)
+        return parse_mapping(text, preset)
+    if preset.endswith((".yaml", ".yml")) and Path(preset).is_file():
+        return file_values(Path(preset))
+    raise UserError(f"There is no preset {preset!r}. Choose one of {', '.join(names)}, or a .yaml file.")
+
+
+def file_values(path: Path) -> dict[str, Any]:
+    """What a YAML file says, as plain values.
+
+    Raises:
+        UserError: it can't be read, or is no YAML of names and values.
+    """
+    try:
+        return parse_mapping(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read ({error}).") from error
 
 
 def override(values: dict[str, Any], overrides: Sequence[str], example: str) -> None:

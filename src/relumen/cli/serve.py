@@ -57,7 +57,7 @@ def serve(
     from relumen.device import describe_device
 
     say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
-    from relumen.configs import validated
+    from relumen.configs import file_values, validated
     from relumen.imagej_bridge.server.config import ServeConfig, read_token
     from relumen.imagej_bridge.server.serve import serve as serve_until_stopped
     from relumen.imagej_bridge.server.work import make_worker
@@ -82,17 +82,5 @@ def serve(
         "replicas": (replicas or 2) if ray else None,
     }
     said = {name: value for name, value in given.items() if value is not None}
-    settings = validated(ServeConfig, {**_of_file(config), **said})
+    settings = validated(ServeConfig, {**(file_values(config) if config else {}), **said})
     serve_until_stopped(settings, make_worker, say)
-
-
-def _of_file(path: Path | None) -> dict[str, Any]:
-    from relumen.errors import UserError
-    from relumen.run import parse_mapping
-
-    if path is None:
-        return {}
-    try:
-        return parse_mapping(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} can't be read ({error}).") from error

@@ -17,7 +17,7 @@ from relumen.images import Image, read_image
 from relumen.jobs import Job, OnProgress
 from relumen.run import write_text
 from relumen.search.loop import Progress, Search, Solutions
-from relumen.search.plan import KEPT, Found, Plan, Row, kinds, measured_pixels
+from relumen.search.plan import Found, Plan, Row, kinds, measured_pixels
 from relumen.search.report import draw
 from relumen.search.uncertainty import make_searcher, searches
 from relumen.tables import as_csv
@@ -146,12 +146,8 @@ class FileSearch:
         axes = "".join(axis for axis in image.axes if axis in "TZ") + "CYX"
         if values.shape[-3] == 1:
             values, axes = values[..., 0, :, :], axes.replace("C", "")
-        metadata = {key: value for key, value in image.metadata.items() if key in KEPT}
-        metadata["Info"] = "\n".join(f"{key}: {value}" for key, value in about.items())
-        if "C" in axes:
-            metadata["mode"] = "composite"
-        size = None if image.pixel_size is None else image.pixel_size.divided(self._plan.operator.factor)
-        write_image(path, Image(values, axes, size, metadata))
+        plan = self._plan
+        write_image(path, Image(values, axes, plan.pixel_size(image), plan.metadata(image, about)))
 
 
 def _batched(searches: Iterator[Search], size: int) -> Iterator[list[Search]]:

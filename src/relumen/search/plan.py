@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.degrade import ForwardOperator
-from relumen.images import Image
+from relumen.images import Image, PixelSize
 from relumen.prior.folder import Prior, digest
 from relumen.run import software
 from relumen.search import METHOD
@@ -23,8 +23,8 @@ Float32 = NDArray[np.float32]
 Row = dict[str, float | str]
 
 _POOLED, _FEWEST = 4_000_000, 64  # pixels by which intensities are matched: in all, and of a plane at least
-KEPT = ("finterval", "fps", "loop")
-"""ImageJ's entries that are true of a result too."""
+OF_FRAMES = ("finterval", "fps", "loop")
+"""ImageJ's entries that are true of a result too, where its frames are the image's."""
 
 
 def kinds(solutions: int) -> tuple[str, ...]:
@@ -158,6 +158,18 @@ class Plan:
         before = [sizes[axis] for axis in image.axes if axis in "TZ"]
         height, width = (self.operator.factor * sizes[axis] for axis in "YX")
         return (*before, len(self.channels.stains), height, width)
+
+    def pixel_size(self, image: Image) -> PixelSize | None:
+        """Of a result."""
+        return None if image.pixel_size is None else image.pixel_size.divided(self.operator.factor)
+
+    def metadata(self, image: Image, about: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a result, with what is known of it as its Info."""
+        metadata = {key: value for key, value in image.metadata.items() if key in OF_FRAMES}
+        metadata["Info"] = "\n".join(f"{key}: {value}" for key, value in about.items())
+        if len(self.channels.stains) > 1:
+            metadata["mode"] = "composite"
+        return metadata
 
     def put_together(self, plane: Sequence[Found], image: Image) -> dict[str, Float32]:
         """The results of a plane by kind (see :func:`kinds`), (y, x, channels) in the image's units."""
