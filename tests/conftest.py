@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # bioimageio.core would set torch, for child processes too
@@ -51,6 +54,9 @@ TINY_LIMITED = (
 """Changes to the compact presets of CIN-GAN and cGAN that train in seconds."""
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Gives a worker whole files, whose fixtures are costly, and one worker all that fetches Java's libraries."""
@@ -58,6 +64,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = "jvm" if item.path in java else f"{item.path.parent.name}.{item.path.stem}"
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten() -> Iterator[None]:
+    """TensorFlow keeps millions of objects of the files before: Python's collector need not visit them ever again."""
+    gc.collect()
+    gc.freeze()
+    yield
 
 
 @pytest.fixture(scope="session")
@@ -91,59 +105,88 @@ def data_folder(tmp_path: Path, cells: np.ndarray) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, cells: np.ndarray) -> Path:
-    """A run folder that was trained for a few steps; to be read only."""
-    from relumen.training import start
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes a folder once, in whichever worker needs it first: ``once(name, make)`` gives it, made by ``make(it)``."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
 
-    folder = tmp_path_factory.mktemp("runs")
-    data = write_images(folder / "images", cells)
-    run = start.prepare(
-        folder / "tiny", preset="compact", data=data, degrade=True, pixel_size=0.2, overrides=list(TINY)
-    )
-    start.go(run, command="relumen train esrgan", machine="the tests' machine", say=lambda text: None)
-    return run.path
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path, made = shared / name, shared / f"{name}.made"
+        with FileLock(shared / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(path, ignore_errors=True)  # of a worker that failed
+                path.mkdir()
+                make(path)
+                made.touch()
+        return path
+
+    return folder
 
 
 @pytest.fixture(scope="session")
-def tiny_cascade_run(tmp_path_factory: pytest.TempPathFactory, phase: np.ndarray) -> Path:
+def tiny_run(once: Once, cells: np.ndarray) -> Path:
+    """A run folder that was trained for a few steps, beside its images/; to be read only."""
+
+    def make(folder: Path) -> None:
+        from relumen.training import start
+
+        data = write_images(folder / "images", cells)
+        run = start.prepare(
+            folder / "tiny", preset="compact", data=data, degrade=True, pixel_size=0.2, overrides=list(TINY)
+        )
+        start.go(run, command="relumen train esrgan", machine="the tests' machine", say=lambda text: None)
+
+    return once("run", make) / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_cascade_run(once: Once, phase: np.ndarray) -> Path:
     """A run folder of the cascade that was trained for a few steps at 8x, beside its images/; to be read only."""
-    from relumen.training import start
 
-    folder = tmp_path_factory.mktemp("cascade")
-    data = write_images(folder / "images", phase)
-    run = start.prepare(
-        folder / "tiny", system="cascade", preset="compact", data=data, pixel_size=6.94, overrides=list(TINY_CASCADE)
-    )
-    start.go(run, command="relumen train cascade", machine="the tests' machine", say=lambda text: None)
-    return run.path
+    def make(folder: Path) -> None:
+        from relumen.training import start
+
+        data = write_images(folder / "images", phase)
+        run = start.prepare(
+            folder / "tiny",
+            system="cascade",
+            preset="compact",
+            data=data,
+            pixel_size=6.94,
+            overrides=list(TINY_CASCADE),
+        )
+        start.go(run, command="relumen train cascade", machine="the tests' machine", say=lambda text: None)
+
+    return once("cascade", make) / "tiny"
 
 
 @pytest.fixture(scope="session")
-def defects_folder(tmp_path_factory: pytest.TempPathFactory, cells: np.ndarray) -> Path:
+def defects_folder(once: Once, cells: np.ndarray) -> Path:
     """Pairs of three defects, each in a subfolder with two images to train on and one held out; to be read only."""
-    return write_defects(tmp_path_factory.mktemp("defects"), cells)
+    return once("defects", lambda folder: write_defects(folder, cells))
 
 
 @pytest.fixture(scope="session")
-def tiny_cgan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder: Path) -> Path:
+def tiny_cgan_run(once: Once, defects_folder: Path) -> Path:
     """A restorer of three defects without normalisation, trained adversarially for a few steps; to be read only."""
-    folder = tmp_path_factory.mktemp("cgan") / "tiny"
-    return train_limited("cgan", folder, defects_folder, "losses.adversarial=0.1")
+    change = "losses.adversarial=0.1"
+    return once("cgan", lambda folder: train_limited("cgan", folder / "tiny", defects_folder, change)) / "tiny"
 
 
 @pytest.fixture(scope="session")
-def tiny_cin_gan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder: Path) -> Path:
+def tiny_cin_gan_run(once: Once, defects_folder: Path) -> Path:
     """A generator of three defects with instance normalisation and one halving, trained for a few steps; read only."""
     changes = ("generator.norm=instance", "generator.downsampling=1", "generator.width=4", "losses.critic_steps=1")
     changes += ("draw=false", "average=0")
-    return train_limited("cin-gan", tmp_path_factory.mktemp("cin-gan") / "tiny", defects_folder, *changes)
+    return once("cin-gan", lambda folder: train_limited("cin-gan", folder / "tiny", defects_folder, *changes)) / "tiny"
 
 
 @pytest.fixture(scope="session")
-def drawing_cin_gan_run(tmp_path_factory: pytest.TempPathFactory, defects_folder: Path) -> Path:
+def drawing_cin_gan_run(once: Once, defects_folder: Path) -> Path:
     """The same without normalisation, and with random numbers as an input; read only."""
     changes = ("losses.critic_steps=1", "draw=true", "average=0")
-    return train_limited("cin-gan", tmp_path_factory.mktemp("drawing") / "tiny", defects_folder, *changes)
+    return once("drawing", lambda folder: train_limited("cin-gan", folder / "tiny", defects_folder, *changes)) / "tiny"
 
 
 @pytest.fixture
@@ -160,57 +203,61 @@ def tiny_prior_with_flow(tiny_prior: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def searchable_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searchable_prior(once: Once) -> Path:
     """The same once for all tests; to be read only."""
-    prior = write_prior(tmp_path_factory.mktemp("priors") / "tiny-prior")
-    add_flow(prior)
-    return prior
+    return once("prior", lambda folder: add_flow(write_prior(folder / "tiny-prior"))) / "tiny-prior"
 
 
 @pytest.fixture(scope="session")
-def cell_sized_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cell_sized_prior(once: Once) -> Path:
     """One of images as large as drawn cells are, 128 x 128; to be read only."""
-    prior = write_prior(tmp_path_factory.mktemp("priors") / "cell-sized", widths=(4, 4, 4, 4, 4, 4))
-    add_flow(prior)
-    return prior
+    widths = (4, 4, 4, 4, 4, 4)
+    made = once("large-prior", lambda folder: add_flow(write_prior(folder / "cell-sized", widths=widths)))
+    return made / "cell-sized"
 
 
 @pytest.fixture(scope="session")
-def small_package(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
+def small_package(once: Once, tiny_run: Path) -> Path:
     """The package of the tiny run; to be read only."""
-    return export(tiny_run, tmp_path_factory.mktemp("packages") / "tiny")
+    return once("package", lambda folder: export(tiny_run, folder / "tiny")) / "tiny"
 
 
 @pytest.fixture(scope="session")
-def cascade_package(tmp_path_factory: pytest.TempPathFactory, tiny_cascade_run: Path) -> Path:
+def cascade_package(once: Once, tiny_cascade_run: Path) -> Path:
     """A package of the cascade, 8x, untrained; to be read only."""
-    run = untrained_cascade(tiny_cascade_run, tmp_path_factory.mktemp("runs") / "cascade", "pixel", halo=8)
-    return export(run, tmp_path_factory.mktemp("packages") / "cascade")
+
+    def make(folder: Path) -> None:
+        export(untrained_cascade(tiny_cascade_run, folder / "run", "pixel", halo=8), folder / "cascade")
+
+    return once("cascade-package", make) / "cascade"
 
 
 @pytest.fixture(scope="session")
-def cgan_package(tmp_path_factory: pytest.TempPathFactory, tiny_cgan_run: Path) -> Path:
+def cgan_package(once: Once, tiny_cgan_run: Path) -> Path:
     """The package of the tiny restorer of three defects; to be read only."""
-    return export(tiny_cgan_run, tmp_path_factory.mktemp("packages") / "cgan")
+    return once("cgan-package", lambda folder: export(tiny_cgan_run, folder / "cgan")) / "cgan"
 
 
 @pytest.fixture(scope="session")
-def noise_package(tmp_path_factory: pytest.TempPathFactory, tiny_cin_gan_run: Path) -> Path:
+def noise_package(once: Once, tiny_cin_gan_run: Path) -> Path:
     """The package that makes noise of clean images, of the tiny generator of three defects; to be read only."""
-    return export(tiny_cin_gan_run, tmp_path_factory.mktemp("packages") / "noise", defect="noise")
+    return once("noise-package", lambda folder: export(tiny_cin_gan_run, folder / "noise", defect="noise")) / "noise"
 
 
 @pytest.fixture(scope="session")
-def fixed_run(tmp_path_factory: pytest.TempPathFactory, tiny_cascade_run: Path) -> Path:
+def fixed_run(once: Once, tiny_cascade_run: Path) -> Path:
     """A run of the cascade with the paper's normalisation, which takes inputs of 16 x 16; to be read only."""
-    folder = tmp_path_factory.mktemp("runs") / "fixed"
-    return untrained_cascade(tiny_cascade_run, folder, "paper", halo=0, tile=16)
+
+    def make(folder: Path) -> None:
+        untrained_cascade(tiny_cascade_run, folder / "fixed", "paper", halo=0, tile=16)
+
+    return once("fixed-run", make) / "fixed"
 
 
 @pytest.fixture(scope="session")
-def fixed_package(tmp_path_factory: pytest.TempPathFactory, fixed_run: Path) -> Path:
+def fixed_package(once: Once, fixed_run: Path) -> Path:
     """The package of a network that takes inputs of 16 x 16; to be read only."""
-    return export(fixed_run, tmp_path_factory.mktemp("packages") / "fixed")
+    return once("fixed-package", lambda folder: export(fixed_run, folder / "fixed")) / "fixed"
 
 
 def untrained_cascade(run: Path, folder: Path, norm: Literal["pixel", "paper"], **about: int) -> Path:

@@ -8,7 +8,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,16 +28,22 @@ from .rules import check_rules
 
 DEFAULT_TOLERANCE = 1e-4
 SIZES_IN_TILES = (0.4, 1.0, 1.7, 3.3)
+_SOME_TILES = 1.7
 
 
 def verify_package(
-    source: Path, *, jvm: bool = False, on_check: Callable[[Check], None] = lambda check: None
+    source: Path,
+    *,
+    jvm: bool = False,
+    sizes: Sequence[float] = SIZES_IN_TILES,
+    on_check: Callable[[Check], None] = lambda check: None,
 ) -> Report:
     """Runs every check that this machine can run on a package, without the network.
 
     Args:
         source: a package's folder or zip, anyone's.
         jvm: also run the engines that Fiji uses; where they cannot be had, that fails.
+        sizes: of the pictures that are cut as Fiji cuts them, in tiles of the package.
         on_check: told each check as it is done.
 
     Raises:
@@ -45,7 +51,7 @@ def verify_package(
     """
     with package_folder(source) as folder:
         report = Report(source, source.name, DEFAULT_TOLERANCE, _versions())
-        for check in _checks(folder, report, jvm):
+        for check in _checks(folder, report, jvm, sizes):
             if isinstance(check, Report):
                 report = check
                 continue
@@ -54,7 +60,7 @@ def verify_package(
         return report
 
 
-def _checks(folder: Path, report: Report, jvm: bool) -> Iterator[Check | Report]:
+def _checks(folder: Path, report: Report, jvm: bool, sizes: Sequence[float]) -> Iterator[Check | Report]:
     for result in check_rules(folder):
         yield Check(f"rule: {result.rule}", "passed" if result.ok else "failed", result.message)
     try:
@@ -68,7 +74,7 @@ def _checks(folder: Path, report: Report, jvm: bool) -> Iterator[Check | Report]
     yield from _zoo_checks(package)
     if jvm:
         yield from _java(report.versions)
-    yield from _Comparison(package, tolerance).checks(jvm)
+    yield from _Comparison(package, tolerance, sizes).checks(jvm)
 
 
 def declared_tolerance(package: Package) -> float:
@@ -160,9 +166,10 @@ def _texts(value: object, key: str | None = None) -> Iterator[str]:
 class _Comparison:
     """Runs a package's weights in every way there is, and compares the pictures."""
 
-    def __init__(self, package: Package, tolerance: float) -> None:
+    def __init__(self, package: Package, tolerance: float, sizes: Sequence[float]) -> None:
         self.package = package
         self.tolerance = tolerance
+        self.sizes = sizes
         self.runners: dict[str, Runner] = {}
 
     def checks(self, jvm: bool) -> Iterator[Check]:
@@ -180,21 +187,22 @@ class _Comparison:
             return
         yield from self._formats(image, expected)
         first, run = next(iter(self.runners.items()))
-        sizes = [self._size(tiles) for tiles in SIZES_IN_TILES]
-        pictures = [normalised(self._picture(size), self.package) for size in sizes]
+        several = normalised(self._picture(self._size(_SOME_TILES)), self.package)
         if self.package.fixed_size:
-            yield self._tiles_as_declared(run, pictures[2])
+            yield self._tiles_as_declared(run, several)
         else:
-            yield self._tiled_against_whole(run, self._of_multiples(pictures[2]))
+            yield self._tiled_against_whole(run, self._of_multiples(several))
             if self.package.multiple > 1:
-                yield self._phases_as_declared(run, pictures[2])
+                yield self._phases_as_declared(run, several)
         references: list[Float32 | None] = []
         cuts: list[JdllCut | None] = []
-        for tiles, size, picture in zip(SIZES_IN_TILES, sizes, pictures, strict=True):
+        for tiles in self.sizes:
+            size = self._size(tiles)
             name = f"Fiji's tiles, {first}, {tiles} tiles ({size[0]} x {size[1]})"
+            picture = self._picture(size)
             try:
-                reference = self._tiled(run, picture)
-                cut = jdll_cut(self.package.rdf, self._picture(size))
+                reference = self._tiled(run, normalised(picture, self.package))
+                cut = jdll_cut(self.package.rdf, picture)
                 yield self._compare(name, cut.merge([run(tile) for tile in cut.tiles]), reference)
             except (UserError, CheckFailedError) as error:
                 yield Check(name, "failed", str(error))
@@ -293,7 +301,7 @@ class _Comparison:
                 continue
             yield self._compare(f"{label}, test output", answers[0], expected[:1])
             begin = 1
-            for tiles, reference, cut in zip(SIZES_IN_TILES, references, cuts, strict=True):
+            for tiles, reference, cut in zip(self.sizes, references, cuts, strict=True):
                 if reference is None or cut is None:
                     continue  # that these sizes fail is told above
                 end = begin + len(cut.tiles)

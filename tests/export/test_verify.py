@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.export import engines, verify
+from relumen.export import engines
 from relumen.export.verify import verify_package
 
 
@@ -158,7 +158,6 @@ def test_an_engine_that_answers_otherwise_fails(hand_made, monkeypatch):
         return [each.repeat(2, 1).repeat(2, 2) for each in inputs]
 
     monkeypatch.setattr(engines, "run_in_engine", slightly_off)
-    monkeypatch.setattr(verify, "SIZES_IN_TILES", (0.4, 1.0, 1.7))
-    failed = _failed(verify_package(hand_made, jvm=True))
+    failed = _failed(verify_package(hand_made, jvm=True, sizes=(0.4, 1.0, 1.7)))
     assert sum(name.startswith("tf-java") for name in failed) == 2 * 4
     assert [message for name, message in failed.items() if name.startswith("onnx")] == ["the engine crashed"]
