@@ -311,10 +311,10 @@ def test_a_full_server_is_asked_again(run, server, cells_image):
 
 
 def test_a_server_that_stays_full_is_told(fails, server, cells_image, jvm_properties):
-    jvm_properties.property("relumen.busy_ms", 800)
+    jvm_properties.property("relumen.busy_ms", 2400)  # it asks after 0.5 s, and 1 s later, and would wait 2 s then
     server.refusals = [(429, "64 jobs wait.")] * 9
-    fails("64 jobs wait. It was asked again for 0 s. Try later", "factor=2", cells_image)
-    assert server.paths.count("POST /v1/searches") == 2
+    fails(r"64 jobs wait. It was asked again for \d s. Try later", "factor=2", cells_image)
+    assert server.paths.count("POST /v1/searches") in (2, 3)  # a slow machine is at the end of its patience sooner
 
 
 def test_a_server_that_is_gone_for_a_while_is_waited_for(run, server, cells_image):
