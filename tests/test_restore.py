@@ -5,6 +5,7 @@ import pytest
 import tifffile
 from skimage.transform import rescale
 
+import relumen
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
@@ -28,7 +29,8 @@ def test_every_plane_keeps_its_place_and_its_values(tmp_path, cells, axes, shape
     write_image(tmp_path / "in.tif", Image(pixels.astype(np.uint16), axes, PixelSize(0.4, 0.2), {"Info": "kept"}))
     restore_file(tmp_path / "in.tif", model(), tmp_path / "out.tif")
     result = read_image(tmp_path / "out.tif")
-    assert (result.axes, result.pixel_size, result.metadata["Info"]) == (axes, PixelSize(0.2, 0.1), "kept")
+    assert (result.axes, result.pixel_size) == (axes, PixelSize(0.2, 0.1))
+    assert result.metadata["Info"] == f"kept\nrestored: with double (2x), by relumen {relumen.__version__}"
     expected = pixels.repeat(2, -1).repeat(2, -2)
     np.testing.assert_allclose(result.pixels, expected, rtol=1e-5, atol=1e-3)
 
@@ -103,6 +105,9 @@ def test_other_pixel_sizes_are_warned_of(tmp_path, cells, micrometres, warned):
     said = []
     restore_file(tmp_path / "in.tif", model(pixel_size_um=0.2), tmp_path / "out.tif", say=said.append)
     assert any("trained on 0.2 um" in line for line in said) == warned
+    info = read_image(tmp_path / "out.tif").metadata["Info"].splitlines()
+    told = [line for line in said if line.startswith("Warning: ")]
+    assert len(told) == warned and [line.replace("warning: ", "Warning: ") for line in info[1:]] == told
 
 
 @pytest.mark.parametrize(

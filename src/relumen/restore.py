@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import relumen
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import OutputType, as_type, image_writer, result_type
 from relumen.images import Image, PixelSize, read_image
@@ -233,7 +234,8 @@ def restore_file(
 ) -> None:
     """Restores an image file; every plane of a stack, time series or channel series by itself.
 
-    Where the device runs out of memory the tile is halved, and that is said.
+    Where the device runs out of memory the tile is halved, and that is said. The Info of a TIFF goes on with what it
+    was restored with, and with the warnings.
 
     Args:
         source: the image.
@@ -250,10 +252,11 @@ def restore_file(
     """
     image = read_image(source, axes)
     say(f"{source.name}: {image.describe()}")
-    if warning := model.pixel_size_warning(image.pixel_size):
+    found = (model.pixel_size_warning(image.pixel_size), model.seams_warning(image.sizes["Y"], image.sizes["X"]))
+    warnings = [warning for warning in found if warning is not None]
+    for warning in warnings:
         say(f"Warning: {warning}")
-    if warning := model.seams_warning(image.sizes["Y"], image.sizes["X"]):
-        say(f"Warning: {warning}")
+    image = _with_provenance(image, model, warnings)
     while True:
         try:
             _restore_image(image, model, target, output, on_tile)
@@ -266,6 +269,14 @@ def restore_file(
                 ) from error
             say(f"Out of memory with tiles of {model.tile[0]} pixels; trying {tile}.")
             model = replace(model, tile=(tile, tile))
+
+
+def _with_provenance(image: Image, model: Restorer, warnings: Sequence[str]) -> Image:
+    """An image whose Info goes on with what its result is restored with; the Fiji command shows these warnings."""
+    kept = [image.metadata["Info"]] if image.metadata.get("Info") else []
+    restored = f"restored: with {model.name} ({model.scale}x), by relumen {relumen.__version__}"
+    info = "\n".join([*kept, restored, *(f"warning: {warning}" for warning in warnings)])
+    return replace(image, metadata={**image.metadata, "Info": info})
 
 
 def restore_plane(planes: Float32, model: Restorer) -> Float32:

@@ -10,7 +10,7 @@ from relumen.errors import CheckFailedError
 from relumen.imagej_bridge.convert import from_imageplus, to_imageplus
 from relumen.images import Image, PixelSize
 
-from .stand_in import FINISHED, JOB, StandIn, document, package_zip, step
+from .stand_in import FINISHED, JOB, StandIn, document, package_zip, step, tiff
 
 pytestmark = pytest.mark.jvm
 COMMAND = "RLS Super-Resolution..."
@@ -436,6 +436,16 @@ def test_a_package_restores_from_the_menu(run, fails, server, cells_image):
     fails("There is no package named", "package=none", cells_image, command="Restore with relumen package...")
     server.packages = {}
     fails("has no package", "", cells_image, command="Restore with relumen package...")
+
+
+def test_the_warnings_of_a_restoration_are_logged(imagej, server, cells_image):
+    server.packages = {"esrgan-widefield": b""}
+    info = "warning: of the microscope\nrestored: with esrgan-widefield (2x)\nwarning: pixels of 0.5 um"
+    server.result = lambda request: tiff(Image(request.image.pixels, "CYX", None, {"Info": info}))
+    line = f'run("Restore with relumen package...", "package=esrgan-widefield server={server.address}");'
+    imagej.run_macro(line, image=to_imageplus(cells_image, "cells.tif"))
+    assert imagej.printed == "relumen: cells_restored: warning: pixels of 0.5 um"
+    assert imagej.current_image().getInfoProperty() == info
 
 
 @pytest.fixture
