@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from relumen import configs
 from relumen.configs import Frozen
 from relumen.degrade import Border, Reduction
 from relumen.errors import UserError
@@ -134,19 +132,3 @@ class RestorationParameters(Frozen):
         le=8192,
         description="Pixels of a tile; smaller needs less memory. Left out: the package's.",
     )
-
-
-KINDS: Mapping[str, type[SearchParameters] | type[RestorationParameters]] = {
-    "search": SearchParameters,
-    "restoration": RestorationParameters,
-}
-"""The parameters of each kind of job."""
-
-
-def parameters_of(kind: str, values: Mapping[str, object]) -> SearchParameters | RestorationParameters:
-    """A job's parameters of plain values.
-
-    Raises:
-        UserError: one line for each fault.
-    """
-    return configs.validated(KINDS[kind], values)

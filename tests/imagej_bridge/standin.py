@@ -19,7 +19,7 @@ from relumen.image_writing import file_appears_whole, write_image
 from relumen.imagej_bridge.server.board import Board, Live
 from relumen.imagej_bridge.server.config import ServeConfig
 from relumen.imagej_bridge.server.errors import NotFoundError
-from relumen.imagej_bridge.server.parameters import parameters_of
+from relumen.imagej_bridge.server.parameters import RestorationParameters, SearchParameters
 from relumen.imagej_bridge.server.store import JobRecord, JobStore
 from relumen.images import Image, read_image
 
@@ -90,7 +90,7 @@ class StandIn:
             if job.title == "fail":
                 raise UserError("It failed,\nas it was asked to.")
             image = read_image(self.store.input_path(job.id))
-            parameters = parameters_of(job.kind, job.parameters)
+            parameters = (SearchParameters if job.kind == "search" else RestorationParameters)(**job.parameters)
             begun = self._step(job.id)
             if not self._steps(job, image, begun, getattr(parameters, "iterations", None) or 3):
                 return

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relumen.configs import validated
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
 from relumen.imagej_bridge.server import restoring, work
@@ -17,7 +18,7 @@ from relumen.imagej_bridge.server.config import ServeConfig
 from relumen.imagej_bridge.server.engine import Engine
 from relumen.imagej_bridge.server.errors import DiskFullError, NotFoundError, TooLargeError
 from relumen.imagej_bridge.server.packages import Packages
-from relumen.imagej_bridge.server.parameters import RestorationParameters, parameters_of
+from relumen.imagej_bridge.server.parameters import RestorationParameters, SearchParameters
 from relumen.imagej_bridge.server.store import JobStore
 from relumen.imagej_bridge.server.work import Work
 from relumen.images import Image, PixelSize, read_image
@@ -26,6 +27,11 @@ from relumen.search.priors import Priors
 
 DEADLINE_S = 120
 FAST = {"prior": "tiny-prior", "factor": 2, "iterations": 12, "lambda_w": 5e-5, "lambda_c": 0.01, "intensity": "0:255"}
+
+
+def parameters_of(kind, values):
+    """A job's parameters of plain values; a UserError tells their faults."""
+    return validated({"search": SearchParameters, "restoration": RestorationParameters}[kind], values)
 
 
 def waited(condition):
@@ -131,7 +137,7 @@ def test_the_result_is_what_the_search_finds(bench, low, priors):
     server.work.start()
     id = server.submit(low, seed=3)
     found = server.result(id)
-    request = parameters_of("search", FAST | {"seed": 3}).request(priors.open("tiny-prior").path)  # type: ignore[union-attr]
+    request = parameters_of("search", FAST | {"seed": 3}).request(priors.open("tiny-prior").path)
     plan = request.plan([low])
     (window,) = plan.windows(low)
     expected = Searcher(plan.prior, plan.operator, plan.config)(plan.low(low, window)[np.newaxis], seed=[3])
