@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,8 @@ def test_psnr_by_hand():
     assert data_range(reference) == pytest.approx(0.998)
     error = 0.01
     assert psnr(reference, reference + error) == pytest.approx(20 * np.log10(0.998 / error))
+    with warnings.catch_warnings(action="error"):
+        assert psnr(reference, reference) == np.inf
 
 
 def test_hot_pixels_do_not_set_the_scale(cells):

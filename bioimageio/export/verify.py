@@ -29,6 +29,7 @@ from .rules import check_rules
 DEFAULT_TOLERANCE = 1e-4
 SIZES_IN_TILES = (0.4, 1.0, 1.7, 3.3)
 _SOME_TILES = 1.7
+"""Side of the picture on which tiles are compared with the whole, in tiles."""
 
 
 def verify_package(

@@ -29,7 +29,7 @@ def data_range(reference: NDArray) -> float:
 
 
 def psnr(reference: NDArray, image: NDArray, span: float | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, by scikit-image.
+    """Peak signal-to-noise ratio in dB, by scikit-image; infinite for equal images.
 
     Args:
         reference: (y, x) intensities.
@@ -39,7 +39,8 @@ def psnr(reference: NDArray, image: NDArray, span: float | None = None) -> float
     from skimage.metrics import peak_signal_noise_ratio
 
     a, b = reference.astype(np.float64), image.astype(np.float64)
-    return float(peak_signal_noise_ratio(a, b, data_range=span or data_range(reference)))
+    with np.errstate(divide="ignore"):
+        return float(peak_signal_noise_ratio(a, b, data_range=span or data_range(reference)))
 
 
 def ssim(reference: NDArray, image: NDArray, span: float | None = None) -> float:

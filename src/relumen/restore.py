@@ -273,9 +273,9 @@ def restore_file(
 
 def _with_provenance(image: Image, model: Restorer, warnings: Sequence[str]) -> Image:
     """An image whose Info goes on with what its result is restored with; the Fiji command shows these warnings."""
-    kept = [image.metadata["Info"]] if image.metadata.get("Info") else []
+    kept = str(image.metadata.get("Info", "")).rstrip()
     restored = f"restored: with {model.name} ({model.scale}x), by relumen {relumen.__version__}"
-    info = "\n".join([*kept, restored, *(f"warning: {warning}" for warning in warnings)])
+    info = "\n".join(filter(None, [kept, restored, *(f"warning: {warning}" for warning in warnings)]))
     return replace(image, metadata={**image.metadata, "Info": info})
 
 
