@@ -48,7 +48,9 @@ class SearchJob:
         pending: units that are neither found nor being searched.
         alone: whether its units are to be searched without those of other jobs.
         dropped: whether nobody waits for it any longer.
-        started: when its first unit was, by the monotonic clock; None before.
+        taken: whether any of its units was chosen to be searched.
+        turn: of all jobs, that with the smallest comes next.
+        seconds: of search so far.
 
     Raises:
         UserError: it can't be done.
@@ -79,8 +81,9 @@ class SearchJob:
         every = range(len(self._windows) * self._units)
         self.pending = [unit for unit in every if self._checkpoints.found(unit) is None]
         self._in_all, self._missing = len(every), len(self.pending)
-        self.alone = self.dropped = False
-        self.started: float | None = None
+        self.alone = self.dropped = self.taken = False
+        self.turn = 0
+        self.seconds = 0.0
         self._previewed = 0
 
     @property

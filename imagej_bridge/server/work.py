@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 from threading import Condition, Lock, Thread
 
@@ -29,6 +30,7 @@ from .worker import Entry
 
 _MOMENT_S = 0.5  # between two looks at what changed meanwhile
 _RETRY_S = 5.0  # between two tries to write where the disk is full
+_MOST_BEGUN = 8  # searches that take turns: each holds its image in memory
 
 
 class Work:
@@ -63,7 +65,8 @@ class Work:
         self._device = device
         self._lanes: Sequence[Lane] = ()
         self._changed = Condition()
-        self._jobs: list[SearchJob] = []  # begun, the oldest first
+        self._jobs: list[SearchJob] = []  # begun
+        self._turns = count(1)
         self._beginning = Lock()
         self._stopping = False
         self._ready = False
@@ -197,12 +200,17 @@ class Work:
         self._finish_done()
 
     def _begin_enough(self) -> None:
-        """Begins searches in the order of their coming, until all lanes can be filled."""
+        """Begins searches in the order of their coming, until all lanes can be filled.
+
+        While those that are begun go on, the next one is begun: no image waits for a stack of a thousand windows.
+        """
         with self._beginning:
             while not self._stopping:
                 with self._changed:
-                    pending = sum(len(job.pending) for job in self._jobs if not job.dropped)
-                if pending >= sum(lane.batch for lane in self._lanes):
+                    begun = [job for job in self._jobs if not job.dropped and not job.done]
+                    full = sum(len(job.pending) for job in begun) >= sum(lane.batch for lane in self._lanes)
+                    next_is_begun = len(begun) >= _MOST_BEGUN or not all(job.taken for job in begun)
+                if full and next_is_begun:
                     return
                 record = next((job for job in self._store.waiting() if job.kind == "search"), None)
                 if record is None:
@@ -220,6 +228,7 @@ class Work:
             return
         with self._changed:
             self._jobs.append(job)
+            job.turn = next(self._turns)
             job.dropped = self._store.get(record.id).state != "running"  # cancelled meanwhile
 
     def _opened(self, record: JobRecord) -> SearchJob:
@@ -228,9 +237,10 @@ class Work:
         return SearchJob(record.id, parameters, self._store.input_path(record.id), folder, self._priors)
 
     def _take(self, size: int) -> list[Unit]:
-        """The oldest pending units that can be searched at once; the lock is held."""
+        """Pending units that can be searched at once, of the job whose turn it is first; the lock is held."""
         chosen: list[Unit] = []
-        pending = ((job, number) for job in self._jobs if not job.dropped for number in job.pending)
+        in_turn = sorted((job for job in self._jobs if not job.dropped), key=lambda job: job.turn)
+        pending = ((job, number) for job in in_turn for number in job.pending)
         for job, number in pending:
             unit = Unit(job, number, job.state(number))
             if not chosen or chosen[0].goes_with(unit):
@@ -239,6 +249,7 @@ class Work:
                 break
         for unit in chosen:
             unit.job.pending.remove(unit.number)
+            unit.job.taken, unit.job.turn = True, next(self._turns)
         return chosen
 
     def _do(self, lane: Lane, units: list[Unit]) -> None:
@@ -260,29 +271,35 @@ class Work:
                 self._changed.notify_all()
 
     def _advance(self, lane: Lane, batch: Batch) -> None:
-        kept = time.monotonic()
         for job in batch.jobs:
-            if job.started is None:
-                job.started = kept
+            if not job.seconds:
                 self._board.post(job.id, Live(message="begins (the first search of its kind is compiled first)"))
+        kept = now = time.monotonic()
         while batch.leave_out_dropped():
+            before = now
             moment = lane.advance(batch.task, batch.searches, batch.state, _MOMENT_S)
+            now = time.monotonic()
             batch.state = moment.state
             self._tell(batch, moment)
             if moment.found is not None:
                 batch.keep_found(moment.found)
+            self._charge(batch, now - before)
+            if moment.found is not None:
                 return
-            now = time.monotonic()
             if self._stopping or now - kept > self._config.checkpoint_s:
                 kept = now
                 with suppress(CheckFailedError):  # a full disk costs repeated work after a crash, no more
                     batch.keep_state(moment.state)
             if self._stopping:
                 return
-            for job in batch.jobs:
-                if job.started is not None and now - job.started > self._config.max_seconds:
-                    job.dropped = True
-                    self._store.fail(job.id, took_too_long(self._config.max_seconds))
+
+    def _charge(self, batch: Batch, seconds: float) -> None:
+        """Counts the time of each job's search, and fails those that take too long."""
+        for job in batch.jobs:
+            job.seconds += seconds
+            if job.seconds > self._config.max_seconds and not job.done:
+                job.dropped = True
+                self._store.fail(job.id, took_too_long(self._config.max_seconds))
 
     def _tell(self, batch: Batch, moment: Moment) -> None:
         for job in batch.jobs:

@@ -47,11 +47,11 @@ class Watched(Engine):
 
     def __init__(self, priors, batch):
         super().__init__(priors, batch)
-        self.sizes, self.on_moment = [], lambda moment: None
+        self.sizes, self.on_moment, self.whole = [], lambda moment: None, False
 
     def advance(self, task, searches, state, seconds):
         self.sizes.append(len(searches))
-        moment = super().advance(task, searches, state, seconds=0)  # one step
+        moment = super().advance(task, searches, state, seconds=60 if self.whole else 0)  # 0: one step
         self.on_moment(moment)
         return moment
 
@@ -113,7 +113,7 @@ def bench(tmp_path, priors, engines):
     def make(batch=1, **config):
         engine = engines[batch]
         engine.sizes.clear()
-        engine.on_moment = lambda moment: None
+        engine.on_moment, engine.whole = lambda moment: None, False
         benches.append(Bench(tmp_path / "server", priors, engine, **config))
         return benches[-1]
 
@@ -196,6 +196,16 @@ def test_a_larger_field_is_searched_by_windows(bench, cells):
     found = server.result(id)
     assert found.pixels.shape == (2, 8, 16) and "windows: 3" in found.metadata["Info"]
     assert server.board.read(id)[0].windows == 3
+
+
+def test_a_small_image_does_not_wait_for_all_of_a_large_one(bench, cells, low):
+    server = bench()
+    large, small, next_ = server.submit(field(cells, 4, 12)), server.submit(low), server.submit(low, seed=1)
+    server.work.start()
+    pixels = server.result(large).pixels
+    ended = [server.store.get(id).ended for id in (small, next_, large)]
+    assert ended == sorted(ended)
+    np.testing.assert_array_equal(server.result(server.submit(field(cells, 4, 12))).pixels, pixels)
 
 
 def stop_after(server, steps):
@@ -301,6 +311,16 @@ def test_a_job_has_its_time(bench, low):
     id = server.submit(low, iterations=20_000)
     waited(lambda: server.store.get(id).state == "failed")
     assert "longer than the 0.2 seconds" in server.store.get(id).reason
+
+
+def test_the_time_of_all_windows_counts(bench, cells):
+    """Also where each of them is found before anyone looks."""
+    server = bench(max_seconds=1e-9)
+    server.engine.whole = True
+    server.work.start()
+    id = server.submit(field(cells, 4, 12))
+    waited(lambda: server.store.get(id).state not in ("waiting", "running"))
+    assert server.store.get(id).state == "failed" and len(server.engine.sizes) == 1
 
 
 @pytest.mark.parametrize(
