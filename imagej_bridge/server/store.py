@@ -152,6 +152,15 @@ class JobStore:
         """Takes a waiting job to work on it; False where it doesn't wait any longer."""
         return self._change(id, "running", "waiting", started=time.time())
 
+    def progressed(self, id: str) -> None:
+        """Notes that a part of a running job is done: the server's sudden ends before do not count any longer.
+
+        Raises:
+            CheckFailedError: the disk is full.
+        """
+        with self._lock:
+            self._execute("UPDATE jobs SET crashes = 0 WHERE id = ? AND crashes > 0", (id,))
+
     def requeue(self, id: str) -> None:
         """Puts a running job back to its old place among the waiting ones; its checkpoint stays."""
         self._change(id, "waiting", "running", started=None)
@@ -303,7 +312,10 @@ class JobStore:
         if crashes < _MOST_CRASHES:
             self.requeue(id)
         else:
-            self.fail(id, f"The server ended {crashes} times, without warning, while it worked on this job.")
+            self.fail(
+                id,
+                f"The server ended {crashes} times, without warning, while it worked on this job and got no further.",
+            )
 
     def _select(self, where: str, *values: object) -> list[JobRecord]:
         with self._lock:

@@ -283,6 +283,9 @@ class Work:
             self._tell(batch, moment)
             if moment.found is not None:
                 batch.keep_found(moment.found)
+                with suppress(CheckFailedError):  # of a full disk
+                    for job in batch.jobs:
+                        self._store.progressed(job.id)
             self._charge(batch, now - before)
             if moment.found is not None:
                 return

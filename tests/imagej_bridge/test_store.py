@@ -305,6 +305,15 @@ def test_a_job_that_ends_every_server_is_given_up(folder):
         assert "5 times" in store.get(id).reason
 
 
+def test_a_job_that_gets_further_is_not_given_up(folder):
+    with opened(folder) as store:
+        id = added(store)
+    for _ in range(8):
+        with opened(folder) as store:
+            assert store.begin(id)
+            store.progressed(id)
+
+
 def test_a_folder_has_one_server(folder):
     code = (
         "import sys; from pathlib import Path; from relumen.imagej_bridge.server.store import JobStore\n"

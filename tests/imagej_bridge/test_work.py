@@ -201,10 +201,13 @@ def test_a_larger_field_is_searched_by_windows(bench, cells):
 def test_a_small_image_does_not_wait_for_all_of_a_large_one(bench, cells, low):
     server = bench()
     large, small, next_ = server.submit(field(cells, 4, 12)), server.submit(low), server.submit(low, seed=1)
+    further = []
+    server.store.progressed = further.append
     server.work.start()
     pixels = server.result(large).pixels
     ended = [server.store.get(id).ended for id in (small, next_, large)]
     assert ended == sorted(ended)
+    assert further.count(small) == further.count(next_) == 1 and further.count(large) == 5
     np.testing.assert_array_equal(server.result(server.submit(field(cells, 4, 12))).pixels, pixels)
 
 
