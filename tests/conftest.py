@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -67,11 +67,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _forgotten() -> Iterator[None]:
+def _forgotten() -> None:
     """TensorFlow keeps millions of objects of the files before: Python's collector need not visit them ever again."""
     gc.collect()
     gc.freeze()
-    yield
 
 
 @pytest.fixture(scope="session")
@@ -129,13 +128,7 @@ def tiny_run(once: Once, cells: np.ndarray) -> Path:
     """A run folder that was trained for a few steps, beside its images/; to be read only."""
 
     def make(folder: Path) -> None:
-        from relumen.training import start
-
-        data = write_images(folder / "images", cells)
-        run = start.prepare(
-            folder / "tiny", preset="compact", data=data, degrade=True, pixel_size=0.2, overrides=list(TINY)
-        )
-        start.go(run, command="relumen train esrgan", machine="the tests' machine", say=lambda text: None)
+        train("esrgan", folder / "tiny", write_images(folder / "images", cells), TINY, degrade=True)
 
     return once("run", make) / "tiny"
 
@@ -145,18 +138,7 @@ def tiny_cascade_run(once: Once, phase: np.ndarray) -> Path:
     """A run folder of the cascade that was trained for a few steps at 8x, beside its images/; to be read only."""
 
     def make(folder: Path) -> None:
-        from relumen.training import start
-
-        data = write_images(folder / "images", phase)
-        run = start.prepare(
-            folder / "tiny",
-            system="cascade",
-            preset="compact",
-            data=data,
-            pixel_size=6.94,
-            overrides=list(TINY_CASCADE),
-        )
-        start.go(run, command="relumen train cascade", machine="the tests' machine", say=lambda text: None)
+        train("cascade", folder / "tiny", write_images(folder / "images", phase), TINY_CASCADE, pixel_size=6.94)
 
     return once("cascade", make) / "tiny"
 
@@ -170,23 +152,23 @@ def defects_folder(once: Once, cells: np.ndarray) -> Path:
 @pytest.fixture(scope="session")
 def tiny_cgan_run(once: Once, defects_folder: Path) -> Path:
     """A restorer of three defects without normalisation, trained adversarially for a few steps; to be read only."""
-    change = "losses.adversarial=0.1"
-    return once("cgan", lambda folder: train_limited("cgan", folder / "tiny", defects_folder, change)) / "tiny"
+    changes = (*TINY_LIMITED, "losses.adversarial=0.1")
+    return once("cgan", lambda folder: train("cgan", folder / "tiny", defects_folder, changes)) / "tiny"
 
 
 @pytest.fixture(scope="session")
 def tiny_cin_gan_run(once: Once, defects_folder: Path) -> Path:
     """A generator of three defects with instance normalisation and one halving, trained for a few steps; read only."""
-    changes = ("generator.norm=instance", "generator.downsampling=1", "generator.width=4", "losses.critic_steps=1")
-    changes += ("draw=false", "average=0")
-    return once("cin-gan", lambda folder: train_limited("cin-gan", folder / "tiny", defects_folder, *changes)) / "tiny"
+    changes = (*TINY_LIMITED, "generator.norm=instance", "generator.downsampling=1", "generator.width=4")
+    changes += ("losses.critic_steps=1", "draw=false", "average=0")
+    return once("cin-gan", lambda folder: train("cin-gan", folder / "tiny", defects_folder, changes)) / "tiny"
 
 
 @pytest.fixture(scope="session")
 def drawing_cin_gan_run(once: Once, defects_folder: Path) -> Path:
     """The same without normalisation, and with random numbers as an input; read only."""
-    changes = ("losses.critic_steps=1", "draw=true", "average=0")
-    return once("drawing", lambda folder: train_limited("cin-gan", folder / "tiny", defects_folder, *changes)) / "tiny"
+    changes = (*TINY_LIMITED, "losses.critic_steps=1", "draw=true", "average=0")
+    return once("drawing", lambda folder: train("cin-gan", folder / "tiny", defects_folder, changes)) / "tiny"
 
 
 @pytest.fixture
@@ -312,15 +294,22 @@ def add_flow(folder: Path) -> None:
     prior.write_flow(flow, about)
 
 
-def train_limited(system: Literal["cgan", "cin-gan"], folder: Path, data: Path, *changes: str) -> Path:
-    """A run of CIN-GAN or cGAN that was trained for a few steps."""
+def train(
+    system: str, folder: Path, data: Path, changes: Sequence[str], pixel_size: float = 0.2, degrade: bool = False
+) -> None:
+    """Makes a run of the compact preset, changed to be trained for a few steps."""
     from relumen.training import start
 
     run = start.prepare(
-        folder, system=system, preset="compact", data=data, pixel_size=0.2, overrides=[*TINY_LIMITED, *changes]
+        folder,
+        system=system,
+        preset="compact",
+        data=data,
+        degrade=degrade,
+        pixel_size=pixel_size,
+        overrides=list(changes),
     )
     start.go(run, command=f"relumen train {system}", machine="the tests' machine", say=lambda text: None)
-    return run.path
 
 
 def export(run: Path, folder: Path, defect: str | None = None) -> Path:

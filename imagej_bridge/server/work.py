@@ -286,14 +286,12 @@ class Work:
                 with suppress(CheckFailedError):  # of a full disk
                     for job in batch.jobs:
                         self._store.progressed(job.id)
-            self._charge(batch, now - before)
-            if moment.found is not None:
-                return
-            if self._stopping or now - kept > self._config.checkpoint_s:
+            elif self._stopping or now - kept > self._config.checkpoint_s:
                 kept = now
                 with suppress(CheckFailedError):  # a full disk costs repeated work after a crash, no more
                     batch.keep_state(moment.state)
-            if self._stopping:
+            self._charge(batch, now - before)
+            if moment.found is not None or self._stopping:
                 return
 
     def _charge(self, batch: Batch, seconds: float) -> None:

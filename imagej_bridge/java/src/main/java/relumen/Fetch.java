@@ -1,6 +1,5 @@
 package relumen;
 
-import ij.ImagePlus;
 import java.io.IOException;
 import java.util.Map;
 
@@ -27,10 +26,6 @@ public final class Fetch extends Command {
         String title = job == null ? id : job.getOrDefault("title", id);
         boolean search = job == null || job.getOrDefault("kind", "search").equals("search");
         boolean previews = Boolean.parseBoolean(asked.get("preview"));
-        ImagePlus result = new Watch(server, id, previews).result();
-        Images.show(result, title, search ? "_rls" : "_restored");
-        if (!search) {
-            Restore.warn(result);
-        }
+        Images.show(new Watch(server, id, previews).result(), title, search ? "_rls" : "_restored");
     }
 }

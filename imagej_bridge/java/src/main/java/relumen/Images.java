@@ -1,5 +1,6 @@
 package relumen;
 
+import ij.IJ;
 import ij.ImagePlus;
 import ij.WindowManager;
 import ij.gui.Roi;
@@ -51,11 +52,25 @@ final class Images {
         }
     }
 
-    /** Shows a result under a name of its own: "cells.tif" gives "cells_rls". */
+    /** Shows a result under a name of its own: "cells.tif" gives "cells_rls"; its warnings are logged. */
     static void show(ImagePlus result, String title, String ending) {
         String plain = title.replaceAll("(?i)(\\.(ome|tiff?|png|jpe?g|gif|bmp))+$", "");
         result.setTitle(WindowManager.makeUniqueName(plain + ending));
         result.changes = true; // it may have taken minutes: ImageJ asks before it is thrown away
         result.show();
+        warn(result);
+    }
+
+    /** What the user should know of a result, which its Info holds after what it was restored with. */
+    private static void warn(ImagePlus result) {
+        String info = String.valueOf(result.getInfoProperty());
+        int begin = info.lastIndexOf("restored: "); // what comes before is the image's own
+        if (begin >= 0) {
+            for (String line : info.substring(begin).split("\n")) {
+                if (line.startsWith("warning: ")) {
+                    IJ.log("relumen: " + result.getTitle() + ": " + line);
+                }
+            }
+        }
     }
 }

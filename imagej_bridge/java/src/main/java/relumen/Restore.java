@@ -1,6 +1,5 @@
 package relumen;
 
-import ij.IJ;
 import ij.ImagePlus;
 import java.io.IOException;
 import java.util.List;
@@ -41,21 +40,6 @@ public final class Restore extends Command {
         }
         server = new Server(asked.remove("server"));
         String id = server.submit("restorations", asked, Images.selected(image));
-        ImagePlus result = new Watch(server, id, false).result();
-        Images.show(result, image.getTitle(), "_restored");
-        warn(result);
-    }
-
-    /** What the user should know of a result, which its Info holds after what it was restored with. */
-    static void warn(ImagePlus result) {
-        String info = String.valueOf(result.getInfoProperty());
-        int begin = info.lastIndexOf("restored: "); // what comes before is the image's own
-        if (begin >= 0) {
-            for (String line : info.substring(begin).split("\n")) {
-                if (line.startsWith("warning: ")) {
-                    IJ.log("relumen: " + result.getTitle() + ": " + line);
-                }
-            }
-        }
+        Images.show(new Watch(server, id, false).result(), image.getTitle(), "_restored");
     }
 }
