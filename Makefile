@@ -4,7 +4,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
-EXTRAS ?= dev,ray
+EXTRAS ?= dev,docs,ray
 ROOMS := src models training bioimageio imagej_bridge data shipped
 # Folders are listed too: their time changes when a file goes away.
 SOURCES := $(shell find $(ROOMS) -name __pycache__ -prune -o -not -name '*.pyc' -print)
@@ -83,7 +83,7 @@ jar: $(VENV)/.installed  ## build the Fiji plugin, where Maven is installed
 
 lock: $(VENV)/.created  ## write constraints.txt anew from what pyproject.toml allows today
 	@$(PIP) install --quiet --dry-run --ignore-installed --only-binary :all: --report $(VENV)/report.json \
-		'.[dev,ray,gpu]' pip setuptools
+		'.[dev,docs,ray,gpu]' pip setuptools
 	@{ echo '# What a fresh machine gets, for every extra: resolved on Python 3.11, and checked on 3.12 and 3.13.'; \
 	   echo '# Made by: make lock PYTHON=python3.11'; \
 	   $(PY) -c 'import json, sys; found = [each["metadata"] for each in json.load(open(sys.argv[1]))["install"]]; \
