@@ -251,8 +251,8 @@ class _Comparison:
             picture, run, tile=package.tile[0], scale=package.scale, halo=package.halo, multiple=package.multiple
         )
         said = (
-            f"The network takes {package.tile[0]} x {package.tile[1]} pixels alone, and tiles don't fit each other: it "
-            f"declares that two tiles of one place differ by up to {declared:g} of the output's standard deviation."
+            f"The network takes {package.tile[0]} x {package.tile[1]} pixels alone. It declares that two tiles of one "
+            f"place differ by up to {declared:g} of the output's standard deviation."
         )
         return Check(name, "passed" if value <= declared else "failed", said, value, declared)
 
@@ -385,7 +385,7 @@ class _Comparison:
 def normalised(image: Float32, package: Package) -> Float32:
     """An image (y, x, channels) in the network's units, as bioimageio.core and `relumen restore` reckon it."""
     if not package.normalises:
-        return image
+        return ((image - package.mean) / package.deviation).astype(np.float32)
     axes = (0, 1, 2) if package.channels_together else (0, 1)
     mean = image.mean(axes, dtype=np.float64, keepdims=True)
     deviation = image.std(axes, dtype=np.float64, keepdims=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from relumen.archive import unpack
 from relumen.errors import UserError
@@ -42,6 +42,10 @@ class Package:
         normalises: the input is brought to mean 0 and standard deviation 1 over the whole image first.
         eps: added to the standard deviation.
         channels_together: one mean and standard deviation for all channels, instead of one for each.
+        mean: taken from every image before it enters the network, where it isn't the image's own.
+        deviation: what it is divided by then.
+        undone: the answer is an image in the units in which the input enters, so that this is undone on it; else it
+            has units of its own, such as a probability.
         input_axes: order of the input's axes, such as ``byxc`` or ``bcyx``.
         output_axes: order of the output's axes.
         training_pixel_size: micrometres for each input pixel in training, where known.
@@ -64,6 +68,9 @@ class Package:
     training_pixel_size: float | None
     weights: Mapping[str, Path]
     channels_together: bool = False
+    mean: float = 0.0
+    deviation: float = 1.0
+    undone: bool = True
     input_axes: str = field(default="byxc")
     output_axes: str = field(default="byxc")
     multiple: int = 1
@@ -77,8 +84,13 @@ class Package:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether it says that its network takes its tile alone and depends on the whole of it, so no halo helps."""
+        """Whether it says that its network takes its tile alone."""
         return (self.own_config or {}).get("fixed_size") is True
+
+    @property
+    def tile_exact(self) -> bool:
+        """Whether it doesn't say that its tiles don't fit each other."""
+        return (self.own_config or {}).get("tile_exact") is not False
 
 
 @contextmanager
@@ -153,7 +165,7 @@ def read_package(folder: Path) -> Package:
             f"{tile[0]} x {tile[1]} input pixels. Give inputs[0] a larger size or outputs[0] a smaller halo."
         )
     input_channels = _channels(input_axes.get("c"), "inputs[0]")
-    normalises, eps, together = _normalisation(source, input_channels)
+    scaling = _scaling(source, input_channels)
     _check_postprocessing(target)
     return Package(
         folder=folder,
@@ -166,9 +178,12 @@ def read_package(folder: Path) -> Package:
         tile=(tile[0], tile[1]),
         scale=scale,
         halo=halo,
-        normalises=normalises,
-        eps=eps,
-        channels_together=together,
+        normalises=scaling.measured,
+        eps=scaling.eps,
+        channels_together=scaling.together,
+        mean=scaling.mean,
+        deviation=scaling.deviation,
+        undone=_ours(rdf, "answer") != "own",
         training_pixel_size=_pixel_size(rdf),
         weights=_weights(folder, rdf),
         input_axes="".join(input_axes),
@@ -300,15 +315,27 @@ def _steps(tensor: dict[str, Any], key: str, where: str) -> list[tuple[str, dict
     return [(name, kwargs) for name, kwargs in steps if name != "ensure_dtype"]
 
 
-def _normalisation(tensor: dict[str, Any], channels: int) -> tuple[bool, float, bool]:
+class _Scaling(NamedTuple):
+    """What an image becomes before it enters: (image - mean) / deviation, both measured on it or stated."""
+
+    measured: bool = False
+    eps: float = DEFAULT_EPS
+    together: bool = False
+    mean: float = 0.0
+    deviation: float = 1.0
+
+
+def _scaling(tensor: dict[str, Any], channels: int) -> _Scaling:
     steps = _steps(tensor, "preprocessing", "inputs[0]")
     if not steps:
-        return False, DEFAULT_EPS, False
+        return _Scaling()
     name, kwargs = steps[0]
+    if name == "scale_linear" and len(steps) == 1:
+        return _stated_scaling(kwargs)
     if name != "zero_mean_unit_variance" or len(steps) > 1:
         raise UserError(
             f"inputs[0].preprocessing is {', '.join(name for name, _ in steps)}; relumen runs packages that "
-            "normalise with zero_mean_unit_variance alone, or not at all."
+            "normalise with zero_mean_unit_variance or scale_linear alone, or not at all."
         )
     named = kwargs.get("axes")
     if named is not None and not isinstance(named, list):
@@ -326,7 +353,17 @@ def _normalisation(tensor: dict[str, Any], channels: int) -> tuple[bool, float, 
         eps = math.nan
     if not 0 <= eps < 1:
         raise UserError(f"inputs[0].preprocessing: eps should be a small number. Received: {kwargs['eps']!r}")
-    return True, eps, "c" in over and channels > 1
+    return _Scaling(True, eps, "c" in over and channels > 1)
+
+
+def _stated_scaling(kwargs: dict[str, Any]) -> _Scaling:
+    gain, offset = kwargs.get("gain", 1.0), kwargs.get("offset", 0.0)
+    if not (is_number(gain) and is_number(offset) and gain > 0):
+        raise UserError(
+            "inputs[0].preprocessing: relumen runs scale_linear with one gain above 0 and one offset. "
+            f"Received: gain {short(gain)}, offset {short(offset)}"
+        )
+    return _Scaling(mean=-offset / gain, deviation=1 / gain)
 
 
 def _check_postprocessing(tensor: dict[str, Any]) -> None:

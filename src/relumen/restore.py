@@ -46,6 +46,9 @@ class Restorer:
         multiple: of which the height and width of a tile must be, and at which tiles begin, where it takes any size.
         normalises: whether it works in units of the input's mean and standard deviation.
         channels_together: one mean and standard deviation for all channels, instead of one for each.
+        mean: taken from every image before it enters the network, where the image's own isn't.
+        deviation: what it is divided by then.
+        undone: whether the answer is an image in the units in which the input enters, so that this is undone on it.
         eps: what is added to the standard deviation.
         pixel_size_um: pixel size of the training inputs, micrometres, where known.
         seams: a sentence on why tiles don't fit each other, where that is known.
@@ -61,6 +64,9 @@ class Restorer:
     multiple: int = 1
     normalises: bool = True
     channels_together: bool = False
+    mean: float = 0.0
+    deviation: float = 1.0
+    undone: bool = True
     eps: float = 1e-6
     pixel_size_um: float | None = None
     seams: str | None = None
@@ -153,6 +159,7 @@ def open_model(
             )
         ours = package.own_config
         own = ours is not None and not package.fixed_size  # our exports take any size if they don't say otherwise
+        unfitting = package.fixed_size and not package.tile_exact
         restorer = Restorer(
             name=package.name,
             run=package_runner(package, weights),
@@ -164,9 +171,12 @@ def open_model(
             multiple=package.multiple,
             normalises=package.normalises,
             channels_together=package.channels_together,
+            mean=package.mean,
+            deviation=package.deviation,
+            undone=package.undone,
             eps=package.eps,
             pixel_size_um=package.training_pixel_size,
-            seams=_unfitting_tiles(package.name, package.tile[0], package.halo) if package.fixed_size else None,
+            seams=_unfitting_tiles(package.name, package.tile[0], package.halo) if unfitting else None,
         )
         yield _with_tiles(restorer, tile, halo)
 
@@ -328,7 +338,7 @@ def _statistics(planes: list[NDArray], model: Restorer) -> tuple[Float32, Float3
     zero_mean_unit_variance of the bioimage.io specification, over y and x of each channel, or over all channels.
     """
     if not model.normalises:
-        return np.zeros(len(planes), np.float32), np.ones(len(planes), np.float32)
+        return np.full(len(planes), model.mean, np.float32), np.full(len(planes), model.deviation, np.float32)
     blocks = [range(0, plane.shape[0], _ROWS_AT_ONCE) for plane in planes]
     means = np.array(
         [
@@ -359,8 +369,8 @@ def _in_input_units(model: Restorer, planes: list[NDArray], on_tile: Callable[[]
     mean, deviation = _statistics(planes, model)
 
     def run(tiles: NDArray) -> Float32:
-        answer = model.run(((tiles - mean) / deviation).astype(np.float32)) * deviation + mean
+        answer = model.run(((tiles - mean) / deviation).astype(np.float32))
         on_tile()
-        return answer
+        return answer * deviation + mean if model.undone else answer
 
     return run
