@@ -6,7 +6,6 @@ import filecmp
 import hashlib
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -17,6 +16,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import file_appears_whole
 from relumen.jvm import find_java
 from relumen.shipped import shipped_packages, shipped_path
+from relumen.whole import folder_appears_whole
 
 from .session import PLUGIN
 
@@ -173,14 +173,10 @@ def _install_package(source: Path, target: Path) -> str:
     free = shutil.disk_usage(target.parent).free
     if room > free:
         raise CheckFailedError(f"{target} needs {room / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free.")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".installing-", dir=target.parent) as beside:
-            for name in names:
-                (Path(beside) / target.name / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / name, Path(beside) / target.name / name)
-            (Path(beside) / target.name).rename(target)
-    except OSError as error:
-        raise CheckFailedError(f"{target} could not be written ({error.strerror or error}).") from error
+    with folder_appears_whole(target) as partial:
+        for name in names:
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, partial / name)
     return f"Installed: {target}"
 
 

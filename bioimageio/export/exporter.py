@@ -18,13 +18,14 @@ from relumen.package import read_package
 from relumen.runners import runner
 from relumen.seams import phase_difference, tile_difference
 from relumen.tiling import Runner, TilePlan, mirrored_to, predict_tiled
+from relumen.whole import folder_appears_whole
 
 from .card import card_text
 from .cover import write_cover
 from .description import PackageDescription
 from .macro import macro_name, macro_text
 from .rdf import AGREEMENT, EPS, Measured, PackageFiles, validate_rdf, write_rdf
-from .target import appears_whole, check_target
+from .target import check_target
 from .weights import (
     INPUT_ID,
     OUTPUT_ID,
@@ -80,7 +81,7 @@ def export_package(
     """
     _check_sample(sample, description)
     check_target(folder, overwrite)
-    with appears_whole(folder, overwrite) as partial:
+    with folder_appears_whole(folder, replace=overwrite) as partial:
         _fill(partial, model, description, sample, tolerance, say)
     return folder
 

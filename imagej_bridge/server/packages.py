@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from threading import Lock
 
-from relumen.image_writing import file_appears_whole
+from relumen.archive import pack
 from relumen.package import open_package
 from relumen.shipped import shipped_packages, shipped_path
 
 from .errors import NotFoundError
 from .worker import Entry
-
-_WHEN = (1980, 1, 1, 0, 0, 0)  # a zip's members get no other date, so that equal packages are equal files
 
 
 class Packages:
@@ -68,8 +65,5 @@ class Packages:
         with self._lock:
             if not target.is_file():
                 self._folder.mkdir(parents=True, exist_ok=True)
-                with file_appears_whole(target) as partial, zipfile.ZipFile(partial, "w") as archive:
-                    for path in sorted(each for each in source.rglob("*") if each.is_file()):
-                        member = zipfile.ZipInfo(path.relative_to(source).as_posix(), _WHEN)
-                        archive.writestr(member, path.read_bytes(), zipfile.ZIP_DEFLATED)
+                pack(source, target)
         return target

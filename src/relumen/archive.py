@@ -1,4 +1,4 @@
-"""Unpacking a zip that a stranger made: nothing leaves the target folder, and nothing fills the disk."""
+"""Zips: packing a folder, and unpacking what a stranger made, of which nothing leaves the target or fills the disk."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from relumen.errors import CheckFailedError, UserError
+from relumen.image_writing import file_appears_whole
 
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # plain, strong, and masked-header encryption
 _DRIVE = re.compile(r"^[A-Za-z]:")
+_WHEN = (1980, 1, 1, 0, 0, 0)  # members get no other date, so that equal folders are equal zips
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,23 @@ class Limits:
     total_bytes: int = 8 << 30
     ratio: int = 100
     free_bytes: int = 64 << 20
+
+
+def pack(folder: Path, target: Path) -> None:
+    """Writes a folder as a zip whose members lie at its top; it appears under its name only when it is whole.
+
+    Args:
+        folder: what to pack.
+        target: the zip; one that is there is replaced.
+
+    Raises:
+        UserError: the target can't be written to.
+        CheckFailedError: the disk is full.
+    """
+    with file_appears_whole(target) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            member = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _WHEN)
+            archive.writestr(member, path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def unpack(archive: Path, target: Path, limits: Limits | None = None) -> None:

@@ -8,7 +8,22 @@ import sys
 import typer
 from rich.console import Console
 
-from relumen.cli import cite, data, demo, doctor, evaluate, export, fiji, prior, restore, search, serve, train, verify
+from relumen.cli import (
+    cite,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    fiji,
+    models,
+    prior,
+    restore,
+    search,
+    serve,
+    train,
+    verify,
+)
 from relumen.errors import CheckFailedError, UserError
 
 app = typer.Typer(
@@ -28,6 +43,7 @@ app.command("search")(search.search)
 app.command("serve")(serve.serve)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
+app.command("models")(models.models)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("cite")(cite.cite)
