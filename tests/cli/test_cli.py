@@ -6,30 +6,24 @@ import shutil
 import numpy as np
 import pytest
 import tifffile
+import typer
 import yaml
 
+from relumen.cli import app
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
 from relumen.run import RunFolder
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["train", "esrgan"],
-        ["train", "cascade"],
-        ["data", "filters"],
-        ["evaluate", "esrgan"],
-        ["evaluate", "cascade"],
-        ["evaluate", "limited"],
-        ["restore"],
-        ["export"],
-        ["verify"],
-        ["demo"],
-        ["doctor"],
-        ["cite"],
-    ],
-)
+def commands(command, *names):
+    """Yields the words of every command."""
+    if not hasattr(command, "commands"):
+        yield names
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands(each, *names, name)
+
+
+@pytest.mark.parametrize("command", commands(typer.main.get_command(app)), ids=" ".join)
 def test_every_command_has_help_with_an_example(relumen, command):
     code, said = relumen(*command, "--help")
     assert code == 0
