@@ -321,7 +321,8 @@ def _from_array(pixels: np.ndarray, axes: str | None) -> Image:
 def _with_axes(image: Image, axes: str) -> Image:
     """Gives axes of length 1 back, which no file knows."""
     wanted = "".join(axis for axis in AXES if axis in axes or axis in image.axes)
-    return replace(image, pixels=image.pixels.reshape([image.sizes.get(axis, 1) for axis in wanted]), axes=wanted)
+    pixels = np.asarray(image.pixels).reshape([image.sizes.get(axis, 1) for axis in wanted])
+    return replace(image, pixels=pixels, axes=wanted)
 
 
 def _selected(image: ImagePlus) -> ImagePlus:

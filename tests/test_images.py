@@ -149,7 +149,9 @@ def test_an_npy_with_objects_runs_no_code(tmp_path):
         read_image(tmp_path / "a.npy")
 
 
-@pytest.mark.parametrize(("name", "words"), [("a.jpg", "TIFF, PNG or npy"), ("gone.tif", "There is no image")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("a.jpg", "TIFF, PNG, npy or OME-Zarr"), ("gone.tif", "There is no image")]
+)
 def test_other_files_get_a_plain_message(tmp_path, name, words):
     if name == "a.jpg":
         (tmp_path / name).touch()

@@ -79,7 +79,7 @@ def load_bank(config: FeaturesConfig) -> ImageBank:
     held_out: list[Seen] = []
     for record in known:
         label = labels.index(record.shows) if record.shows in labels else None
-        seen = Seen(record.name, label, clean(read_image(image_path(record.name)).pixels, blur=0, factor=1))
+        seen = Seen(record.name, label, clean(np.asarray(read_image(image_path(record.name)).pixels), blur=0, factor=1))
         (held_out if record.field in config.held_out else training).append(seen)
     for purpose, count, images in (
         (_TRAINING, config.procedural, training),

@@ -44,11 +44,13 @@ class ImageFile:
                     f"{self.path} must be a stack of more than {max(self.frames)} frames. "
                     f"Received: shape {image.pixels.shape}"
                 )
-            return replace(image, pixels=image.pixels[list(self.frames)].mean(0, dtype=np.float32), axes="YX")
+            return replace(
+                image, pixels=np.asarray(image.pixels)[list(self.frames)].mean(0, dtype=np.float32), axes="YX"
+            )
         if self.z_score is None or image.pixels.dtype.kind != "f":
             return image
         mean, deviation = self.z_score
-        return replace(image, pixels=image.pixels * np.float32(deviation) + np.float32(mean))
+        return replace(image, pixels=np.asarray(image.pixels) * np.float32(deviation) + np.float32(mean))
 
     def __str__(self) -> str:
         return str(self.path)

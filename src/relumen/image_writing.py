@@ -10,26 +10,23 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.images import SUFFIXES, Image, PixelSize, check_axes
+from relumen.images import SUFFIXES, ZARR, Image, PixelSize, check_axes
+from relumen.whole import folder_appears_whole
 
 OutputType = Literal["float32", "input"]
 """Of results: every value as it is, or rounded and clipped to the type of the image that they are of."""
+OmeZarrVersion = Literal["0.4", "0.5"]
+"""Of OME-Zarr: in Zarr 2, which every reader takes, or in Zarr 3."""
 
 
-class ImageWriter:
+class ImageWriter(Protocol):
     """Writes an image band by band; made by :func:`image_writer`."""
-
-    def __init__(self, file: BinaryIO, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self._file = file
-        self._offset = offset
-        self._shape = shape
-        self._dtype = dtype
 
     def write(self, plane: tuple[int, ...], top: int, band: NDArray) -> None:
         """Writes rows ``top ...`` of one plane.
@@ -39,6 +36,18 @@ class ImageWriter:
             top: first row.
             band: (rows, width) values of the image's type.
         """
+
+
+class _FileWriter:
+    """Writes into a file whose pixels stand in it as they are."""
+
+    def __init__(self, file: BinaryIO, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._file = file
+        self._offset = offset
+        self._shape = shape
+        self._dtype = dtype
+
+    def write(self, plane: tuple[int, ...], top: int, band: NDArray) -> None:
         height, width = self._shape[-2:]
         row = int(np.ravel_multi_index((0, *plane), (1, *self._shape[:-2]))) * height + top
         self._file.seek(self._offset + row * width * self._dtype.itemsize)
@@ -53,43 +62,57 @@ def image_writer(
     dtype: DTypeLike,
     pixel_size: PixelSize | None = None,
     metadata: Mapping[str, Any] | None = None,
+    ome_zarr: OmeZarrVersion = "0.4",
 ) -> Iterator[ImageWriter]:
-    """Opens an image file for writing; it appears under its name only when it is whole.
+    """Opens an image for writing; it appears under its name only when it is whole.
 
     Args:
-        path: a .tif, .tiff, .png or .npy file, replaced where there is one.
+        path: a .tif, .tiff, .png or .npy file, or a .zarr folder, for OME-Zarr; replaced where there is one.
         shape: length of each axis.
         axes: as in :class:`Image`.
         dtype: uint8, uint16 or float32.
-        pixel_size: written into TIFF.
-        metadata: ImageJ's entries, written into TIFF.
+        pixel_size: written into TIFF and OME-Zarr.
+        metadata: ImageJ's entries, written into TIFF and, as far as it has a place for them, OME-Zarr.
+        ome_zarr: its version.
 
     Raises:
-        UserError: the folder can't be written to, or PNG is asked for what it can't hold.
+        UserError: the folder can't be written to, PNG is asked for what it can't hold, or what would be replaced is
+            no OME-Zarr image.
         CheckFailedError: the disk is full.
     """
     check_axes(axes)
     dtype = np.dtype(dtype)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UserError(f"Images are written as TIFF, PNG or npy. Received: {path.name}")
+        raise UserError(f"Images are written as TIFF, PNG, npy or OME-Zarr (.ome.zarr). Received: {path.name}")
     if suffix == ".png" and (dtype.kind != "u" or len(shape) != 2):
         raise UserError(
             f"PNG holds one plane of 8 or 16 bit. Received: {axes} {shape} of {dtype}. Choose a .tif name instead."
         )
-    with file_appears_whole(path, math.prod(shape) * dtype.itemsize) as partial:
+    size = math.prod(shape) * dtype.itemsize
+    if suffix == ZARR:  # its smaller copies take a third more, and that is about what packing saves
+        from relumen.ome_zarr_writing import ome_zarr_writer
+
+        _check_replaceable(path)
+        _folder_with_room(path, size)
+        with folder_appears_whole(path, replace=True) as partial:
+            name = path.name[: -len(ZARR)].removesuffix(".ome")
+            with ome_zarr_writer(partial, name, shape, axes, dtype, pixel_size, metadata or {}, ome_zarr) as writer:
+                yield writer
+        return
+    with file_appears_whole(path, size) as partial:
         if suffix == ".png":
             raw = partial.with_suffix(".raw")
             try:
                 with raw.open("w+b") as file:
-                    yield ImageWriter(file, 0, shape, dtype)
+                    yield _FileWriter(file, 0, shape, dtype)
                 _png_from_raw(raw, partial, shape, dtype)
             finally:
                 raw.unlink(missing_ok=True)
         else:
             offset, stored = _create(partial, suffix, shape, axes, dtype, pixel_size, metadata or {})
             with partial.open("r+b") as file:
-                yield ImageWriter(file, offset, shape, stored)
+                yield _FileWriter(file, offset, shape, stored)
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -98,7 +121,7 @@ def write_image(path: Path, image: Image) -> None:
         path, image.pixels.shape, image.axes, image.pixels.dtype, image.pixel_size, image.metadata
     ) as writer:
         for plane in np.ndindex(image.pixels.shape[:-2]):
-            writer.write(plane, 0, image.pixels[plane])
+            writer.write(plane, 0, np.asarray(image.pixels[plane]))
 
 
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
@@ -122,15 +145,7 @@ def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
         UserError: the folder doesn't exist or can't be written to.
         CheckFailedError: the disk has no room.
     """
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}. Make it first.")
-    free = shutil.disk_usage(folder).free
-    if expected_bytes > free:
-        raise CheckFailedError(
-            f"{path} needs {expected_bytes / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB free. "
-            "Free some space, or choose another folder."
-        )
+    folder = _folder_with_room(path, expected_bytes)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".partial{path.suffix}", dir=folder)
     except OSError as error:
@@ -146,6 +161,34 @@ def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def _check_replaceable(path: Path) -> None:
+    """Nothing but an OME-Zarr image gives way to another.
+
+    Raises:
+        UserError: another file or folder is there, or an OME-Zarr that holds more than an image.
+    """
+    from relumen.ome_zarr import is_one_image
+
+    if os.path.lexists(path) and (path.is_symlink() or not is_one_image(path)):
+        raise UserError(
+            f"{path} is there, and more or other than one OME-Zarr image: it is not replaced. "
+            "Name another result, or remove it yourself."
+        )
+
+
+def _folder_with_room(path: Path, expected_bytes: int) -> Path:
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}. Make it first.")
+    free = shutil.disk_usage(folder).free
+    if expected_bytes > free:
+        raise CheckFailedError(
+            f"{path} needs {expected_bytes / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB free. "
+            "Free some space, or choose another folder."
+        )
+    return folder
 
 
 def result_type(image: Image, output: OutputType) -> np.dtype:

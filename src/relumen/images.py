@@ -1,6 +1,7 @@
-"""Images with axes and pixel size, and how they are read from TIFF (ImageJ, OME, plain), PNG and npy.
+"""Images with axes and pixel size, and how they are read from TIFF (ImageJ, OME, plain), PNG, npy and OME-Zarr.
 
-Reading maps the file into memory where it can; see :mod:`relumen.image_writing` for writing.
+Reading maps the file into memory where it can, and leaves the chunks of OME-Zarr on the disk until they are asked for;
+see :mod:`relumen.image_writing` for writing.
 """
 
 from __future__ import annotations
@@ -16,14 +17,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.chunked import Pixels
 from relumen.errors import UserError
 
 AXES = "TZCYX"
-SUFFIXES = (".tif", ".tiff", ".png", ".npy")
-_MICROMETRES: dict[str, float] = dict.fromkeys(
+FILES = (".tif", ".tiff", ".png", ".npy")
+"""Suffixes of images that are one file."""
+ZARR = ".zarr"
+"""The suffix of images that are a folder."""
+SUFFIXES = (*FILES, ZARR)
+MICROMETRES: dict[str, float] = dict.fromkeys(
     ("um", "µm", "\u03bcm", "micron", "microns", "micrometer", "micrometre"), 1.0
 )
-_MICROMETRES |= {"nm": 1e-3, "mm": 1e3, "cm": 1e4}
+"""Lengths, by the names that files give them."""
+MICROMETRES |= {"nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "millimeter": 1e3, "millimetre": 1e3}
+MICROMETRES |= {"cm": 1e4, "centimeter": 1e4, "centimetre": 1e4, "angstrom": 1e-4, "meter": 1e6, "metre": 1e6}
+_ZARR_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _READABLE = (np.uint8, np.uint16, np.int16, np.uint32, np.int32, np.float16, np.float32, np.float64, np.bool_)
 _TIFFFILE_DAMAGE = ("corrupt", "invalid page offset")
 _KEPT_IMAGEJ_METADATA = ("mode", "Info", "Labels", "Ranges", "LUTs", "min", "max", "finterval", "fps", "loop")
@@ -48,7 +57,7 @@ class PixelSize:
     @property
     def micrometres(self) -> float | None:
         """Mean of height and width in micrometres, or None where the unit is not a length."""
-        factor = _MICROMETRES.get(self.unit.strip().lower())
+        factor = MICROMETRES.get(self.unit.strip().lower())
         return None if factor is None else factor * (self.y + self.x) / 2
 
     def divided(self, scale: int) -> PixelSize:
@@ -65,7 +74,7 @@ class Image:
     """An image with named axes.
 
     Attributes:
-        pixels: the values, perhaps a memory map.
+        pixels: the values, perhaps a memory map, or in chunks that are read when they are asked for.
         axes: one letter an axis: a part of "TZCYX" in that order, the last two always "YX".
         pixel_size: where it is known.
         metadata: ImageJ's own entries that outlive a restoration (Info, labels, display ranges, colours).
@@ -74,7 +83,7 @@ class Image:
         UserError: axes that don't fit the pixels, or pixels that are no numbers.
     """
 
-    pixels: NDArray
+    pixels: Pixels
     axes: str
     pixel_size: PixelSize | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -111,8 +120,8 @@ class Image:
         for indices in product(*(range(self.sizes[axis]) for axis in names)):
             yield dict(zip(names, indices, strict=True))
 
-    def plane(self, position: Mapping[str, int], channel: int) -> NDArray:
-        """One (y, x) plane, as a view."""
+    def plane(self, position: Mapping[str, int], channel: int) -> Pixels:
+        """One (y, x) plane, as a view; of one in chunks, nothing is read yet."""
         at = {**position, "C": channel}
         return self.pixels[tuple(at[axis] for axis in self.axes[:-2])]
 
@@ -131,18 +140,24 @@ def read_image(path: Path, axes: str | None = None) -> Image:
     """Reads an image; large files are mapped, not loaded.
 
     Args:
-        path: a .tif, .tiff, .png or .npy file.
+        path: a .tif, .tiff, .png or .npy file, or the folder of an OME-Zarr image.
         axes: overrides the axes that the file tells or lets guess, such as "TYX".
 
     Raises:
         UserError: the file isn't there, is of another format, is damaged, or has other axes.
     """
-    if not path.is_file():
-        raise UserError(f"There is no image at {path}.")
     readers = {".tif": _read_tiff, ".tiff": _read_tiff, ".png": _read_png, ".npy": _read_npy}
-    reader = readers.get(path.suffix.lower())
+    if is_zarr(path):
+        from relumen.ome_zarr import read_ome_zarr as reader
+    elif path.is_file():
+        reader = readers.get(path.suffix.lower())
+    elif path.is_dir() and path.suffix.lower() == ZARR:
+        raise UserError(f"{path} is no OME-Zarr: there is none of {', '.join(_ZARR_FILES)} in it. Copy it again.")
+    else:
+        raise UserError(f"There is no image at {path}.")
     if reader is None:
-        raise UserError(f"Images are TIFF, PNG or npy. Received: {path.name}. Save it as TIFF in Fiji first.")
+        packed = " Unpack it first." if path.suffix.lower() in (".zip", ".ozx") else " Save it as TIFF in Fiji first."
+        raise UserError(f"Images are TIFF, PNG, npy or OME-Zarr. Received: {path.name}.{packed}")
     try:
         image = reader(path, axes)
     except UserError as error:
@@ -152,8 +167,13 @@ def read_image(path: Path, axes: str | None = None) -> Image:
     return image
 
 
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a group or an array of Zarr, whatever its name."""
+    return path.is_dir() and any((path / name).is_file() for name in _ZARR_FILES)
+
+
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name.
+    """The images of a folder, sorted by name.
 
     Raises:
         UserError: it is no folder, or there is no image in it.
@@ -246,7 +266,7 @@ def _ome_pixel_size(xml: str) -> PixelSize | None:
 
 
 def _plain_unit(unit: str) -> str:
-    return "um" if _MICROMETRES.get(unit.strip().lower()) == 1.0 else unit
+    return "um" if MICROMETRES.get(unit.strip().lower()) == 1.0 else unit
 
 
 def _read_png(path: Path, axes: str | None) -> Image:

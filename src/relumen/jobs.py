@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from relumen.errors import UserError
-from relumen.image_writing import OutputType
-from relumen.images import SUFFIXES, list_images
+from relumen.image_writing import OmeZarrVersion, OutputType
+from relumen.images import SUFFIXES, ZARR, is_zarr, list_images
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -26,10 +26,11 @@ class Job:
 
     Attributes:
         source: the image.
-        target: the result's file; written last, so that where it is there all of them are.
+        target: the result; written last, so that where it is there all of them are.
         beside: files that are written with it.
         output_type: of the result.
         axes: overrides the image's.
+        ome_zarr: version of the result, where it is one.
     """
 
     source: Path
@@ -37,6 +38,7 @@ class Job:
     beside: tuple[Path, ...]
     output_type: OutputType
     axes: str | None
+    ome_zarr: OmeZarrVersion = "0.4"
 
 
 Work = Callable[[Job, OnProgress], None]
@@ -52,45 +54,58 @@ def plan_jobs(
     axes: str | None = None,
     ending: str = "restored",
     beside: Sequence[str] = (),
+    suffixes: Sequence[str] = SUFFIXES,
+    ome_zarr: str = "0.4",
 ) -> list[Job]:
     """Works out what is made of what, before anything is computed.
 
     Args:
-        images: files, folders, and glob patterns that the shell did not expand.
-        output: the file for one image; a folder, made if need be, for several or where it has no image suffix.
+        images: images, folders of them, and glob patterns that the shell did not expand.
+        output: the result of one image; a folder, made if need be, for several or where it has no image suffix.
         existing: what to do with results that are there: "refuse", "skip" or "overwrite".
         output_type: "float32" or "input".
         axes: overrides the axes of every image.
         ending: of the results' names in a folder.
         beside: endings of the files that are written with a result, in place of its own suffix, such as "-mean.tif".
+        suffixes: of results; in a folder, those of OME-Zarr are OME-Zarr where ".zarr" is among them.
+        ome_zarr: version of results in OME-Zarr.
 
     Raises:
         UserError: no image, two results of one name, or a result that is there and may not be replaced.
     """
+    if ome_zarr not in get_args(OmeZarrVersion):
+        raise UserError(f"--ome-zarr is {' or '.join(get_args(OmeZarrVersion))}. Received: {ome_zarr!r}")
     if existing not in get_args(Existing):
         raise UserError(f"--existing is refuse, skip or overwrite. Received: {existing!r}")
     if output_type not in get_args(OutputType):
         raise UserError(f"--type is float32 or input. Received: {output_type!r}")
     sources = _expand(images)
-    if output.suffix.lower() in SUFFIXES and not output.is_dir():
+    suffix = output.suffix.lower()
+    if suffix in SUFFIXES and (suffix == ZARR or not output.is_dir()):
+        if suffix not in suffixes:
+            raise UserError(f"Results of this command are {', '.join(suffixes)}. Received: -o {output}")
         if len(sources) > 1:
             raise UserError(f"{len(sources)} images need a folder to go to. Received: -o {output}")
         targets = [output]
     else:
+        targets = [output / _result_name(source, ending, ZARR in suffixes) for source in sources]
+    for place in (output, *output.resolve().parents):
+        if is_zarr(place) and (place != output or suffix != ZARR):
+            raise UserError(f"{place} is an image (Zarr), and no folder for results. Name another with -o.")
+    if targets != [output]:
         _make_folder(output)
-        targets = [output / f"{source.stem}_{ending}.tif" for source in sources]
     if len(set(targets)) < len(targets):
         raise UserError("Two of the images have the same name. Have their results go to different folders.")
     jobs = []
     for source, target in zip(sources, targets, strict=True):
-        if target.resolve() == source.resolve():
-            raise UserError(f"The result would replace the image itself: {target}. Name another file with -o.")
+        if target.resolve() in (source.resolve(), *source.resolve().parents):
+            raise UserError(f"The result would replace the image itself: {target}. Name another with -o.")
         others = tuple(target.with_name(target.stem + each) for each in beside)
         there = [path for path in (target, *others) if path.exists()]
         if there and existing == "refuse":
             raise UserError(f"{there[0]} exists. Add --existing overwrite, or --existing skip to go on with the rest.")
         if not (target.exists() and existing == "skip"):
-            jobs.append(Job(source, target, others, output_type, axes))  # type: ignore[arg-type]
+            jobs.append(Job(source, target, others, output_type, axes, ome_zarr))  # type: ignore[arg-type]
     return jobs
 
 
@@ -127,7 +142,9 @@ def _expand(images: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for name in images:
         path = Path(name)
-        if path.is_dir():
+        if "://" in name:
+            raise UserError(f"Images are read from the disk. Download it first. Received: {name}")
+        if path.is_dir() and not (is_zarr(path) or path.suffix.lower() == ZARR):
             found += list_images(path)
         elif path.exists() or not glob.has_magic(name):
             found.append(path)
@@ -135,10 +152,20 @@ def _expand(images: Sequence[str]) -> list[Path]:
             matches = sorted(Path(match) for match in glob.glob(name, recursive=True))
             if not matches:
                 raise UserError(f"No file matches {name!r}.")
-            found += [match for match in matches if match.suffix.lower() in SUFFIXES]
+            found += [match for match in matches if match.suffix.lower() in SUFFIXES or is_zarr(match)]
     if not found:
         raise UserError(f"None of these is an image ({', '.join(SUFFIXES)}): {', '.join(images)}")
     return list(dict.fromkeys(found))
+
+
+def _result_name(source: Path, ending: str, keeps_zarr: bool) -> str:
+    """Such as "cells_restored.tif"; an image within an OME-Zarr, such as cells.zarr/0, has the name of both."""
+    if not (is_zarr(source) or source.suffix.lower() == ZARR):
+        return f"{source.stem}_{ending}.tif"
+    whole = source.resolve()
+    outer = next((place for place in (whole, *whole.parents) if place.suffix.lower() == ZARR), whole)
+    names = [outer.name.removesuffix(outer.suffix).removesuffix(".ome"), *whole.relative_to(outer).parts]
+    return f"{'_'.join(names)}_{ending}{'.ome.zarr' if keeps_zarr else '.tif'}"
 
 
 def _make_folder(folder: Path) -> None:

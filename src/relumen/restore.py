@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import relumen
+from relumen.chunked import Pixels
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import OutputType, as_type, image_writer, result_type
+from relumen.image_writing import OmeZarrVersion, OutputType, as_type, image_writer, result_type
 from relumen.images import Image, PixelSize, read_image
 from relumen.package import open_package
 from relumen.run import RunFolder
@@ -239,20 +240,22 @@ def restore_file(
     *,
     axes: str | None = None,
     output: OutputType = "float32",
+    ome_zarr: OmeZarrVersion = "0.4",
     on_tile: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Restores an image file; every plane of a stack, time series or channel series by itself.
+    """Restores an image; every plane of a stack, time series or channel series by itself.
 
-    Where the device runs out of memory the tile is halved, and that is said. The Info of a TIFF goes on with what it
-    was restored with, and with the warnings.
+    Where the device runs out of memory the tile is halved, and that is said. The Info of a TIFF or an OME-Zarr goes on
+    with what it was restored with, and with the warnings.
 
     Args:
         source: the image.
         model: the network.
-        target: the file to write, with pixel size divided by the scale.
+        target: the image to write, with pixel size divided by the scale.
         axes: overrides the image's axes.
         output: "float32" keeps every value; "input" rounds and clips to the input's type.
+        ome_zarr: version of a target in OME-Zarr.
         on_tile: told (tiles done, tiles in all) after each.
         say: told what the user should know.
 
@@ -269,7 +272,7 @@ def restore_file(
     image = _with_provenance(image, model, warnings)
     while True:
         try:
-            _restore_image(image, model, target, output, on_tile)
+            _restore_image(image, model, target, output, ome_zarr, on_tile)
             return
         except MemoryError as error:
             tile = model.tile[0] // 2 // model.multiple * model.multiple
@@ -296,7 +299,12 @@ def restore_plane(planes: Float32, model: Restorer) -> Float32:
 
 
 def _restore_image(
-    image: Image, model: Restorer, target: Path, output: OutputType, on_tile: Callable[[int, int], None]
+    image: Image,
+    model: Restorer,
+    target: Path,
+    output: OutputType,
+    ome_zarr: OmeZarrVersion,
+    on_tile: Callable[[int, int], None],
 ) -> None:
     groups = _channel_groups(image, model)
     sizes = image.sizes
@@ -307,17 +315,26 @@ def _restore_image(
     total = len(list(image.positions())) * len(groups) * plan.grid[0] * plan.grid[1]
     done = count(1)
 
-    with image_writer(target, shape, image.axes, dtype, pixel_size, image.metadata) as writer:
+    with image_writer(target, shape, image.axes, dtype, pixel_size, image.metadata, ome_zarr) as writer:
         for position in image.positions():
             for group in groups:
                 planes = [image.plane(position, channel) for channel in group]
                 run = _in_input_units(model, planes, lambda: on_tile(next(done), total))
-                pixels = planes[0][..., np.newaxis] if len(planes) == 1 else np.stack(planes, -1)
-                for top, band in predict_bands(pixels, run, plan):
+                for top, band in predict_bands(_Together(planes), run, plan):
                     for i, channel in enumerate(group):
                         at = {**position, "C": channel}
                         plane = tuple(at[axis] for axis in image.axes[:-2])
                         writer.write(plane, top, as_type(band[..., i], dtype))
+
+
+@dataclass(frozen=True)
+class _Together:
+    """Planes that enter the network as channels: (y, x, channels), read some rows at a time."""
+
+    planes: Sequence[Pixels]
+
+    def __getitem__(self, rows: slice) -> NDArray:
+        return np.stack([plane[rows] for plane in self.planes], -1)
 
 
 def _channel_groups(image: Image, model: Restorer) -> list[tuple[int, ...]]:
@@ -332,7 +349,7 @@ def _channel_groups(image: Image, model: Restorer) -> list[tuple[int, ...]]:
     )
 
 
-def _statistics(planes: list[NDArray], model: Restorer) -> tuple[Float32, Float32]:
+def _statistics(planes: Sequence[Pixels], model: Restorer) -> tuple[Float32, Float32]:
     """Mean and (standard deviation + eps) of each plane, read a few rows at a time.
 
     zero_mean_unit_variance of the bioimage.io specification, over y and x of each channel, or over all channels.
@@ -364,7 +381,7 @@ def _statistics(planes: list[NDArray], model: Restorer) -> tuple[Float32, Float3
     return means.astype(np.float32), (np.sqrt(variances) + model.eps).astype(np.float32)
 
 
-def _in_input_units(model: Restorer, planes: list[NDArray], on_tile: Callable[[], None] = lambda: None) -> Runner:
+def _in_input_units(model: Restorer, planes: Sequence[Pixels], on_tile: Callable[[], None] = lambda: None) -> Runner:
     """The network as a function of raw intensities, with the planes' statistics going in and undone coming out."""
     mean, deviation = _statistics(planes, model)
 

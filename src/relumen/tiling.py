@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +42,19 @@ class Tile:
     crop: tuple[slice, slice]
     target: tuple[slice, slice]
 
-    def cut(self, image: NDArray) -> NDArray:
-        """The tile's pixels of an image (y, x, ...), read as one block so that a memory map stays cheap."""
+    def needed(self) -> slice:
+        """The image's rows that the tile's pixels come from."""
+        return slice(int(self.rows.min()), int(self.rows.max()) + 1)
+
+    def cut(self, image: NDArray, first: int = 0) -> NDArray:
+        """The tile's pixels of an image (y, x, ...), read as one block so that a memory map stays cheap.
+
+        Args:
+            image: the image, or some of its rows.
+            first: which row of the image is the first of those.
+        """
         top, left = int(self.rows.min()), int(self.columns.min())
-        block = image[top : int(self.rows.max()) + 1, left : int(self.columns.max()) + 1]
+        block = image[top - first : int(self.rows.max()) + 1 - first, left : int(self.columns.max()) + 1]
         return np.asarray(block)[np.ix_(self.rows - top, self.columns - left)]
 
 
@@ -137,11 +147,18 @@ def mirrored_to(image: NDArray, shape: tuple[int, int]) -> NDArray:
     return image[np.ix_(rows, columns)]
 
 
-def predict_bands(image: NDArray, run: Runner, plan: TilePlan) -> Iterator[tuple[int, Float32]]:
+class Rows(Protocol):
+    """An image (y, x, channels) of which rows are read when they are asked for; numpy arrays are such images."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray: ...
+
+
+def predict_bands(image: Rows, run: Runner, plan: TilePlan) -> Iterator[tuple[int, Float32]]:
     """A network's answer to an image, one row of tiles at a time, so that the whole need not fit into memory.
 
     Args:
-        image: (y, x, channels), perhaps a memory map; each tile is given to ``run`` as it is.
+        image: the pixels, of which no more is read at once than the rows of one row of tiles; each tile is given to
+            ``run`` as it is.
         run: the network.
         plan: the plan for this image.
 
@@ -150,10 +167,11 @@ def predict_bands(image: NDArray, run: Runner, plan: TilePlan) -> Iterator[tuple
         the one before, with the same pixels.
     """
     for band in plan.bands():
-        target = band[0].target[0]
+        target, needed = band[0].target[0], band[0].needed()
+        pixels = image[needed]
         rows: Float32 | None = None
         for tile in band:
-            answer = run(tile.cut(image)[np.newaxis])[0]
+            answer = run(tile.cut(pixels, needed.start)[np.newaxis])[0]
             if rows is None:
                 rows = np.empty((target.stop - target.start, plan.scale * plan.shape[1], answer.shape[-1]), np.float32)
             rows[:, tile.target[1]] = answer[tile.crop]
