@@ -23,7 +23,8 @@ import numpy as np
 from pydantic import Field
 
 from relumen.errors import UserError
-from relumen.training.crops import CropRules, Crops, Cutter, Place, read_planes
+from relumen.training.crops import read_planes
+from relumen.training.cutter import CropRules, Crops, Cutter, Place
 from relumen.training.items import shortened
 
 CHANNELS = ("actin", "tubulin", "DNA")

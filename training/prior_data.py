@@ -18,7 +18,8 @@ from relumen.errors import UserError
 from relumen.image_writing import file_appears_whole
 from relumen.training.bbbc021 import BBBC021Config, load_bbbc021
 from relumen.training.cells import STAIN_SETS, Culture, cached_images
-from relumen.training.crops import Crops, CropsConfig, load_crops, shipped_crops
+from relumen.training.crops import CropsConfig, load_crops, shipped_crops
+from relumen.training.cutter import Crops
 from relumen.training.prior_config import ImagesConfig
 
 UInt8 = NDArray[np.uint8]

@@ -49,8 +49,9 @@ def export(name: str, batch: int, folder: Path) -> None:
 
     from relumen.degrade import forward_operator
     from relumen.search.config import load_search
-    from relumen.search.loop import Search, Searcher
+    from relumen.search.loop import Searcher
     from relumen.search.priors import Priors
+    from relumen.search.states import Search
 
     prior: Any = Priors().open("prior-cells") if name == "prior-cells" else _wide(folder)
     a, config = prior.generator.architecture, load_search()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relumen.search.loop import Search, SearchState, Solutions
+from relumen.search.states import Search, SearchState, Solutions
 
 from .engine import Task
 from .searching import SearchJob

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.image_writing import file_appears_whole
-from relumen.search.loop import SearchState, Solutions
+from relumen.search.states import SearchState, Solutions
 
 _ARRAYS = ("styles", "images", "low", "residual", "iteration", "history", "iterations")
 _DAMAGE = (OSError, ValueError, KeyError, zipfile.BadZipFile)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from relumen.degrade import ForwardOperator, forward_operator
 from relumen.search.config import SearchConfig, UncertaintyConfig, load_search
-from relumen.search.loop import Progress, Search, Searcher, SearchState, Solutions
+from relumen.search.loop import Searcher
 from relumen.search.priors import Priors
+from relumen.search.states import Progress, Search, SearchState, Solutions
 from relumen.search.uncertainty import make_searcher
 
 Float32 = NDArray[np.float32]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.search.loop import Search, SearchState
 from relumen.search.priors import Priors
+from relumen.search.states import Search, SearchState
 
 from .config import ServeConfig
 from .engine import GPU_BATCH, Engine, Lane, Moment, Task

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import image_writer
 from relumen.images import AXES, Image, read_image
-from relumen.search.loop import Search, SearchState, Solutions
 from relumen.search.plan import OF_FRAMES, Found, Plan, Row, Window, kinds
 from relumen.search.priors import Priors
+from relumen.search.states import Search, SearchState, Solutions
 from relumen.search.uncertainty import are_together, searches
 
 from .board import Live

@@ -9,7 +9,8 @@ from relumen.degrade import forward_operator
 from relumen.errors import CheckFailedError, UserError
 from relumen.prior.folder import Prior
 from relumen.search.config import load_search
-from relumen.search.loop import Search, Searcher, SearchState
+from relumen.search.loop import Searcher
+from relumen.search.states import Search, SearchState
 
 FEW = ["iterations=12"]
 

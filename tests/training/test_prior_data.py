@@ -6,7 +6,7 @@ import pytest
 from relumen.errors import UserError
 from relumen.training import prior_data
 from relumen.training.config import load_config
-from relumen.training.crops import Crops, Place
+from relumen.training.cutter import Crops, Place
 from relumen.training.prior_data import PriorData
 
 STAINS = ("DNA", "NF-kB")

@@ -62,7 +62,7 @@ class Assay:
 def translocation_ratio(image: Float32, stains: Sequence[str]) -> float:
     """NF-kB in the nucleus in the middle, over that in the cytoplasm around it.
 
-    The nucleus is found in DNA (:func:`find_nuclei`). Cytoplasm is a ring of 3 to 9 pixels around it, without other
+    The nucleus is found in DNA (:func:`~relumen.training.nuclei.find_nuclei`). Cytoplasm is a ring of 3 to 9 pixels around it, without other
     nuclei, and as far as it lies in a cell: where NF-kB, smoothed by 1 pixel, is above Li's threshold. Both are means
     above the background, the image's first percentile of NF-kB.
 
@@ -94,7 +94,7 @@ def translocation_ratio(image: Float32, stains: Sequence[str]) -> float:
 def spot_area(image: Float32, stains: Sequence[str]) -> float:
     """Mean area of the Golgi spots of the cell in the middle.
 
-    The nucleus is found in DNA (:func:`find_nuclei`); its cell is what lies within 24 pixels of it and nearer to no
+    The nucleus is found in DNA (:func:`~relumen.training.nuclei.find_nuclei`); its cell is what lies within 24 pixels of it and nearer to no
     other nucleus. Spots are connected pixels (by their sides) that are brighter than their surroundings by 0.2 of full
     range: of a white top-hat with a disc of 10 pixels' radius.
 

@@ -1,4 +1,4 @@
-"""The folder that an evaluation leaves: table.md, table.csv, images.csv and figure-*.png."""
+"""The folder that an evaluation leaves: table.md, table.csv, images.csv and ``figure-*.png``."""
 
 from __future__ import annotations
 

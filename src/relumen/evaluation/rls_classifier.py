@@ -21,7 +21,7 @@ from relumen.evaluation.rls_methods import Method, OnDone
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import Truth, load_truth
 from relumen.image_writing import file_appears_whole
-from relumen.training.crops import Place
+from relumen.training.cutter import Place
 from relumen.upsampling import enlarged
 
 if TYPE_CHECKING:

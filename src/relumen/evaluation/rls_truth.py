@@ -18,7 +18,8 @@ from relumen.errors import UserError
 from relumen.run import parse_mapping
 from relumen.training.bbbc021 import BBBC021Config, load_bbbc021
 from relumen.training.cells import PHENOTYPES, STAIN_SETS, Culture, Features, draw_one
-from relumen.training.crops import Crops, CropsConfig, Place, load_crops, shipped_crops
+from relumen.training.crops import CropsConfig, load_crops, shipped_crops
+from relumen.training.cutter import Crops, Place
 from relumen.training.prior_data import SHIPPED_ZOOM
 
 Float32 = NDArray[np.float32]

@@ -33,7 +33,7 @@ def features_of(
     """The features of each image of a set.
 
     "microscopy" (relumen's own network) and "vgg16" see each channel by itself; their features are the means over all
-    places. "inception" is the Inception-v3 of Keras Applications, which sees colours (:func:`as_rgb`) at 299 x 299
+    places. "inception" is the Inception-v3 of Keras Applications, which sees colours (:func:`~relumen.pictures.as_rgb`) at 299 x 299
     pixels, bilinear: it isn't the network of published FIDs and KIDs, so that figures can't be compared with theirs.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a search minimises, and how: RLS, PULSE and BRGM are settings of the one search (presets/*.yaml)."""
+"""What a search minimises, and how: RLS, PULSE and BRGM are settings of the one search (``presets/*.yaml``)."""
 
 from __future__ import annotations
 

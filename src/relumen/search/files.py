@@ -16,9 +16,9 @@ from relumen.image_writing import as_type, file_appears_whole, result_type, writ
 from relumen.images import Image, read_image
 from relumen.jobs import Job, OnProgress
 from relumen.run import write_text
-from relumen.search.loop import Progress, Search, Solutions
 from relumen.search.plan import Found, Plan, Row, kinds, measured_pixels
 from relumen.search.report import draw
+from relumen.search.states import Progress, Search, Solutions
 from relumen.search.uncertainty import make_searcher, searches
 from relumen.tables import as_csv
 

@@ -17,7 +17,7 @@ from relumen.search import METHOD
 from relumen.search.config import SearchConfig, UncertaintyConfig
 from relumen.search.fields import Mosaic, Tiling, windows
 from relumen.search.intensity import Channels, Intensities
-from relumen.search.loop import Solutions
+from relumen.search.states import Solutions
 
 Float32 = NDArray[np.float32]
 Row = dict[str, float | str]

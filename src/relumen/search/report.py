@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from relumen.pictures import in_colour
 from relumen.search.intensity import Channels
-from relumen.search.loop import Solutions
+from relumen.search.states import Solutions
 from relumen.upsampling import bicubic_to
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from relumen.degrade import ForwardOperator
 from relumen.errors import UserError
 from relumen.prior.folder import Prior
 from relumen.search.config import SearchConfig, UncertaintyConfig
-from relumen.search.loop import OnStep, Search, Searcher, Solutions
+from relumen.search.loop import Searcher
+from relumen.search.states import OnStep, Search, Solutions
 
 Float32 = NDArray[np.float32]
 _STARTS = 43  # sets the seed of the starts apart
