@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from relumen import image_writing
+from relumen import whole
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import image_writer, write_image
 from relumen.images import Image, PixelSize, list_images, read_image
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     def refuse(**_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(image_writing.tempfile, "mkstemp", refuse)  # tests may run as root, whom no mode stops
+    monkeypatch.setattr(whole.tempfile, "mkstemp", refuse)  # tests may run as root, whom no mode stops
     with pytest.raises(UserError, match="can't be written to"):
         write_image(tmp_path / "a.tif", Image(np.zeros((2, 2), np.uint8), "YX"))
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError
-from relumen.image_writing import write_image
+from relumen.image_writing import write_image, write_picture
 from relumen.images import Image
 from relumen.run import About, RunFolder
 
@@ -154,7 +154,8 @@ def train(
                     for name, value in figures.items():
                         tf.summary.scalar(f"validation/{name}", value, step=done)
                     tf.summary.image("validation", picture.reshape(1, *picture.shape[:2], -1), step=done)
-                    _save_picture(run.pictures / f"step-{done:07d}.png", picture)
+                    run.pictures.mkdir(exist_ok=True)
+                    write_picture(run.pictures / f"step-{done:07d}.png", picture)
                     board.flush()
                     elapsed = earlier + time.monotonic() - began
                     _save_network(system, run, steps=done, seconds=elapsed, finished=finished)
@@ -258,7 +259,7 @@ def _memory_told(run: RunFolder) -> Iterator[None]:
 def _full_disk_told(run: RunFolder) -> Iterator[None]:
     try:
         yield
-    except (OSError, tf.errors.OpError) as error:  # TensorFlow's file system raises its own
+    except (OSError, CheckFailedError, tf.errors.OpError) as error:  # TensorFlow's file system raises its own
         raise CheckFailedError(
             f"{run.path} could not be written to ({error}). Its last checkpoint is whole: free some space, and go on "
             f"with `relumen train {run.config()['system']} --resume {run.path}`."
@@ -266,18 +267,12 @@ def _full_disk_told(run: RunFolder) -> Iterator[None]:
 
 
 def _save_network(system: System, run: RunFolder, *, steps: int, seconds: float, finished: bool) -> None:
+    about = system.about(steps=steps, seconds=seconds, finished=finished)
     _save(system.network, run.model_file)
-    run.write_about(system.about(steps=steps, seconds=seconds, finished=finished))
+    run.write_about(about)
 
 
 def _save(network: keras.Model, path: Path) -> None:
     partial = path.with_name(".partial.keras")
     network.save(partial)
     os.replace(partial, path)
-
-
-def _save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    import imageio.v3 as iio
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    iio.imwrite(path, picture)

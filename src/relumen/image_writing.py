@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -17,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.images import SUFFIXES, ZARR, Image, PixelSize, check_axes
-from relumen.whole import folder_appears_whole
+from relumen.whole import folder_appears_whole, temporary_sibling
 
 OutputType = Literal["float32", "input"]
 """Of results: every value as it is, or rounded and clipped to the type of the image that they are of."""
@@ -102,13 +101,10 @@ def image_writer(
         return
     with file_appears_whole(path, size) as partial:
         if suffix == ".png":
-            raw = partial.with_suffix(".raw")
-            try:
+            with temporary_sibling(path.with_suffix(".raw")) as raw:
                 with raw.open("w+b") as file:
                     yield _FileWriter(file, 0, shape, dtype)
                 _png_from_raw(raw, partial, shape, dtype)
-            finally:
-                raw.unlink(missing_ok=True)
         else:
             offset, stored = _create(partial, suffix, shape, axes, dtype, pixel_size, metadata or {})
             with partial.open("r+b") as file:
@@ -146,21 +142,17 @@ def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
         CheckFailedError: the disk has no room.
     """
     folder = _folder_with_room(path, expected_bytes)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f".partial{path.suffix}", dir=folder)
-    except OSError as error:
-        raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        partial.chmod(0o666 & ~_umask())
-        os.replace(partial, path)
-    except OSError as error:
-        raise CheckFailedError(f"{path} could not be written ({error.strerror or error}).") from error
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
+    with ExitStack() as stack:
+        try:
+            partial = stack.enter_context(temporary_sibling(path))
+        except OSError as error:
+            raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
+        try:
+            yield partial
+            partial.chmod(0o666 & ~_umask())
+            os.replace(partial, path)
+        except OSError as error:
+            raise CheckFailedError(f"{path} could not be written ({error.strerror or error}).") from error
 
 
 def _check_replaceable(path: Path) -> None:

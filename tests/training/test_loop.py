@@ -87,19 +87,19 @@ def check_run_folder(run):
 
 def test_a_full_disk_is_told_and_the_run_goes_on_from_its_last_checkpoint(tmp_path, data_folder, tiny, monkeypatch):
     run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
-    save = loop._save_picture
+    save = loop.write_picture
 
     def full(path, picture):
         if "10" in path.name:
             raise OSError(errno.ENOSPC, "No space left on device")
         save(path, picture)
 
-    monkeypatch.setattr(loop, "_save_picture", full)
+    monkeypatch.setattr(loop, "write_picture", full)
     said = []
     with pytest.raises(CheckFailedError, match="No space left on device.*train esrgan --resume"):
         start.go(run, command="", machine="", say=said.append)
     assert run.about().steps == 5
-    monkeypatch.setattr(loop, "_save_picture", save)
+    monkeypatch.setattr(loop, "write_picture", save)
     start.go(run, command="", machine="", say=said.append)
     assert "Going on from step 5 of 10." in said
     assert run.about().finished

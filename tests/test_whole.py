@@ -1,0 +1,77 @@
+"""What is written appears whole, whatever ends the process that writes it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from relumen import whole
+from relumen.image_writing import file_appears_whole
+from relumen.whole import folder_appears_whole, temporary_sibling
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from relumen import whole
+from relumen.image_writing import file_appears_whole
+
+place, moment = Path(sys.argv[1]), sys.argv[2]
+end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if moment == "after the exchange":
+    whole._remove = end
+if place.suffix:
+    with file_appears_whole(place) as partial:
+        partial.write_text("new")
+        end()
+with whole.folder_appears_whole(place, replace=True) as partial:
+    (partial / "rdf.yaml").write_text("new")
+    if moment == "before":
+        end()
+"""
+
+
+def killed(place, moment):
+    process = subprocess.run([sys.executable, "-c", KILLED, str(place), moment], env={**os.environ})
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("moment", "left"), [("before", "old"), ("after the exchange", "new")])
+def test_a_killed_process_leaves_the_older_folder_or_the_new_one(tmp_path, moment, left):
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "rdf.yaml").write_text("old")
+    killed(folder, moment)
+    assert (folder / "rdf.yaml").read_text() == left
+    assert len(list(tmp_path.iterdir())) == 2  # and what it was about to be removed, or to be put in its place
+    with folder_appears_whole(folder, replace=True) as partial:
+        (partial / "rdf.yaml").write_text("newest")
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+    assert (folder / "rdf.yaml").read_text() == "newest"
+
+
+def test_what_a_killed_process_left_of_a_file_goes_when_it_is_written_next(tmp_path):
+    file = tmp_path / "image.tif"
+    killed(file, "before")
+    other = tmp_path / ".image-abcdefgh.partial.png"  # of another file
+    other.touch()
+    assert len(list(tmp_path.iterdir())) == 2
+    with file_appears_whole(file) as partial:
+        partial.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, file.name]
+
+
+def test_what_is_in_use_stays(tmp_path):
+    with temporary_sibling(tmp_path / "a.tif") as first, temporary_sibling(tmp_path / "a.tif") as second:
+        assert first != second
+        assert first.exists() and second.exists()
+    assert not any(tmp_path.iterdir())
+
+
+def test_where_the_system_cannot_exchange_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(whole, "_exchanged", lambda a, b: False)
+    (tmp_path / "folder").mkdir()
+    with folder_appears_whole(tmp_path / "folder", replace=True) as partial:
+        (partial / "new").touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["folder", "folder/new"]
