@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from relumen.rdf import RDF_NAME
 
 from .description import PackageDescription, Table
 from .rdf import Measured, PackageFiles
+from .weights import INPUT_ID
 
 
 def card_text(description: PackageDescription, measured: Measured, files: PackageFiles) -> str:
@@ -20,7 +23,7 @@ def card_text(description: PackageDescription, measured: Measured, files: Packag
         f"# {description.name}",
         description.summary,
         *_synthetic(description),
-        f"![{'The input' if description.defect is None else 'A clean image'} beside the output]({files.cover})",
+        f"![{description.purpose.image} beside {_answer(description)}]({files.cover})",
         _network(description, measured),
         _limitations(description),
         _fiji(description, files),
@@ -40,31 +43,61 @@ def _synthetic(description: PackageDescription) -> Iterator[str]:
         )
 
 
+def _answer(description: PackageDescription) -> str:
+    names = description.output_channels
+    return "the output" if len(names) == 1 else f"the output's first channel ({names[0]})"
+
+
+def _channels(names: Sequence[str]) -> str:
+    return f"one channel ({names[0]})" if len(names) == 1 else f"{len(names)} channels ({', '.join(names)})"
+
+
+def _entering(description: PackageDescription) -> Iterator[str]:
+    """How an image enters the network, and what becomes of the answer."""
+    normalise = description.normalise
+    if normalise.measured:
+        over = "all channels of the whole image together" if normalise.together else "the whole image"
+        enters = f"brought to mean 0 and standard deviation 1 before it enters (zero_mean_unit_variance over {over})"
+        undone = "answer x standard deviation + mean, both of the input"
+    elif normalise.changes:
+        enters = f"scaled before it enters, always alike: (image - {normalise.mean:g}) / {normalise.deviation:g}"
+        undone = f"answer x {normalise.deviation:g} + {normalise.mean:g}"
+    else:
+        yield "- The image enters the network as it is: it should have the intensities of the training images."
+        return
+    if not description.undone:
+        yield f"- The image is {enters}."
+        return
+    yield (
+        f"- The image is {enters}, and **the network answers in these units**. The macro and `relumen restore` undo "
+        f"it: {undone}. DeepImageJ alone shows the answer as the network gives it."
+    )
+
+
 def _network(description: PackageDescription, measured: Measured) -> str:
-    count = len(description.input_channels)
-    channels = f"one channel ({description.input_channels[0]})"
-    if count > 1:
-        channels = f"{count} channels ({', '.join(description.input_channels)})"
-    scale, multiple = description.scale, description.multiple
+    scale, multiple, measures = description.scale, description.multiple, description.normalise.measured
+    own = "" if description.answer == "image" else ", in units of its own, which nothing changes"
     lines = [
         "## What it takes and gives",
         "",
-        f"- Input: {channels}, two-dimensional, of any size and any intensity range. "
-        "Stacks and time series are taken plane by plane.",
-        f"- Output: {f'{scale} times' if scale > 1 else 'just'} as many pixels along y and x, 32 bit.",
+        f"- Input: {_channels(description.input_channels)}, two-dimensional, of any size"
+        f"{' and any intensity range' if measures else ''}. Stacks and time series are taken plane by plane.",
+        f"- Output: {_channels(description.output_channels)}{own}, {f'{scale} times' if scale > 1 else 'just'} as many "
+        "pixels along y and x, 32 bit.",
     ]
     if description.pixel_size_um is not None:
         lines.append(
             f"- Pixel size of the training images at the input: {description.pixel_size_um:g} um. Images whose pixels "
             "differ from it by more than 30 % should be rescaled first."
         )
-    if description.normalise:
+    lines += _entering(description)
+    if description.fixed_size and measured.tile_exact:
         lines.append(
-            "- The image is brought to mean 0 and standard deviation 1 before it enters the network "
-            "(zero_mean_unit_variance over the whole image), and **the network answers in these units**. "
-            "The macro and `relumen restore` undo it: answer x standard deviation + mean, both of the input. "
-            "DeepImageJ alone shows the answer as the network gives it."
+            f"- Tiles of {description.tile} x {description.tile} input pixels and no others, with a halo of "
+            f"{measured.halo}: measured on the trained network, two tiles of one place then differ by up to "
+            f"{measured.halo_error:.1e} standard deviations of the output (limit {measured.tolerance:.0e})."
         )
+        return "\n".join(lines)
     if description.fixed_size and measured.halo:
         lines.append(
             f"- Tiles of {description.tile} x {description.tile} input pixels and no others, with a halo of "
@@ -111,17 +144,19 @@ def _limitations(description: PackageDescription) -> str:
 def _fiji(description: PackageDescription, files: PackageFiles) -> str:
     macro = files.macro
     name = description.nickname
+    result = "the input's intensities" if description.answer == "image" else "the network's own values"
+    units = ", whose result stays in the network's units" if description.undone else ""
     smallest = description.smallest_image
     return f"""## In Fiji
 
 1. Install DeepImageJ 3 (Help > Update... > Manage update sites > DeepImageJ).
 2. Unzip this package into Fiji's `models` folder, as `models/{name}`.
-3. Open an image, then Plugins > Macros > Run... and choose `models/{name}/{macro}`. The result has the
-   input's intensities and the right pixel size. Without a window:
+3. Open an image, then Plugins > Macros > Run... and choose `models/{name}/{macro}`. The result has
+   {result} and the right pixel size. Without a window:
 
        fiji --headless -macro models/{name}/{macro} "input=/data/in.tif;output=/data/out.tif"
 
-The plain command, whose result stays in the network's units:
+The plain command{units}:
 
     run("DeepImageJ Run", "model_path=[{name}] input_path=[/data/in.tif] output_folder=[/data/out] display_output=all")
 
@@ -136,15 +171,17 @@ second time. If you meet one of them, choose the other weights or update DeepIma
 
 
 def _python(description: PackageDescription, measured: Measured, files: PackageFiles) -> str:
-    restored = "restored" if description.defect is None else "synthetic"
-    text = f"""## In Python
-
-    relumen restore image.tif --model {description.nickname} -o {restored}.tif
-
-`{files.keras}` is the network for Keras 3."""
+    run = f"relumen restore image.tif --model {description.nickname} -o {description.purpose.suffix}.tif"
+    if len(description.input_channels) != len(description.output_channels):
+        run = (
+            "from bioimageio.core import predict\n\n    "
+            f'answer = predict(model="{description.nickname}/{RDF_NAME}", inputs={{"{INPUT_ID}": image}})'
+        )
+    keras = f"`{files.keras}` is the network for Keras 3."
     if measured.custom_layers:
-        text += f" Import its layers before loading it: {', '.join(f'`{name}`' for name in measured.custom_layers)}."
-    return text
+        needs = ", ".join(f"`{name}`" for name in measured.custom_layers)
+        keras = f"There is no Keras file: it would open with code alone that doesn't come with Keras ({needs})."
+    return f"## In Python\n\n    {run}\n\n{keras}"
 
 
 def _training(description: PackageDescription) -> str:
@@ -207,6 +244,7 @@ def _sources(description: PackageDescription) -> str:
     for citation in description.cite:
         place = f"https://doi.org/{citation.doi}" if citation.doi else citation.url
         lines.append(f"- {citation.text} <{place}>")
-    lines += ["", f"Licence: {description.license}. Code: <{description.git_repo}>."]
+    code = description.git_repo and f"Code: <{description.git_repo}>."
+    lines += ["", " ".join(filter(None, [f"Licence: {description.license}.", code]))]
     lines.append(f"Made by {', '.join(person.name for person in description.authors)}.")
     return "\n".join(lines)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from relumen.configs import Frozen
 from relumen.errors import UserError
+
+from .normalisation import Normalisation, Normalised
+from .purpose import ANSWERING, Purpose, restoring, simulating
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Line = Annotated[Text, StringConstraints(pattern=r"^[^\r\n]*$")]
@@ -21,11 +25,7 @@ PersonName = Annotated[Line, StringConstraints(pattern=r"^[^/\\]+$")]
 DEEPIMAGEJ_TAG = "deepimagej"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Person(_Frozen):
+class Person(Frozen):
     """Somebody who made, keeps or uploads the model."""
 
     name: PersonName
@@ -35,7 +35,7 @@ class Person(_Frozen):
     orcid: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$")] | None = None
 
 
-class Citation(_Frozen):
+class Citation(Frozen):
     """Something that a user of the model should cite."""
 
     text: Line
@@ -49,7 +49,7 @@ class Citation(_Frozen):
         return self
 
 
-class Table(_Frozen):
+class Table(Frozen):
     """Figures for the Validation part of the card."""
 
     caption: Line = Field(description="What was measured, on which images, and how.")
@@ -64,7 +64,7 @@ class Table(_Frozen):
         return self
 
 
-class Training(_Frozen):
+class Training(Frozen):
     """How the network was trained."""
 
     data: Text = Field(description="The training images in words.")
@@ -76,7 +76,7 @@ class Training(_Frozen):
     details: tuple[Line, ...] = Field((), description="Further sentences, such as how inputs were degraded.")
 
 
-class PackageDescription(_Frozen):
+class PackageDescription(Frozen):
     """All that a package says of a model and that can't be read from the network itself.
 
     Raises:
@@ -108,8 +108,16 @@ class PackageDescription(_Frozen):
     defect: Annotated[Line, StringConstraints(pattern=r"^[A-Za-z0-9_+\-. ()]+$")] | None = Field(
         None, description="What the network makes of clean images, such as noise; None: it restores images."
     )
-    normalise: bool = Field(
-        True, description="Whether the network works in units of its input's mean and standard deviation."
+    restores: bool = Field(True, description="Whether it makes better images of images; else it answers anything.")
+    normalise: Normalised = Field(
+        Normalisation(measured=True),
+        description="What an image becomes before it enters: input (mean 0 and standard deviation 1 over the image), "
+        "together (over all its channels), none, or MEAN,DEVIATION that are taken from it and divided by.",
+    )
+    answer: Literal["image", "own"] = Field(
+        "image",
+        description="What comes out: an image in the units in which the input enters, which the macro and relumen "
+        "undo; or values of their own, such as probabilities, which they leave as they are.",
     )
     pixel_size_um: float | None = Field(None, gt=0, description="Pixel size of the training inputs, micrometres.")
     authors: tuple[Person, ...] = Field(min_length=1, description="Who made the model.")
@@ -120,7 +128,7 @@ class PackageDescription(_Frozen):
     license: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")] = Field(
         "CC-BY-4.0", description="SPDX name of the weights' licence."
     )
-    git_repo: Link = Field(
+    git_repo: Link | None = Field(
         "https://github.com/relumen/relumen", description="Where the code that made the model lives."
     )
     version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
@@ -133,11 +141,11 @@ class PackageDescription(_Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         inputs, outputs = len(self.input_channels), len(self.output_channels)
-        if self.normalise and inputs > 1:
+        if self.normalise.measured and not self.normalise.together and inputs > 1:
             # JDLL normalises a whole image once for each channel, one upon the other.
             raise ValueError(
-                f"Fiji can't normalise {inputs} channels each by itself: make a package for each channel, or "
-                "normalise inside the network and set normalise to False"
+                f"Fiji can't normalise {inputs} channels each by itself: make a package for each channel, or say "
+                "together where one mean and one standard deviation are of all channels, or none"
             )
         if self.halo is not None and 2 * self.halo >= self.tile:
             raise ValueError(f"a tile of {self.tile} pixels is all halo ({self.halo} on each side)")
@@ -182,8 +190,19 @@ class PackageDescription(_Frozen):
     @property
     def all_tags(self) -> list[str]:
         """The tags with those that every package of this kind has, without repeats."""
-        kind = () if self.defect else ("restoration", "super-resolution") if self.scale > 1 else ("restoration",)
-        return list(dict.fromkeys((*self.tags, *kind, "microscopy", "2d", "relumen", DEEPIMAGEJ_TAG)))
+        return list(dict.fromkeys((*self.tags, *self.purpose.tags, "microscopy", "2d", "relumen", DEEPIMAGEJ_TAG)))
+
+    @property
+    def purpose(self) -> Purpose:
+        """What it is for, in words."""
+        if self.defect is not None:
+            return simulating(self.defect)
+        return restoring(self.scale) if self.restores else ANSWERING
+
+    @property
+    def undone(self) -> bool:
+        """Whether the answer is in other units than the image, and is brought back to the image's."""
+        return self.answer == "image" and self.normalise.changes
 
 
 def _plain(message: str) -> str:

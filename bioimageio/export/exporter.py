@@ -24,18 +24,18 @@ from .card import card_text
 from .cover import write_cover
 from .description import PackageDescription
 from .macro import macro_name, macro_text
-from .rdf import AGREEMENT, EPS, Measured, PackageFiles, validate_rdf, write_rdf
+from .rdf import AGREEMENT, Measured, PackageFiles, validate_rdf, write_rdf
 from .target import check_target
 from .weights import (
     INPUT_ID,
     OUTPUT_ID,
-    Frozen,
     custom_layers,
     difference,
     freeze,
     save_keras,
     save_onnx,
     save_saved_model,
+    tensor_runner,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def export_package(
 
     Args:
         model: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out) for any y and x (or multiples, or
-            one size, as the description says), in units of its input's mean and standard deviation (where it says so).
+            one size, as the description says), in the units that its ``normalise`` says.
         description: what a person says of the model.
         sample: a real image like those of the training inputs, (y, x, channels), raw intensities.
         folder: where the package is to stand.
@@ -97,23 +97,27 @@ def _fill(
     files = PackageFiles(macro=macro_name(description))
     say("Folding the weights into constants")
     frozen = freeze(model, description.tile if description.fixed_size else None)
-    run = _as_runner(frozen)
+    run = tensor_runner(frozen)
     test_input = _busiest(_at_least(sample, description.tile), description.tile)[np.newaxis]
-    test_output = run(_normalised(test_input[0], description)[np.newaxis])
+    test_output = run(description.normalise.applied(test_input[0])[np.newaxis])
     _check_answer(model, test_output, description)
     tiles = _fixed_tiles if description.fixed_size else _halo_tiles
     measured = tiles(run, sample, description, tolerance, say)
 
     save_saved_model(frozen, folder / files.saved_model)
     save_onnx(frozen, folder / files.onnx)
-    save_keras(model, folder / files.keras)
+    custom = tuple(custom_layers(model))
+    if custom:
+        say(f"No Keras file goes into the package, since it needs code beside Keras's: {', '.join(custom)}")
+    else:
+        save_keras(model, folder / files.keras)
     np.save(folder / files.test_input, test_input)
     np.save(folder / files.test_output, test_output)
     say("Comparing the weights with Keras")
     measured = replace(
         measured,
         parameters=int(model.count_params()),
-        custom_layers=tuple(custom_layers(model)),
+        custom_layers=custom,
         formats=_agreement(folder, files, model, description, test_input[0]),
     )
     _write_samples(folder, files, run, description, sample, measured.halo)
@@ -131,7 +135,7 @@ def _halo_tiles(
     """What is to be known of the tiles of a network that takes any size, or any multiple."""
     say("Measuring the halo")
     multiple, tile, scale = description.multiple, description.tile, description.scale
-    curve = halo_curve(run, _normalised(sample, description), scale=scale, tile=tile, multiple=multiple)
+    curve = halo_curve(run, description.normalise.applied(sample), scale=scale, tile=tile, multiple=multiple)
     halo = _halo(curve, description, tolerance)
     error = _error_at(curve, halo)
     say(f"Halo: {halo} pixels (limit {tolerance:.0e}, a tile then differs by {error:.1e})")
@@ -139,22 +143,23 @@ def _halo_tiles(
     measured = Measured(halo, error, errors, tolerance)
     if multiple == 1:
         return measured
-    image = _normalised(_at_least(sample, 2 * tile), description)
+    image = _some_tiles(sample, description)
     phase = phase_difference(image, run, tile=tile, halo=halo, scale=scale, multiple=multiple)
     say(f"Tiles that begin at no multiple of {multiple} pixels, as some do in Fiji, differ by up to {phase:.1g}")
-    return replace(measured, phase_error=phase, phase_tolerance=max(_declared(phase), tolerance))
+    return replace(measured, tile_exact=False, phase_error=phase, phase_tolerance=max(_declared(phase), tolerance))
 
 
 def _fixed_tiles(
     run: Runner, sample: NDArray, description: PackageDescription, tolerance: float, say: Callable[[str], None]
 ) -> Measured:
     """The same of a network of fixed size: the stated halo, what its tiles differ, and what they may, as declared."""
-    image = _normalised(_at_least(sample, 2 * description.tile), description)
+    image = _some_tiles(sample, description)
     tile, scale, multiple = description.tile, description.scale, description.multiple
     halo = description.halo or 0
     error = tile_difference(image, run, tile=tile, scale=scale, halo=halo, multiple=multiple)
     say(f"Tiles of {tile} pixels alone, halo {halo}: two that show one place differ by up to {error:.1g}")
-    return Measured(halo, error, (), max(_declared(error), tolerance))
+    fits = error <= tolerance
+    return Measured(halo, error, (), tolerance if fits else _declared(error), tile_exact=fits)
 
 
 def _declared(error: float) -> float:
@@ -182,7 +187,7 @@ def _agreement(
     folder: Path, files: PackageFiles, model: keras.Model, description: PackageDescription, tile: Float32
 ) -> dict[str, float]:
     """Largest difference of each written format from Keras, on the test tile and on another, odd size."""
-    whole = _normalised(tile, description)[np.newaxis]
+    whole = description.normalise.applied(tile)[np.newaxis]
     images = [whole]
     if not description.fixed_size:
         multiple = description.multiple
@@ -195,6 +200,8 @@ def _agreement(
     }
     found = {}
     for name, file in sources.items():
+        if not (folder / file).exists():
+            continue
         run = runner(name, folder / file, input_id=INPUT_ID, output_id=OUTPUT_ID)
         errors = [difference(run(image), np.asarray(model(image, training=False)), name) for image in images]
         found[name] = max(errors)
@@ -217,7 +224,7 @@ def _write_samples(
     size = max(min(SAMPLE_SIZE, SAMPLE_OUTPUT // description.scale), description.tile)
     image = _busiest(_even_beside(sample, description), size)
     plan = TilePlan(image.shape[:2], (description.tile, description.tile), halo, description.scale)
-    answer = predict_tiled(_normalised(image, description), run, plan)
+    answer = predict_tiled(description.normalise.applied(image), run, plan)
     np.save(folder / files.sample_input_array, image[np.newaxis])
     np.save(folder / files.sample_output_array, answer[np.newaxis])
     size = None
@@ -226,9 +233,11 @@ def _write_samples(
     shown = image if sample.dtype not in (np.uint8, np.uint16) else image.astype(sample.dtype)
     _write_tiff(folder / files.sample_input, shown, size)
     _write_tiff(folder / files.sample_output, answer, size and size.divided(description.scale))
-    mean, deviation = _statistics(image, description)
-    restored = answer[..., 0] * deviation[0] + mean[0]
-    write_cover(folder / files.cover, image[..., 0], restored)
+    shown = answer[..., 0]
+    if description.undone:
+        mean, deviation = description.normalise.statistics(image)
+        shown = shown * deviation[0] + mean[0]
+    write_cover(folder / files.cover, image[..., 0], shown, one_contrast=description.answer == "image")
 
 
 def _write_tiff(path: Path, pixels: NDArray, size: PixelSize | None) -> None:
@@ -239,26 +248,10 @@ def _write_tiff(path: Path, pixels: NDArray, size: PixelSize | None) -> None:
         write_image(path, Image(planes, "CYX", size))
 
 
-def _as_runner(frozen: Frozen) -> Runner:
-    import tensorflow as tf
-
-    def run(tiles: Float32) -> Float32:
-        return np.asarray(frozen(tf.constant(tiles, tf.float32))[OUTPUT_ID], np.float32)
-
-    return run
-
-
-def _statistics(image: NDArray, description: PackageDescription) -> tuple[Float32, Float32]:
-    """Mean and (standard deviation + eps) of each channel, as zero_mean_unit_variance computes them."""
-    if not description.normalise:
-        return np.zeros(image.shape[-1], np.float32), np.ones(image.shape[-1], np.float32)
-    mean, deviation = image.mean((0, 1), np.float64), image.std((0, 1), np.float64)
-    return mean.astype(np.float32), (deviation + EPS).astype(np.float32)
-
-
-def _normalised(image: NDArray, description: PackageDescription) -> Float32:
-    mean, deviation = _statistics(image, description)
-    return (image.astype(np.float32) - mean) / deviation
+def _some_tiles(sample: NDArray, description: PackageDescription) -> Float32:
+    """A part of the sample on which tiles meet, in the network's units."""
+    size = 2 * description.tile
+    return description.normalise.applied(_busiest(_at_least(sample, size), size))
 
 
 def _at_least(sample: NDArray, size: int) -> NDArray:

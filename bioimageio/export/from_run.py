@@ -46,6 +46,15 @@ class Credits:
 _NOBODY = Credits()
 
 
+def people(credits: Credits) -> list[dict[str, str | None]]:
+    """The authors as a description has them: the first one with what the zoo asks of its maintainer and uploader."""
+    first, *others = credits.authors
+    return [
+        {"name": first, "github_user": credits.github_user, "email": credits.email},
+        *({"name": each} for each in others),
+    ]
+
+
 def export_run(
     run_folder: Path,
     folder: Path,
@@ -144,9 +153,7 @@ def describe(
         UserError: a name that the zoo doesn't allow.
     """
     system = system_of(config)
-    first, *others = credits.authors
-    authors = [{"name": first, "github_user": credits.github_user, "email": credits.email}]
-    authors += [{"name": other} for other in others]
+    authors = people(credits)
     details = [] if about.degradation is None else [f"Inputs were made by a stated degradation: {about.degradation}."]
     if about.features is not None:
         details.append(f"Feature network of the losses: {about.features}.")

@@ -8,21 +8,21 @@ from importlib.resources import files
 from relumen.errors import UserError
 
 from .description import PackageDescription
-from .rdf import EPS
+from .normalisation import EPS
 
 _PLACE = re.compile(r"@([A-Z_]+)@")
 
 
 def macro_name(description: PackageDescription) -> str:
     """The macro's file."""
-    return "restore.ijm" if description.defect is None else "simulate.ijm"
+    return description.purpose.macro
 
 
 def macro_text(description: PackageDescription) -> str:
     """The macro for a model, from the template restore.ijm.
 
-    It measures mean and standard deviation of each plane, calls ``DeepImageJ Run``, undoes them on the result, sets
-    the pixel size, and says plainly which images it can't take.
+    It calls ``DeepImageJ Run`` on each plane, undoes on the result how the plane entered the network, where the answer
+    is an image, sets the pixel size, and says plainly which images it can't take.
 
     Args:
         description: what is known of the model.
@@ -32,19 +32,24 @@ def macro_text(description: PackageDescription) -> str:
     """
     import relumen
 
-    defect = description.defect
+    purpose, normalise = description.purpose, description.normalise
     values = {
         "FILE": macro_name(description),
-        "DOES": "Restores an image" if defect is None else f"Makes {defect} (synthetic) of a clean image",
-        "DONE": "Restored" if defect is None else f"Synthetic {defect}",
-        "SUFFIX": "restored" if defect is None else f"synthetic-{defect}",
+        "DOES": purpose.does,
+        "DONE": purpose.done,
+        "SUFFIX": purpose.suffix,
         "NAME": description.name,
         "NICKNAME": description.nickname,
         "VERSION": relumen.__version__,
         "SCALE": str(description.scale),
         "TILE": str(description.tile),
         "CHANNELS": str(len(description.input_channels)),
-        "NORMALISES": "true" if description.normalise else "false",
+        "CHANNEL_NAMES": ", ".join(description.input_channels).replace('"', "'").replace("\\", "/"),
+        "UNMIX": "Make Composite" if len(description.input_channels) == 3 else "Split Channels",
+        "MEASURES": "true" if normalise.measured else "false",
+        "MEAN": f"{normalise.mean:.9g}",
+        "DEVIATION": f"{normalise.deviation:.9g}",
+        "UNDOES": "true" if description.undone else "false",
         "EPS": f"{EPS:.6f}",
         "PIXEL_SIZE": f"{description.pixel_size_um or 0:.6g}",
     }

@@ -40,7 +40,8 @@ def steady(model: keras.Model) -> keras.Model:
         before: Any = layer.input
         # Where there is one group for each feature, Keras writes their number for the -1 that asked for it.
         axes = {1: (3, 2, 1), before.shape[-1]: (2, 1)}.get(layer.groups)
-        return None if axes is None else _normalisation(layer, axes)
+        last = layer.axis in (-1, 3) and len(before.shape) == 4
+        return _normalisation(layer, axes) if axes and last else None
 
     return _replaced(model, by_axis)
 
@@ -62,7 +63,8 @@ def _replaced(model: keras.Model, replacement: Replacement) -> keras.Model:
 
     copy: Any = keras.models.clone_model(model, clone_function=layer_of)
     for layer, again in rest:
-        again.set_weights(layer.get_weights())
+        if isinstance(layer, keras.Layer):  # others are operations, without weights
+            again.set_weights(layer.get_weights())
     return copy
 
 

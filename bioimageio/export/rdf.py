@@ -25,8 +25,9 @@ from .weights import INPUT_ID, ONNX_OPSET, OUTPUT_ID
 FORMAT_VERSION = "0.5.10"
 AGREEMENT = 1e-4
 """Largest difference of a weights format from Keras, standard deviations of the output."""
-EPS = 1e-6
-"""Added to the standard deviation by zero_mean_unit_variance: the default of the format and of JDLL."""
+
+
+_FOLDED = "Weights folded into constants; converted by relumen."
 
 
 class _Quoted(str):
@@ -91,11 +92,12 @@ class Measured:
             fixed size, what two tiles differ that show one place.
         halo_curve: the same for smaller halos, as (halo, error).
         tolerance: the limit for it.
+        tile_exact: whether tiles that begin anywhere fit each other.
         phase_error: what tiles differ of which one begins at a multiple and the other does not, standard deviations of
             the output; None: they may begin anywhere.
         phase_tolerance: the limit for it.
         parameters: number of the network's weights.
-        custom_layers: classes of layers that don't come with Keras.
+        custom_layers: what the network holds that doesn't come with Keras; its .keras file is then left out.
         formats: by weights format its largest difference from Keras, standard deviations of the output.
     """
 
@@ -103,6 +105,7 @@ class Measured:
     halo_error: float
     halo_curve: tuple[tuple[int, float], ...]
     tolerance: float
+    tile_exact: bool = True
     phase_error: float | None = None
     phase_tolerance: float | None = None
     parameters: int = 0
@@ -180,7 +183,7 @@ def _content(folder: Path, description: PackageDescription, measured: Measured, 
     return rdf | {
         "cite": [_filled(citation) for citation in description.cite],
         "license": description.license,
-        "git_repo": description.git_repo,
+        **({"git_repo": description.git_repo} if description.git_repo else {}),
         "tags": description.all_tags,
         "documentation": files.card,
         "covers": [files.cover],
@@ -195,10 +198,10 @@ def _content(folder: Path, description: PackageDescription, measured: Measured, 
 def _input(description: PackageDescription, test: dict[str, str], sample: dict[str, str]) -> dict[str, Any]:
     # The specification computes in * in_scale / out_scale, JDLL in * out_scale: s * s here and s there satisfy both.
     square = float(description.scale**2)
-    image = "The image" if description.defect is None else "A clean image"
+    image, normalise = description.purpose.image, description.normalise
     tensor: dict[str, Any] = {
         "id": INPUT_ID,
-        "description": f"{image} as the microscope gives it." if description.normalise else f"{image}.",
+        "description": f"{image} as the microscope gives it." if normalise.measured else f"{image}.",
         "axes": [
             {"type": "batch"},
             {"type": "space", "id": "y", "size": description.tile, "scale": square, "concatenable": True},
@@ -209,15 +212,16 @@ def _input(description: PackageDescription, test: dict[str, str], sample: dict[s
         "test_tensor": test,
         "sample_tensor": sample,
     }
-    if description.normalise:
-        kwargs = {"axes": ["y", "x"], "eps": EPS}
-        tensor["preprocessing"] = [{"id": "zero_mean_unit_variance", "kwargs": kwargs}]
+    if steps := normalise.steps():
+        tensor["preprocessing"] = steps
     return tensor
 
 
 def _output(description: PackageDescription, halo: int, test: dict[str, str], sample: dict[str, str]) -> dict[str, Any]:
-    what = "The restored image" if description.defect is None else f"A synthetic image, with {description.defect}"
-    units = ", in units of the input's mean and standard deviation" if description.normalise else ""
+    units = ""
+    if description.undone:
+        own = description.normalise.measured
+        units = f", in units of the {'input' if own else 'scaling'}'s mean and standard deviation"
     context = {"halo": description.scale * halo} if halo else {}  # output pixels; 0 is not allowed
     space = [
         {
@@ -232,7 +236,7 @@ def _output(description: PackageDescription, halo: int, test: dict[str, str], sa
     channels = {"type": "channel", "channel_names": list(description.output_channels)}
     return {
         "id": OUTPUT_ID,
-        "description": f"{what}{units}.",
+        "description": f"{description.purpose.answer}{units}.",
         "axes": [{"type": "batch"}, *space, channels],
         "data": {"type": "float32"},
         "test_tensor": test,
@@ -250,25 +254,22 @@ def _weights(
     import tensorflow as tf
 
     tensorflow = ".".join(tf.__version__.split("-")[0].split(".")[:3])  # JDLL wants three parts, as text
-    comment = "Weights folded into constants; converted by relumen."
-    original: dict[str, Any] = {
-        **file(files.keras),
-        "authors": authors,
-        "keras_version": _Quoted(keras.__version__),
-        "backend": ["tensorflow", _Quoted(tensorflow)],
-        "comment": "For users of Python; Fiji runs the other two.",
-    }
-    if measured.custom_layers:
-        original["comment"] += f" Import these layers before loading: {', '.join(measured.custom_layers)}."
-    return {
-        "keras_v3": original,
-        "tensorflow_saved_model_bundle": {
-            **file(files.saved_model),
-            "parent": "keras_v3",
-            "tensorflow_version": _Quoted(tensorflow),
-            "comment": comment,
+    formats: dict[str, dict[str, Any]] = {
+        "keras_v3": {
+            "keras_version": _Quoted(keras.__version__),
+            "backend": ["tensorflow", _Quoted(tensorflow)],
+            "comment": "For users of Python; Fiji runs the other two.",
         },
-        "onnx": {**file(files.onnx), "parent": "keras_v3", "opset_version": ONNX_OPSET, "comment": comment},
+        "tensorflow_saved_model_bundle": {"tensorflow_version": _Quoted(tensorflow), "comment": _FOLDED},
+        "onnx": {"opset_version": ONNX_OPSET, "comment": _FOLDED},
+    }
+    sources = {"keras_v3": files.keras, "tensorflow_saved_model_bundle": files.saved_model, "onnx": files.onnx}
+    if measured.custom_layers:
+        del formats["keras_v3"]
+    original = next(iter(formats))
+    return {
+        name: file(sources[name]) | ({"authors": authors} if name == original else {"parent": original}) | about
+        for name, about in formats.items()
     }
 
 
@@ -276,21 +277,24 @@ def _config(description: PackageDescription, measured: Measured) -> dict[str, An
     import relumen
 
     if description.fixed_size:
-        tiles: dict[str, Any] = {"tile_exact": False, "fixed_size": True, "tile_tolerance": measured.tolerance}
+        tiles: dict[str, Any] = {"fixed_size": True, "tile_tolerance": measured.tolerance}
         tolerance = AGREEMENT
     elif measured.phase_tolerance is not None:
-        tiles, tolerance = {"tile_exact": False, "tile_tolerance": measured.phase_tolerance}, measured.tolerance
+        tiles, tolerance = {"tile_tolerance": measured.phase_tolerance}, measured.tolerance
     else:
-        tiles, tolerance = {"tile_exact": True}, measured.tolerance
+        tiles, tolerance = {}, measured.tolerance
     ours: dict[str, Any] = {
         "version": relumen.__version__,
         "scale": description.scale,
         "halo_measured": measured.halo,
         "halo_error": float(f"{measured.halo_error:.3g}"),
         "tolerance": tolerance,
+        "tile_exact": measured.tile_exact,
         **tiles,
         "agreement": {name: float(f"{error:.3g}") for name, error in measured.formats.items()},
     }
+    if description.answer == "own":
+        ours["answer"] = "own"
     if description.multiple > 1:
         ours["multiple"] = description.multiple
     if description.defect is not None:

@@ -7,8 +7,8 @@
 //   model    the package's folder, or the name of its folder in Fiji's models/; without it, the folder of this macro
 // Every plane of a stack or time series is taken by itself.
 //
-// The network answers in units of the image's mean and standard deviation. They are measured here before the
-// run, and undone on the result: result = answer * (standard deviation + EPS) + mean.
+// DeepImageJ gives the network (image - mean) / standard deviation. Where the answer is an image in these units, they
+// are undone on the result: result = answer * standard deviation + mean.
 
 requires("1.53t");
 
@@ -16,8 +16,11 @@ var NICKNAME = "@NICKNAME@";
 var SCALE = @SCALE@;                   // output pixels for each input pixel, along each axis
 var TILE = @TILE@;                     // pixels; DeepImageJ can't run images smaller than a third of it
 var CHANNELS = @CHANNELS@;
-var NORMALISES = @NORMALISES@;
+var MEASURES = @MEASURES@;             // mean and standard deviation are each plane's own, not those below
+var MEAN = @MEAN@;
+var DEVIATION = @DEVIATION@;
 var EPS = @EPS@;                       // what zero_mean_unit_variance adds to the standard deviation
+var UNDOES = @UNDOES@;                 // the answer is an image in the units in which the plane enters
 var PIXEL_SIZE = @PIXEL_SIZE@;         // micrometres of the training images; 0: not known
 var OLD_KEYS = false;                  // true for DeepImageJ before 2025, which read modelPath, inputPath, ...
 
@@ -84,10 +87,13 @@ function chooseModel(named) {
 
 function checkImage() {
 	if (bitDepth() == 24)
-		exit("This is an RGB picture, and @NAME@ wants intensities. Use Image > Color > Split Channels first.");
-	if (channels != CHANNELS)
+		exit("This is an RGB picture, and @NAME@ wants intensities. Use Image > Color > @UNMIX@ first.");
+	if (channels != CHANNELS && CHANNELS == 1)
 		exit("This image has " + channels + " channel(s), and @NAME@ takes " + CHANNELS
 			+ ". Use Image > Color > Split Channels, and run this on each.");
+	if (channels != CHANNELS)
+		exit("This image has " + channels + " channel(s), and @NAME@ takes " + CHANNELS
+			+ " (@CHANNEL_NAMES@). Use Image > Color > Merge Channels...");
 	if (3 * minOf(width, height) < TILE)
 		exit("This image measures " + width + " x " + height + " pixels; DeepImageJ needs at least "
 			+ Math.ceil(TILE / 3) + " along each side. Use Image > Adjust > Canvas Size first.");
@@ -141,19 +147,14 @@ function restorePlane(plane) {
 		run("Duplicate...", "title=plane");
 	}
 	run("32-bit");
-	getRawStatistics(pixels, mean, min, max, deviation);
-	if (isNaN(mean) || isNaN(deviation) || pixels < width * height) {
-		removeFolder();
-		exit("The image holds pixels that are no finite numbers. Use Process > Noise > Remove NaNs... first.");
-	}
-	deviation = deviation * sqrt((pixels - 1) / pixels) + EPS;   // ImageJ divides by n - 1, DeepImageJ by n
+	measurePlane();
 	saveAs("Tiff", folder + "/plane.tif");
 	close();
 	runModel();
 	open(findResult());
-	if (NORMALISES) {
-		run("Multiply...", "value=" + d2s(deviation, -9) + " stack");
-		run("Add...", "value=" + d2s(mean, -9) + " stack");
+	if (UNDOES) {
+		run("Multiply...", "value=" + d2s(DEVIATION, -9) + " stack");
+		run("Add...", "value=" + d2s(MEAN, -9) + " stack");
 	}
 	answer = getImageID();
 	OUTPUTS = nSlices;
@@ -178,6 +179,28 @@ function restorePlane(plane) {
 	run("Select None");
 	selectImage(answer);
 	close();
+}
+
+// Mean and standard deviation over all channels of the plane in front, as zero_mean_unit_variance reckons them.
+function measurePlane() {
+	sum = 0;
+	variances = 0;
+	means = newArray(nSlices);
+	for (c = 0; c < nSlices; c++) {
+		if (nSlices > 1) setSlice(c + 1);
+		getRawStatistics(pixels, mean, min, max, deviation);
+		if (isNaN(mean) || isNaN(deviation) || pixels < width * height) {
+			removeFolder();
+			exit("The image holds pixels that are no finite numbers. Use Process > Noise > Remove NaNs... first.");
+		}
+		means[c] = mean;
+		sum += mean;
+		variances += deviation * deviation * (pixels - 1) / pixels;   // ImageJ divides by n - 1, DeepImageJ by n
+	}
+	if (!MEASURES) return;
+	MEAN = sum / nSlices;
+	for (c = 0; c < nSlices; c++) variances += (means[c] - MEAN) * (means[c] - MEAN);
+	DEVIATION = sqrt(variances / nSlices) + EPS;
 }
 
 function runModel() {

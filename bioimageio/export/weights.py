@@ -18,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
+from relumen.tiling import Float32, Runner
 
+from .channels_last import has_channels_first, with_channels_last
+from .foreign import foreign_parts
 from .plain import plain, steady
 
 if TYPE_CHECKING:
@@ -76,11 +79,30 @@ def freeze(model: keras.Model, size: int | None = None) -> Frozen:
     )
     folded = convert_variables_to_constants_v2(network.get_concrete_function())
 
+    graph = folded.graph.as_graph_def()
+    turned = with_channels_last(graph) if has_channels_first(graph) else None
+
     # The folded function takes and gives positions: wrapped once more, it takes and gives names.
     def named(image: Any) -> dict[str, Any]:  # noqa: ANN401  a symbolic tensor
-        return {OUTPUT_ID: tf.identity(_only(folded(image)), name=OUTPUT_ID)}
+        if turned is None:
+            answer = _only(folded(image))
+        else:
+            places = {folded.inputs[0].name: image}
+            (answer,) = tf.graph_util.import_graph_def(turned, places, [folded.outputs[0].name], name="turned")
+            answer.set_shape(folded.outputs[0].shape)
+        return {OUTPUT_ID: tf.identity(answer, name=OUTPUT_ID)}
 
     return tf.function(named, input_signature=[argument]).get_concrete_function()
+
+
+def tensor_runner(frozen: Frozen) -> Runner:
+    """A frozen network as a function of arrays (batch, y, x, channels)."""
+    import tensorflow as tf
+
+    def run(tiles: Float32) -> Float32:
+        return np.asarray(frozen(tf.constant(tiles, tf.float32))[OUTPUT_ID], np.float32)
+
+    return run
 
 
 def save_saved_model(frozen: Frozen, path: Path) -> None:
@@ -175,19 +197,20 @@ def save_keras(model: keras.Model, path: Path) -> None:
         model: the network.
         path: the .keras file.
     """
-    plain(model).save(path)
+    import keras
+
+    model = plain(model)
+    if model.compiled:  # its losses and metrics may need code that nobody else has
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
+    model.save(path)
 
 
 def custom_layers(model: keras.Model) -> list[str]:
-    """Names of classes in the network's .keras file that don't come with Keras, so that loading it needs their code."""
-    names = {f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in _layers(plain(model))}
-    return sorted(name for name in names if not name.startswith("keras."))
+    """What the network holds that doesn't come with Keras, so that a .keras file would open with its code alone."""
+    import keras
 
-
-def _layers(model: Any) -> Iterator[Any]:  # noqa: ANN401  a Keras model or layer
-    for layer in getattr(model, "layers", ()):
-        yield layer
-        yield from _layers(layer)
+    config = keras.saving.serialize_keras_object(plain(model))
+    return sorted({part.name for part in foreign_parts(config)})
 
 
 def difference(answer: NDArray, reference: NDArray, what: str) -> float:

@@ -78,7 +78,7 @@ def test_the_card_tells_what_a_user_should_know():
 
 
 def test_the_card_says_so_where_nothing_is_known():
-    plain = described(pixel_size_um=None, validation=[], normalise=False, training={"data": "Some images"})
+    plain = described(pixel_size_um=None, validation=[], normalise="none", training={"data": "Some images"})
     text = card_text(plain, MEASURED, PackageFiles())
     assert "No figures on held-out images were given" in text
     assert "um." not in text and "None" not in text and "standard deviation + mean" not in text
@@ -92,7 +92,8 @@ def test_the_macro_knows_its_model():
         "var SCALE = 2;",
         "var TILE = 100;",
         "var CHANNELS = 1;",
-        "var NORMALISES = true;",
+        "var MEASURES = true;",
+        "var UNDOES = true;",
         "var EPS = 0.000001;",
         "var PIXEL_SIZE = 0.325;",
     ):

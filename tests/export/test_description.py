@@ -15,7 +15,12 @@ GOOD = {
 
 def test_a_short_description_is_enough():
     description = PackageDescription.checked(GOOD)
-    assert (description.scale, description.tile, description.halo, description.normalise) == (2, 128, None, True)
+    assert (description.scale, description.tile, description.halo, description.normalise.measured) == (
+        2,
+        128,
+        None,
+        True,
+    )
     with pytest.raises(ValidationError, match="frozen"):
         description.scale = 4
 
@@ -49,7 +54,7 @@ def test_faults_are_told_with_their_place(changes, words):
 
 
 def test_several_channels_need_no_normalisation_outside():
-    several = {"input_channels": ["a", "b"], "output_channels": ["a", "b"], "normalise": False}
+    several = {"input_channels": ["a", "b"], "output_channels": ["a", "b"], "normalise": "none"}
     assert PackageDescription.checked(GOOD | several).input_channels == ("a", "b")
 
 

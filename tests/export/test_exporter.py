@@ -239,7 +239,7 @@ def test_without_normalisation_scale_or_people(sample, tmp_path):
 
     image = keras.Input((None, None, 1))
     model = keras.Model(image, keras.layers.DepthwiseConv2D(1, depthwise_initializer="ones")(image))
-    plain = described(normalise=False, scale=1, maintainers=(), uploader=None, pixel_size_um=None, validation=())
+    plain = described(normalise="none", scale=1, maintainers=(), uploader=None, pixel_size_um=None, validation=())
     folder = export_package(model, plain, sample, tmp_path / "p")
     rdf = yaml.safe_load((folder / "rdf.yaml").read_text())
     assert "preprocessing" not in rdf["inputs"][0]

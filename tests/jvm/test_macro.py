@@ -86,13 +86,13 @@ def test_every_plane_is_restored_by_itself(restore, cells, axes, shape):
 
 def test_without_normalisation_the_answer_is_left_as_it_is(restore, cells):
     pixels = cells[300:370, 300:380]
-    np.testing.assert_array_equal(restore(Image(pixels, "YX"), normalise=False).pixels, network(pixels))
+    np.testing.assert_array_equal(restore(Image(pixels, "YX"), normalise="none").pixels, network(pixels))
 
 
 @pytest.mark.parametrize(("axes", "shape"), [("CYX", (2, 70, 80)), ("ZCYX", (3, 2, 70, 80))])
 def test_channels_go_into_the_network_together(restore, cells, axes, shape):
     pixels = np.resize(cells[300:700, 300:380], shape)
-    result = restore(Image(pixels, axes), normalise=False, input_channels=("a", "b"), output_channels=("a", "b"))
+    result = restore(Image(pixels, axes), normalise="none", input_channels=("a", "b"), output_channels=("a", "b"))
     assert result.axes == axes
     planes = [network(plane) for plane in pixels.reshape(-1, 70, 80)]
     np.testing.assert_array_equal(result.pixels, np.stack(planes).reshape(*shape[:-2], 140, 160))
