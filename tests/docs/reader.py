@@ -81,6 +81,7 @@ class Reader:
     short: Mapping[str, Sequence[str]]
     skipped: list[str] = field(default_factory=list)
     took: list[str] = field(default_factory=list)
+    _server: list[str] = field(default_factory=list)
     _names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
 
     def follow(self, page: str, name: str) -> None:
@@ -116,7 +117,9 @@ class Reader:
     @contextlib.contextmanager
     def _shell(self, page: str, name: str, sink: io.TextIOBase) -> Iterator[subprocess.Popen]:
         """The shell that runs the page's script; all that it started ends with it."""
-        script = "\n".join(self._lines(page)).replace(_PORT, str(_free_port())) + "\n"
+        port = str(_free_port())
+        self._server = ["--port", port, "--folder", str(self.tools / "server")]
+        script = "\n".join(self._lines(page)).replace(_PORT, port) + "\n"
         environment = os.environ | {
             "PATH": f"{self.tools}:{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -160,7 +163,8 @@ class Reader:
     def _answer(self, command: list[str], folder: str, told: str, input: str) -> dict[str, object]:
         name, *arguments = command
         if name == "relumen" and not set(_OWN_PROCESS).isdisjoint(arguments[:1]):
-            return {"instead": [sys.executable, "-c", "from relumen.cli import main; main()", *arguments]}
+            own = self._server if arguments[0] == "serve" else []
+            return {"instead": [sys.executable, "-c", "from relumen.cli import main; main()", *arguments, *own]}
         if name == "python" and arguments:
             return {"instead": [sys.executable, *arguments]}
         output, errors, code, begun = io.StringIO(), io.StringIO(), 0, time.monotonic()
