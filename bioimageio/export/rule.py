@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,23 @@ from typing import Any
 from relumen.errors import UserError
 from relumen.rdf import file_in, is_number, is_whole
 
+from .report import Matter, Status
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What breaks a rule.
+
+    Attributes:
+        message: what is wrong, where, what it means in Fiji or in the zoo, and what to do.
+        change: the lines to write into rdf.yaml, where they can be given exactly.
+        matters: for what, where it is not that of the whole rule.
+    """
+
+    message: str
+    change: str | None = None
+    matters: Matter | None = None
+
 
 @dataclass(frozen=True)
 class RuleResult:
@@ -17,13 +35,24 @@ class RuleResult:
 
     Attributes:
         rule: its name.
-        ok: whether it holds.
-        message: what holds; or what is wrong, where, and what to do.
+        status: "skipped" where it can't be checked, and "advice" where breaking it does no harm.
+        message: what holds; or what is wrong, where, and what to do; or why it can't be checked.
+        matters: for what.
+        change: the lines to write into rdf.yaml, where they can be given exactly.
+        fields: of the rdf that it tells of.
     """
 
     rule: str
-    ok: bool
+    status: Status
     message: str
+    matters: Matter = "fiji"
+    change: str | None = None
+    fields: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing breaks it."""
+        return self.status in ("passed", "skipped")
 
 
 @dataclass(frozen=True)
@@ -103,22 +132,44 @@ class Rule:
     Attributes:
         name: short, for the table and the JSON report.
         holds: what is so when it is kept.
-        faults: finds what breaks it: one message for each fault.
+        faults: finds what breaks it: for each fault a message, or a :class:`Fault` that says more.
+        matters: for what: so that Fiji runs it ("fiji"), so that the zoo accepts it ("zoo"), or just "better".
+        fields: of the rdf that it tells of, which the zoo's own library need not tell again.
+        blocked: why it can't be checked on a package, or None.
     """
 
     name: str
     holds: str
-    faults: Callable[[Content], Iterator[str]] = field(repr=False)
+    faults: Callable[[Content], Iterator[str | Fault]] = field(repr=False)
+    matters: Matter = "fiji"
+    fields: tuple[str, ...] = ()
+    blocked: Callable[[Content], str | None] = field(default=lambda content: None, repr=False)
 
     def results(self, content: Content) -> list[RuleResult]:
-        """One result that says that it holds, or one for each fault."""
+        """One result that says that it holds, or can't be checked, or one for each fault."""
+        why = self.blocked(content)
+        if why is not None:
+            return [RuleResult(self.name, "skipped", why, self.matters)]
         try:
-            messages = list(self.faults(content))
+            faults = list(self.faults(content))
         except OSError as error:
-            messages = [f"A file of the package cannot be read: {error}. Mend its permissions or unpack it again."]
-        return [RuleResult(self.name, False, message) for message in messages] or [
-            RuleResult(self.name, True, self.holds)
+            faults = [f"A file of the package cannot be read: {error}. Mend its permissions or unpack it again."]
+        return [self._broken(Fault(fault) if isinstance(fault, str) else fault) for fault in faults] or [
+            RuleResult(self.name, "passed", self.holds, self.matters)
         ]
+
+    def _broken(self, fault: Fault) -> RuleResult:
+        matters = fault.matters or self.matters
+        status = "advice" if matters == "better" else "failed"
+        return RuleResult(self.name, status, fault.message, matters, fault.change, self.fields)
+
+
+def older_format(content: Content) -> str | None:
+    """Why rules about format 0.5 say nothing of a package of an older one; None for format 0.5."""
+    version = content.at("format_version")
+    if isinstance(version, str) and re.match(r"0\.[0-4](\.|$)", version):
+        return f"This rule reads format 0.5, and the package has {version}. Convert it first."
+    return None
 
 
 def dig(value: object, *keys: str | int) -> Any:  # noqa: ANN401

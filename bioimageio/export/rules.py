@@ -29,8 +29,8 @@ def check_rules(folder: Path) -> list[RuleResult]:
     try:
         content = Content(folder, read_rdf(folder))
     except UserError as error:
-        return [RuleResult("rdf", False, str(error))]
-    results = [RuleResult("rdf", True, "rdf.yaml can be read")]
+        return [RuleResult("rdf", "failed", str(error))]
+    results = [RuleResult("rdf", "passed", "rdf.yaml can be read")]
     for rule in RULES:
         results.extend(rule.results(content))
     return results

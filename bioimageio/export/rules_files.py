@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from relumen.rdf import is_number, is_whole, short
 
-from .rule import Content, Rule, as_list, axis_letter, dig
+from .rule import Content, Fault, Rule, as_list, axis_letter, dig, older_format
 
 COVER_BYTES = 500_000
 _COVER_KINDS = (".png", ".jpg", ".jpeg", ".gif", ".svg")
@@ -20,13 +20,19 @@ _SAMPLE_KINDS = (".tif", ".tiff", ".png")
 _RATIO_TOLERANCE = 0.02
 
 
-def _named(content: Content) -> Iterator[tuple[str, object, object]]:
+def named_files(content: Content) -> Iterator[tuple[str, object, object]]:
     """Every file that the rdf names: place, name, and the checksum that goes with it."""
-    for field in ("documentation", "icon"):
-        if content.at(field) is not None:
-            yield field, content.at(field), None
-    for field in ("covers", "attachments"):
-        for index, entry in enumerate(as_list(content.at(field))):
+    for field in ("documentation", "icon", "license"):
+        value = content.at(field)
+        if isinstance(value, dict) or (field == "documentation" and value is not None):
+            yield field, value, dig(value, "sha256")
+        elif field == "icon" and value is not None and not (isinstance(value, str) and len(value) <= 2):  # an emoji
+            yield field, value, None
+    for field in ("covers", "attachments", "test_inputs", "test_outputs", "sample_inputs", "sample_outputs"):
+        value = content.at(field)
+        if field == "attachments" and isinstance(value, dict):  # format 0.4
+            value = value.get("files")
+        for index, entry in enumerate(as_list(value)):
             yield f"{field}[{index}]", entry, dig(entry, "sha256")
     for where, tensor in content.tensors:
         for field in ("test_tensor", "sample_tensor"):
@@ -36,17 +42,21 @@ def _named(content: Content) -> Iterator[tuple[str, object, object]]:
     for form, entry in weights.items() if isinstance(weights, dict) else ():
         if isinstance(entry, dict):
             yield f"weights.{form}", entry, entry.get("sha256")
+            for field in ("architecture", "dependencies", "external_data"):
+                part = entry.get(field)
+                if isinstance(part, dict) and "source" in part:  # an architecture may come from a library instead
+                    yield f"weights.{form}.{field}", part, part.get("sha256")
 
 
-def _files(content: Content) -> Iterator[str]:
-    for where, entry, _ in _named(content):
+def _files(content: Content) -> Iterator[str | Fault]:
+    for where, entry, _ in named_files(content):
         path, wrong = content.find(entry, where)
         if path is None:
-            yield wrong
+            yield Fault(wrong, matters="fiji" if where.startswith("weights") else None)
 
 
-def _checksums(content: Content) -> Iterator[str]:
-    for where, entry, stated in _named(content):
+def _checksums(content: Content) -> Iterator[str | Fault]:
+    for where, entry, stated in named_files(content):
         path, _ = content.find(entry, where)
         if path is None or stated is None:
             continue
@@ -59,7 +69,7 @@ def _checksums(content: Content) -> Iterator[str]:
             )
 
 
-def _test_tensors(content: Content) -> Iterator[str]:
+def _test_tensors(content: Content) -> Iterator[str | Fault]:
     arrays: dict[str, NDArray] = {}
     for key in ("inputs", "outputs"):
         tensor = content.at(key, 0)
@@ -96,7 +106,7 @@ def _load(content: Content, entry: object, where: str) -> tuple[NDArray | None, 
         return None, f"{where}: {path.name} is not a .npy file of numbers. Save it with numpy.save."
 
 
-def _shape_faults(tensor: dict[str, Any], array: NDArray, where: str, *, check_size: bool) -> Iterator[str]:
+def _shape_faults(tensor: dict[str, Any], array: NDArray, where: str, *, check_size: bool) -> Iterator[str | Fault]:
     axes = [axis for axis in as_list(tensor.get("axes")) if isinstance(axis, dict)]
     if array.ndim != len(axes):
         yield f"{where} has the shape {array.shape}, the rdf {len(axes)} axes. Save one axis for each."
@@ -117,7 +127,7 @@ def _shape_faults(tensor: dict[str, Any], array: NDArray, where: str, *, check_s
             yield f"{where} has {found} along {letter}, the rdf says {wanted}. Save a tensor that fits."
 
 
-def _magnification(content: Content, source: NDArray, target: NDArray) -> Iterator[str]:
+def _magnification(content: Content, source: NDArray, target: NDArray) -> Iterator[str | Fault]:
     for letter in "yx":
         places = content.axes("inputs").find(letter), content.axes("outputs").find(letter)
         if min(places) < 0:
@@ -131,7 +141,7 @@ def _magnification(content: Content, source: NDArray, target: NDArray) -> Iterat
             )
 
 
-def _samples(content: Content) -> Iterator[str]:
+def _samples(content: Content) -> Iterator[str | Fault]:
     for key in ("inputs", "outputs"):
         if not isinstance(content.at(key, 0), dict):
             continue
@@ -140,13 +150,14 @@ def _samples(content: Content) -> Iterator[str]:
         if path is None:
             yield wrong
         elif path.suffix.lower() not in _SAMPLE_KINDS:
-            yield (
-                f"{where} is {path.name}. The zoo reads samples as images, and people open them in Fiji: save it as "
-                f"{path.stem}.tif."
+            yield Fault(
+                f"{where} is {path.name}. The zoo's DeepImageJ check opens samples in Fiji, and so do people: save it "
+                f"as {path.stem}.tif.",
+                matters="better",
             )
 
 
-def _cover(content: Content) -> Iterator[str]:
+def _cover(content: Content) -> Iterator[str | Fault]:
     covers = content.at("covers")
     if not as_list(covers):
         yield "covers is empty. Add a picture with the input beside the output: covers: [cover.png]."
@@ -155,7 +166,7 @@ def _cover(content: Content) -> Iterator[str]:
         yield from [wrong] if path is None else _picture_faults(path, f"covers[{index}]: {path.name}")
 
 
-def _picture_faults(path: Path, where: str) -> Iterator[str]:
+def _picture_faults(path: Path, where: str) -> Iterator[str | Fault]:
     if path.suffix.lower() not in _COVER_KINDS:
         yield f"{where} is no picture that the zoo shows. Save it as .png."
         return
@@ -176,9 +187,9 @@ def _picture_faults(path: Path, where: str) -> Iterator[str]:
 
 
 FILE_RULES = (
-    Rule("files", "Every named file is in the package", _files),
-    Rule("checksums", "Every SHA-256 fits its file", _checksums),
-    Rule("test tensors", "The test tensors fit the axes and the scale", _test_tensors),
-    Rule("samples", "Sample images are there", _samples),
-    Rule("cover", "The cover has the zoo's shape and size", _cover),
+    Rule("files", "Every named file is in the package", _files, "zoo"),
+    Rule("checksums", "Every SHA-256 fits its file", _checksums, "zoo"),
+    Rule("test tensors", "The test tensors fit the axes and the scale", _test_tensors, "zoo", blocked=older_format),
+    Rule("samples", "Sample images are there", _samples, "zoo", ("sample_tensor",), older_format),
+    Rule("cover", "The cover has the zoo's shape and size", _cover, "better"),
 )

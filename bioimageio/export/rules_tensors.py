@@ -11,7 +11,7 @@ from typing import Any
 
 from relumen.rdf import is_number, is_whole, short
 
-from .rule import Content, Rule, as_list, axis_letter
+from .rule import Content, Fault, Rule, as_list, axis_letter, older_format
 
 _LETTERS = "bcyxzt"
 _KWARGS = {
@@ -28,7 +28,7 @@ _INSTEAD = {
 }
 
 
-def _one_image(content: Content) -> Iterator[str]:
+def _one_image(content: Content) -> Iterator[str | Fault]:
     kind = content.at("type")
     if kind != "model":
         yield f"type is {short(kind)}. Write type: model."
@@ -47,14 +47,14 @@ def _one_image(content: Content) -> Iterator[str]:
             yield f"{key}[0] is no image: its axes are {content.axes(key) or 'not told'}. Give it the axes y and x."
 
 
-def _float_output(content: Content) -> Iterator[str]:
+def _float_output(content: Content) -> Iterator[str | Fault]:
     data = content.at("outputs", 0, "data")
     kind = data.get("type", "float32") if isinstance(data, dict) else "float32" if data is None else data
     if kind != "float32":
         yield f"outputs[0].data.type is {short(kind)}. Let the network answer in float32 and write type: float32."
 
 
-def _axes(content: Content) -> Iterator[str]:
+def _axes(content: Content) -> Iterator[str | Fault]:
     for where, tensor in content.tensors:
         axes = tensor.get("axes")
         if not isinstance(axes, list) or not axes:
@@ -81,23 +81,28 @@ def _axes(content: Content) -> Iterator[str]:
                 yield f"{where}.axes[{index}] has a halo. Write the halo on the output's axes."
 
 
-def _channel_names(content: Content) -> Iterator[str]:
+def _channel_names(content: Content) -> Iterator[str | Fault]:
     for key in ("inputs", "outputs"):
         if not isinstance(content.at(key, 0), dict):
             continue
         if "c" not in content.axes(key):
             if key == "inputs":
-                yield "inputs[0] has no channel axis, and JDLL dies while tiling. Add one, of one channel."
+                yield Fault(
+                    "inputs[0] has no channel axis, and JDLL dies while tiling. Add one, of one channel: to the axes, "
+                    "to the test tensor and to the network's input.",
+                    "- type: channel\n  channel_names: [nuclei]",
+                )
             continue
         names = content.axis(key, "c").get("channel_names")
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            yield (
+            yield Fault(
                 f"{key}[0], channel axis: channel_names is {short(names)}, and JDLL dies without names. "
-                "Write a list such as channel_names: [nuclei]."
+                "Write a list such as channel_names: [nuclei].",
+                "- type: channel\n  channel_names: [nuclei]",
             )
 
 
-def _input_size(content: Content) -> Iterator[str]:
+def _input_size(content: Content) -> Iterator[str | Fault]:
     for letter in "yx":
         axis = content.axis("inputs", letter)
         size = axis.get("size")
@@ -111,13 +116,14 @@ def _input_size(content: Content) -> Iterator[str]:
         if not (is_whole(low) and is_whole(step)) or low < 1 or step < 1:
             yield f"{where} is {short(size)}. Write one number of pixels, such as size: 128."
         elif low % step:
-            yield (
+            yield Fault(
                 f"{where} has min {low}, not a multiple of step {step}: JDLL then reckons sizes that it refuses. "
-                f"Write min: {low + step - low % step}, or better one fixed size."
+                f"Write min: {low + step - low % step}, or better one fixed size.",
+                _axis_lines(letter, f"size: {{min: {low + step - low % step}, step: {step}}}"),
             )
 
 
-def _output_size(content: Content) -> Iterator[str]:
+def _output_size(content: Content) -> Iterator[str | Fault]:
     for letter in "yx":
         target, source = content.axis("outputs", letter), content.axis("inputs", letter)
         if not target:
@@ -125,9 +131,10 @@ def _output_size(content: Content) -> Iterator[str]:
         size, wanted = target.get("size"), (content.tensor_id("inputs"), source.get("id"))
         where = f"outputs[0], axis {letter}: size"
         if not isinstance(size, dict) or (size.get("tensor_id"), size.get("axis_id")) != wanted:
-            yield (
-                f"{where} is {short(size)}; JDLL can then run images of few sizes or none. "
-                f"Write size: {{tensor_id: {wanted[0]}, axis_id: {wanted[1]}}}."
+            follows = f"size: {{tensor_id: {wanted[0]}, axis_id: {wanted[1]}}}"
+            yield Fault(
+                f"{where} is {short(size)}; JDLL can then run images of few sizes or none. Write {follows}.",
+                _axis_lines(letter, follows),
             )
         elif size.get("offset", 0) not in (0, None):
             yield (
@@ -136,7 +143,7 @@ def _output_size(content: Content) -> Iterator[str]:
             )
 
 
-def _scale(content: Content) -> Iterator[str]:
+def _scale(content: Content) -> Iterator[str | Fault]:
     for letter in "yx":
         source = content.axis("inputs", letter).get("scale", 1.0)
         target = content.axis("outputs", letter).get("scale", 1.0)
@@ -145,16 +152,19 @@ def _scale(content: Content) -> Iterator[str]:
             yield f"Axis {letter}: the scales {short(source)} and {short(target)} should be numbers above 0."
         elif abs(specified - target) > 1e-6 * target or round(target) != target:
             factor = max(1, round(specified if specified >= 1 else 1 / specified))
-            yield (
+            yield Fault(
                 f"Axis {letter}: scale is {source} at the input and {target} at the output. The specification makes "
                 f"of it an output {specified:g} times as large, JDLL one {target:g} times. For a magnification of "
-                f"{factor} write scale: {factor * factor} at the input and scale: {factor} at the output."
+                f"{factor} write scale: {factor * factor} at the input and scale: {factor} at the output.",
+                _axis_lines(letter, f"scale: {factor * factor}  # of the input")
+                + "\n"
+                + _axis_lines(letter, f"scale: {factor}  # of the output"),
             )
     if content.magnification("y") != content.magnification("x"):
         yield "The scales of y and x differ. Magnify both alike."
 
 
-def _unit(content: Content) -> Iterator[str]:
+def _unit(content: Content) -> Iterator[str | Fault]:
     for where, tensor in content.tensors:
         for axis in as_list(tensor.get("axes")):
             if isinstance(axis, dict) and axis.get("unit") is not None and axis.get("scale", 1.0) != 1.0:
@@ -164,7 +174,7 @@ def _unit(content: Content) -> Iterator[str]:
                 )
 
 
-def _halo(content: Content) -> Iterator[str]:
+def _halo(content: Content) -> Iterator[str | Fault]:
     for letter in "yx":
         axis = content.axis("outputs", letter)
         halo = axis.get("halo", 0)
@@ -178,15 +188,17 @@ def _halo(content: Content) -> Iterator[str]:
         if not is_number(scale) or scale < 1:
             continue  # told by the rule about scale
         if halo % scale:
-            yield (
+            mended = f"halo: {int(scale * -(-halo // scale))}"
+            yield Fault(
                 f"{where} is {halo}, not a multiple of the scale {scale:g}, so that JDLL puts tiles beside their "
-                f"place. Write halo: {int(scale * -(-halo // scale))}."
+                f"place. Write {mended}.",
+                _axis_lines(letter, mended),
             )
         elif size is not None and size * scale <= 2 * halo:
             yield f"{where} of {halo} on each side leaves nothing of a tile of {size:d} input pixels. Enlarge size."
 
 
-def _processing(content: Content) -> Iterator[str]:
+def _processing(content: Content) -> Iterator[str | Fault]:
     for key, field in (("inputs", "preprocessing"), ("outputs", "postprocessing")):
         steps = content.at(key, 0, field)
         if steps is not None and not isinstance(steps, list):
@@ -205,7 +217,7 @@ def _processing(content: Content) -> Iterator[str]:
                 yield from _arguments(content, name, step.get("kwargs"), where)
 
 
-def _arguments(content: Content, name: str, kwargs: object, where: str) -> Iterator[str]:
+def _arguments(content: Content, name: str, kwargs: object, where: str) -> Iterator[str | Fault]:
     given: dict[str, Any] = kwargs if isinstance(kwargs, dict) else {}
     if kwargs is not None and not isinstance(kwargs, dict):
         yield f"{where}.kwargs is {short(kwargs)}. Write a map."
@@ -225,7 +237,7 @@ def _arguments(content: Content, name: str, kwargs: object, where: str) -> Itera
         yield from _normalisation(content, given, where)
 
 
-def _normalisation(content: Content, given: dict[str, Any], where: str) -> Iterator[str]:
+def _normalisation(content: Content, given: dict[str, Any], where: str) -> Iterator[str | Fault]:
     axes, eps = given.get("axes"), given.get("eps", 1e-6)
     written = isinstance(eps, str) and re.fullmatch(r"\d+(\.\d*)?([eE][-+]?\d{1,2})?", eps)
     if not written and not (is_number(eps) and eps >= 0):
@@ -243,15 +255,22 @@ def _normalisation(content: Content, given: dict[str, Any], where: str) -> Itera
         )
 
 
-TENSOR_RULES = (
-    Rule("one image", "One image goes in, one comes out", _one_image),
-    Rule("float32 output", "The output is float32", _float_output),
-    Rule("axes", "Axes have types and one-letter ids", _axes),
-    Rule("channel names", "The channel axes name their channels", _channel_names),
-    Rule("input size", "The input's size can be tiled by JDLL", _input_size),
-    Rule("output size", "The output's size follows the input's", _output_size),
-    Rule("scale", "The specification and JDLL reckon one magnification", _scale),
-    Rule("unit", "No magnification has a unit", _unit),
-    Rule("halo", "The halo fits the tile and the scale", _halo),
-    Rule("processing", "JDLL computes pre- and postprocessing as the zoo does", _processing),
+def _axis_lines(letter: str, line: str) -> str:
+    return f"- type: space\n  id: {letter}\n  {line}"
+
+
+TENSOR_RULES = tuple(
+    Rule(name, holds, faults, matters, blocked=older_format)
+    for name, holds, faults, matters in (
+        ("one image", "One image goes in, one comes out", _one_image, "fiji"),
+        ("float32 output", "The output is float32", _float_output, "fiji"),
+        ("axes", "Axes have types and one-letter ids", _axes, "fiji"),
+        ("channel names", "The channel axes name their channels", _channel_names, "fiji"),
+        ("input size", "The input's size can be tiled by JDLL", _input_size, "fiji"),
+        ("output size", "The output's size follows the input's", _output_size, "fiji"),
+        ("scale", "The specification and JDLL reckon one magnification", _scale, "fiji"),
+        ("unit", "No magnification has a unit", _unit, "better"),
+        ("halo", "The halo fits the tile and the scale", _halo, "fiji"),
+        ("processing", "JDLL computes pre- and postprocessing as the zoo does", _processing, "fiji"),
+    )
 )

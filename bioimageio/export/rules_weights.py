@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relumen.rdf import is_whole, short
 from relumen.runners import SIGNATURE
 
-from .rule import Content, Rule
+from .rule import Content, Fault, Rule, older_format
 
 if TYPE_CHECKING:
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
@@ -21,31 +21,62 @@ SAVED_MODEL = "tensorflow_saved_model_bundle"
 ONNX = "onnx"
 NEWEST_OPSET = 15
 NEWEST_IR = 8
+_ENGINES = {SAVED_MODEL: "TensorFlow", ONNX: "ONNX Runtime, the only one on Apple silicon"}
+_ONNX_LINES = f"weights:\n  onnx:\n    source: weights.onnx\n    opset_version: {NEWEST_OPSET}"
 _VARIABLES = {"VarHandleOp", "ReadVariableOp", "VariableV2", "Variable", "AssignVariableOp"}
 
 
-def _formats(content: Content) -> Iterator[str]:
-    for form, engine in ((SAVED_MODEL, "TensorFlow"), (ONNX, "ONNX Runtime, the only one on Apple silicon")):
-        entry = content.at("weights", form)
-        if not isinstance(entry, dict):
-            yield f"weights has no {form}, which Fiji runs with {engine}. Export it too."
-            continue
-        path, wrong = content.find(entry.get("source"), f"weights.{form}.source")
-        if path is None:
-            yield wrong
-    others = content.at("weights")
-    for form, entry in others.items() if isinstance(others, dict) else ():
-        if form not in (SAVED_MODEL, ONNX) and not isinstance(entry, dict):
+def _formats(content: Content) -> Iterator[str | Fault]:
+    weights = content.at("weights")
+    entries = weights if isinstance(weights, dict) else {}
+    known = [form for form in _ENGINES if isinstance(entries.get(form), dict)]
+    if not known:
+        yield _without(entries)
+    for form in _ENGINES:
+        if form in known:
+            path, wrong = content.find(entries[form].get("source"), f"weights.{form}.source")
+            if path is None:
+                yield wrong
+        elif known:
+            yield Fault(
+                f"weights has no {form}, which Fiji runs with {_ENGINES[form]}. Export it too.", matters="better"
+            )
+    for form, entry in entries.items():
+        if form not in known and not isinstance(entry, dict):
             yield f"weights.{form} is {short(entry)}, and JDLL dies on it. Write a map with source, or leave it out."
 
 
-def _versions(content: Content) -> Iterator[str]:
+def _without(entries: dict[str, object]) -> Fault:
+    """What is to be done about weights of which Fiji's TensorFlow and ONNX Runtime load none."""
+    if "torchscript" in entries:
+        return Fault(
+            "weights has neither SavedModel nor ONNX. Fiji runs torchscript with its PyTorch engine, which relumen "
+            "can't try. For a package that is checked, and that runs everywhere, add ONNX: torch.onnx.export with "
+            f"opset_version={NEWEST_OPSET}.",
+            _ONNX_LINES,
+            "better",
+        )
+    if "pytorch_state_dict" in entries:
+        return Fault(
+            "weights has pytorch_state_dict alone, which no engine in Fiji loads: DeepImageJ 3.1 first installs a "
+            "Python with PyTorch of several GB, and older ones refuse. Add ONNX: torch.onnx.export with "
+            f"opset_version={NEWEST_OPSET}, or 'bioimageio add-weights' of bioimageio.core.",
+            _ONNX_LINES,
+        )
+    names = ", ".join(map(str, entries)) or "no format"
+    return Fault(
+        f"weights has {names}, and Fiji runs tensorflow_saved_model_bundle and onnx. Export one of these.", _ONNX_LINES
+    )
+
+
+def _versions(content: Content) -> Iterator[str | Fault]:
     if isinstance(content.at("weights", SAVED_MODEL), dict):
         version = content.at("weights", SAVED_MODEL, "tensorflow_version")
         if not isinstance(version, str) or not re.fullmatch(r"\d+\.\d+\.\d+", version):
-            yield (
+            yield Fault(
                 f"weights.{SAVED_MODEL}.tensorflow_version is {short(version)}. Write three numbers as text, such as "
-                "'2.21.0': YAML makes 2.2 of an unquoted 2.20."
+                "'2.21.0': YAML makes 2.2 of an unquoted 2.20.",
+                f"weights:\n  {SAVED_MODEL}:\n    tensorflow_version: '2.21.0'",
             )
     if isinstance(content.at("weights", ONNX), dict):
         opset = content.at("weights", ONNX, "opset_version")
@@ -53,7 +84,7 @@ def _versions(content: Content) -> Iterator[str]:
             yield f"weights.onnx.opset_version is {short(opset)}. Export with opset {NEWEST_OPSET} and write that."
 
 
-def _saved_model(content: Content) -> Iterator[str]:
+def _saved_model(content: Content) -> Iterator[str | Fault]:
     path, _ = content.find(content.at("weights", SAVED_MODEL, "source"), "source")
     if path is None:
         return  # told by the rule about formats
@@ -112,7 +143,7 @@ def _read_graph(path: Path) -> tuple[MetaGraphDef | None, str]:
     return None, "has no graph with the tag serve. Export it with tf.saved_model.save."
 
 
-def _onnx(content: Content) -> Iterator[str]:
+def _onnx(content: Content) -> Iterator[str | Fault]:
     path, _ = content.find(content.at("weights", ONNX, "source"), "source")
     if path is None:
         return
@@ -128,12 +159,18 @@ def _onnx(content: Content) -> Iterator[str]:
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     opset = opsets.pop("ai.onnx", 0)
     if not 7 <= opset <= NEWEST_OPSET:
-        yield f"{where} has opset {opset}; ONNX Runtime 1.13 in Fiji is sure of {NEWEST_OPSET}. Export with that."
+        yield (
+            f"{where} has opset {opset}; ONNX Runtime 1.13 in Fiji is sure of {NEWEST_OPSET}. Export with that, or "
+            "lower it with onnx.version_converter."
+        )
     elif content.at("weights", ONNX, "opset_version") != opset:
         stated = short(content.at("weights", ONNX, "opset_version"))
         yield f"{where} has opset {opset}, and opset_version says {stated}. Write {opset}."
     if model.ir_version > NEWEST_IR:
-        yield f"{where} has IR version {model.ir_version}, and Fiji reads up to {NEWEST_IR}. Set ir_version to that."
+        yield (
+            f"{where} has IR version {model.ir_version}, and Fiji reads up to {NEWEST_IR}. Set ir_version to that in "
+            "the file (model = onnx.load(...); model.ir_version = ...; onnx.save), and its new SHA-256 in rdf.yaml."
+        )
     if any(node.domain not in ("", "ai.onnx") for node in model.graph.node):
         yield f"{where} uses operators outside the ONNX standard ({', '.join(opsets)}). Export with standard ones."
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
@@ -160,6 +197,16 @@ def _onnx(content: Content) -> Iterator[str]:
 WEIGHTS_RULES = (
     Rule("weights", "SavedModel and ONNX are there", _formats),
     Rule("versions", "The versions of the weights are told in full", _versions),
-    Rule("saved model", "The SavedModel has one signature, the rdf's names and no variables", _saved_model),
-    Rule("onnx", f"The ONNX has opset {NEWEST_OPSET} or lower, IR {NEWEST_IR} or lower and the rdf's names", _onnx),
+    Rule(
+        "saved model",
+        "The SavedModel has one signature, the rdf's names and no variables",
+        _saved_model,
+        blocked=older_format,
+    ),
+    Rule(
+        "onnx",
+        f"The ONNX has opset {NEWEST_OPSET} or lower, IR {NEWEST_IR} or lower and the rdf's names",
+        _onnx,
+        blocked=older_format,
+    ),
 )

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-import os
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,16 +12,20 @@ from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.package import Package, package_folder, read_package
-from relumen.rdf import RDF_NAME, file_in, is_number
+from relumen.rdf import file_in, is_number, read_rdf
 from relumen.runners import from_axes, package_runner, to_axes
 from relumen.seams import phase_difference, tile_difference
 from relumen.tiling import Float32, Runner, TilePlan, mirrored_to, predict_tiled
 
 from .jdll import JdllCut, jdll_cut
-from .report import Check, Report
+from .report import Check, Matter, Report
+from .rule import Content
 from .rules import check_rules
+from .zoo_deepimagej import deepimagej_check
+from .zoo_library import REFUSED, format_checks, test_checks
 
 DEFAULT_TOLERANCE = 1e-4
+_RUNS = ("test output", "tiled against whole", "Fiji's tiles")
 SIZES_IN_TILES = (0.4, 1.0, 1.7, 3.3)
 _SOME_TILES = 1.7
 """Side of the picture on which tiles are compared with the whole, in tiles."""
@@ -62,20 +61,39 @@ def verify_package(
 
 
 def _checks(folder: Path, report: Report, jvm: bool, sizes: Sequence[float]) -> Iterator[Check | Report]:
-    for result in check_rules(folder):
-        yield Check(f"rule: {result.rule}", "passed" if result.ok else "failed", result.message)
+    rules = check_rules(folder)
+    for result in rules:
+        name = f"rule: {result.rule}"
+        yield Check(name, result.status, result.message, matters=result.matters, change=result.change)
+    try:
+        content = Content(folder, read_rdf(folder))
+    except UserError as error:
+        yield from _not_run(("zoo format", "bioimageio test"), "zoo", str(error))
+        yield from _not_run(_RUNS, "fiji", str(error))
+        return
+    refused = False
+    for check in format_checks(content, rules):
+        refused = refused or (check.status == "failed" and check.name.startswith(REFUSED))
+        yield check
     try:
         package = read_package(folder)
     except UserError as error:
-        yield Check("package", "failed", f"{error} Nothing more can be run until this is mended.")
+        yield from test_checks(content, refused)
+        yield from _not_run(_RUNS, "fiji", f"relumen can't run it: {error}")
         return
     tolerance = declared_tolerance(package)
     # The same list of checks goes on under the package's own name and tolerance.
     yield Report(report.source, package.name, tolerance, report.versions, report.checks)
-    yield from _zoo_checks(package)
+    yield from test_checks(content, refused)
     if jvm:
         yield from _java(report.versions)
     yield from _Comparison(package, tolerance, sizes).checks(jvm)
+
+
+def _not_run(names: Sequence[str], matters: Matter, why: str) -> Iterator[Check]:
+    """Checks that another fault forbids: not known, rather than silently passed over."""
+    for name in names:
+        yield Check(name, "skipped", f"Not run. {why}", matters=matters)
 
 
 def declared_tolerance(package: Package) -> float:
@@ -107,63 +125,6 @@ def _versions() -> dict[str, str]:
     return {"tensorflow": tf.__version__} | {name: version(name) for name in names}
 
 
-def _zoo_checks(package: Package) -> Iterator[Check]:
-    """bioimageio.core's own test, for each format of the weights."""
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # bioimageio.core would set torch, for child processes too
-    import bioimageio.core
-    import bioimageio.spec
-    from bioimageio.spec._internal.constants import KNOWN_GITHUB_USERS
-    from loguru import logger
-
-    logger.disable("bioimageio")
-    # The library has no offline mode: what it would look up is told to it as known.
-    addresses = {text.rstrip("/") for text in _texts(package.rdf) if text.startswith(("http://", "https://"))}
-    known = {form: None for address in addresses for form in (address, f"{address}/")}
-    users = {str(user).lower() for user in _texts(package.rdf, "github_user")} - KNOWN_GITHUB_USERS
-    KNOWN_GITHUB_USERS.update(users)
-    rdf_file = (package.folder / RDF_NAME).resolve()
-    try:
-        for form in package.weights:
-            name = f"bioimageio test, {form}"
-            # The library warns and draws progress bars; its findings are in its summary.
-            with (
-                warnings.catch_warnings(),
-                contextlib.redirect_stdout(io.StringIO()),
-                tempfile.TemporaryDirectory(prefix="relumen-zoo-test-") as scratch,
-                contextlib.chdir(scratch),  # it unzips SavedModels into the current folder, and leaves them there
-            ):
-                warnings.simplefilter("ignore")
-                model = bioimageio.spec.load_description(rdf_file, known_files=dict(known), perform_io_checks=True)
-                tested = bioimageio.core.load_description_and_test(model, weight_format=form, devices=["cpu"])  # type: ignore[arg-type]
-            faults = [
-                f"{'.'.join(map(str, entry.loc))}: {entry.msg}".strip(": ")
-                for detail in tested.validation_summary.details
-                for entry in detail.errors
-            ]
-            passed = tested.validation_summary.status == "passed"
-            said = "; ".join(faults) or tested.validation_summary.status
-            yield Check(name, "passed" if passed else "failed", "The zoo's test passes" if passed else said)
-    finally:
-        KNOWN_GITHUB_USERS.difference_update(users)
-
-
-def _texts(value: object, key: str | None = None) -> Iterator[str]:
-    """Every text inside lists and maps, or those under one key."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            if isinstance(part, str):
-                if key in (None, name):
-                    yield part
-            else:
-                yield from _texts(part, key)
-    elif isinstance(value, list):
-        for part in value:
-            if isinstance(part, str) and key is None:
-                yield part
-            else:
-                yield from _texts(part, key)
-
-
 class _Comparison:
     """Runs a package's weights in every way there is, and compares the pictures."""
 
@@ -180,11 +141,13 @@ class _Comparison:
             except UserError as error:
                 yield Check(f"load {form}", "failed", str(error))
         if not self.runners:
+            yield from _not_run(_RUNS, "fiji", "No weights of it can be loaded.")
             return
         try:
             image, expected = self._test_tensors()
         except UserError as error:
-            yield Check("test tensors", "failed", str(error))
+            yield Check("test tensors", "failed", str(error), matters="zoo")
+            yield from _not_run(_RUNS, "fiji", "They are run on the test input.")
             return
         yield from self._formats(image, expected)
         first, run = next(iter(self.runners.items()))
@@ -210,6 +173,7 @@ class _Comparison:
                 reference = cut = None
             references.append(reference)
             cuts.append(cut)
+        yield deepimagej_check(self.package, run, expected[0])
         if jvm:
             yield from self._engines(normalised(image[0], self.package), expected, references, cuts)
 

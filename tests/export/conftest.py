@@ -109,8 +109,12 @@ def _rdf(folder: Path) -> dict:
             }
         ],
         "weights": {
-            "tensorflow_saved_model_bundle": {**file("saved_model.zip"), "tensorflow_version": "2.21.0"},
-            "onnx": {**file("weights.onnx"), "opset_version": 15},
+            "tensorflow_saved_model_bundle": {
+                **file("saved_model.zip"),
+                "parent": "keras_v3",
+                "tensorflow_version": "2.21.0",
+            },
+            "onnx": {**file("weights.onnx"), "parent": "keras_v3", "opset_version": 15},
             "keras_v3": {
                 **file("weights.keras"),
                 "keras_version": "3.15.1",

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import socket
@@ -24,6 +25,10 @@ def _failed(report) -> dict[str, str]:
     return {check.name: check.message for check in report.checks if check.status == "failed"}
 
 
+def _skipped(report) -> dict[str, str]:
+    return {check.name: check.message for check in report.checks if check.status == "skipped"}
+
+
 @pytest.fixture(scope="module")
 def report(hand_made):
     return verify_package(hand_made)
@@ -46,7 +51,9 @@ def test_the_report_is_a_table_and_json(report):
     read = json.loads(report.to_json())
     assert read["ok"] is True and read["package"] == "Cells x2" and read["tolerance"] == 1e-4
     assert {"tensorflow", "bioimageio.core", "relumen"} <= set(read["versions"])
-    assert set(read["checks"][0]) == {"name", "status", "message", "value", "limit"}
+    assert set(read["checks"][0]) == {"name", "status", "message", "value", "limit", "matters", "change"}
+    assert (read["runs_in_fiji"], read["zoo_accepts"]) == ("yes", "yes")
+    assert read["summary"] == "Runs in Fiji: yes; the zoo accepts it: yes."
     console = Console(width=160, record=True)
     console.print(report.table())
     text = console.export_text()
@@ -104,9 +111,15 @@ def test_weights_that_differ_are_found(package_copy):
     largest = max(model.graph.initializer, key=lambda tensor: numpy_helper.to_array(tensor).size)
     largest.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(largest) * np.float32(1.01), largest.name))
     onnx.save(model, package_copy / "weights.onnx")
-    failed = _failed(verify_package(package_copy))
+    report = verify_package(package_copy)
+    failed = _failed(report)
     assert {"rule: checksums", "test output, onnx", "onnx against tensorflow_saved_model_bundle"} <= set(failed)
     assert "test output, keras_v3" not in failed
+    assert "Mend that first" in _skipped(report)["bioimageio test, onnx"]  # the zoo reads no file with a wrong SHA-256
+    digest = hashlib.sha256((package_copy / "weights.onnx").read_bytes()).hexdigest()
+    _change(package_copy, lambda rdf: rdf["weights"]["onnx"].update(sha256=digest))
+    failed = _failed(verify_package(package_copy))
+    assert "rule: checksums" not in failed
     assert "bioimageio test, onnx" in failed and len(failed["bioimageio test, onnx"]) > 20
 
 
@@ -120,10 +133,14 @@ def test_a_package_that_cannot_be_run_ends_with_its_rules(package_copy):
     _change(package_copy, lambda rdf: rdf["inputs"][0].update(preprocessing=[{"id": "scale_range"}]))
     report = verify_package(package_copy)
     assert not report.ok
-    assert report.checks[-1].name == "package" and "scale_range" in report.checks[-1].message
+    assert "scale_range" in _skipped(report)["Fiji's tiles"] and "scale_range" in _skipped(report)["test output"]
+    assert report.verdict("fiji") == "no" and report.verdict("zoo") == "no"  # the test output is of another network
     (package_copy / "rdf.yaml").write_text("- nothing")
     report = verify_package(package_copy)
-    assert [check.name for check in report.checks] == ["rule: rdf", "package"]
+    assert _failed(report).keys() == {"rule: rdf"} and len(_skipped(report)) == len(report.checks) - 1 > 3
+    assert (
+        report.summary == "Runs in Fiji: no, 1 thing to change; the zoo accepts it: not known (see what was not run)."
+    )
 
 
 def test_test_tensors_that_are_missing(package_copy):
