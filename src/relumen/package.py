@@ -22,6 +22,7 @@ WEIGHTS_FORMATS = ("tensorflow_saved_model_bundle", "onnx", "keras_v3")
 """The weights that relumen can run, in order of preference."""
 DEFAULT_CORE = 128  # pixels of a tile that are kept, where a package leaves the size open
 DEFAULT_EPS = 1e-6
+_OTHER_RDF_NAMES = ("bioimageio.yaml", "model.yaml")  # which the zoo's library and page take too
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,9 @@ def _folder_with_rdf(folder: Path, source: Path) -> Path:
     inner = [path for path in sorted(folder.iterdir()) if (path / RDF_NAME).is_file()]
     if len(inner) == 1:
         return inner[0]
+    other = next((name for name in _OTHER_RDF_NAMES if (folder / name).is_file()), None)
+    if other is not None:
+        raise UserError(f"{source} has {other}, and Fiji looks for {RDF_NAME} alone. Rename {other} to {RDF_NAME}.")
     names = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
     raise UserError(
         f"{source} is not a bioimage.io package: it has no {RDF_NAME}. It holds: {names}. "

@@ -23,6 +23,7 @@ from relumen.cli import (
     serve,
     train,
     verify,
+    zoo,
 )
 from relumen.errors import CheckFailedError, UserError
 
@@ -38,6 +39,7 @@ app.add_typer(train.app, name="train", help="Train a network.")
 app.add_typer(evaluate.app, name="evaluate", help="Judge networks on held-out images, as the papers do.")
 app.add_typer(prior.app, name="prior", help="Import a StyleGAN2-ADA, and see what a prior makes.")
 app.add_typer(fiji.app, name="fiji")
+app.add_typer(zoo.app, name="zoo", help="Check, prepare and upload a package for bioimage.io.")
 app.command("restore")(restore.restore)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
