@@ -149,7 +149,7 @@ class AppConnection:
     """A server in this process, called without a socket; its event loop has a thread of its own.
 
     Args:
-        app: as :func:`relumen.imagej_bridge.server.app.make_app` makes it, for this process alone, without a token.
+        app: as ``relumen.imagej_bridge.server.app.make_app`` makes it, for this process alone, without a token.
     """
 
     def __init__(self, app: Any) -> None:  # noqa: ANN401  (an ASGI application)

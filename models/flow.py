@@ -22,11 +22,11 @@ _CHUNK = 4096  # codes that are transformed at a time
 class MaskedAutoregressiveFlow(keras.Model):
     """F of RLS: an invertible transform of codes w to z that are standard normal, with the log-determinant.
 
-    (batch, d) -> z (batch, d), log |det dz/dw| (batch,). Only this direction, that of the density, is there. Codes are
-    raw, as the mapping network gives them: a first step sets each dimension to mean 0 and deviation 1 over the training
-    codes, and is counted in the determinant, so densities are of raw w. Then come blocks, each a masked network
-    (:class:`MADE`) and a normalisation; the order of dimensions is reversed from one block to the next. Everything is
-    computed in float32, whatever Keras's global policy is.
+    (batch, d) -> z (batch, d), ``log |det dz/dw|`` (batch,). Only this direction, that of the density, is there. Codes
+    are raw, as the mapping network gives them: a first step sets each dimension to mean 0 and deviation 1 over the
+    training codes, and is counted in the determinant, so densities are of raw w. Then come blocks, each a masked
+    network (:class:`MADE`) and a normalisation; the order of dimensions is reversed from one block to the next.
+    Everything is computed in float32, whatever Keras's global policy is.
 
     A new flow has no statistics yet: call :meth:`adapt` with the training codes.
 

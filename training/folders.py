@@ -1,14 +1,16 @@
 """What lies in a data folder: which layouts are known, how one is recognised, and what of it is held out.
 
-| layout | inputs | targets | held out |
-|---|---|---|---|
-| pairs | low/ | high/, under equal names | validation/, or the last by name |
-| pairs of CSBDeep | low/, or as ``source`` names it | GT/, or ``target`` | the same |
-| images alone | made by a stated degradation | the images | the same |
-| W2S | avg1/, or as ``averages`` names them | sim/ | test/, or fields 081 to 120 |
-| raw W2S | averages of wf_channel0.npy, ... | sim_channel0.npy, ... | fields 081 to 120 |
-| .npz of CSBDeep | X | Y | the last patches |
-| CARE's sets | X of train_data/*.npz | Y | test_data/, where it has GT/ or high/, or the last patches |
+The layouts::
+
+    | layout | inputs | targets | held out |
+    |---|---|---|---|
+    | pairs | low/ | high/, under equal names | validation/, or the last by name |
+    | pairs of CSBDeep | low/, or as ``source`` names it | GT/, or ``target`` | the same |
+    | images alone | made by a stated degradation | the images | the same |
+    | W2S | avg1/, or as ``averages`` names them | sim/ | test/, or fields 081 to 120 |
+    | raw W2S | averages of wf_channel0.npy, ... | sim_channel0.npy, ... | fields 081 to 120 |
+    | .npz of CSBDeep | X | Y | the last patches |
+    | CARE's sets | X of train_data/*.npz | Y | test_data/, where it has GT/ or high/, or the last patches |
 
 Where there is a train/, the others lie in it, and test/ beside it is held out where there is no validation/.
 No pixels are read here, but for a .npz, which is one file.

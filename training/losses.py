@@ -143,7 +143,7 @@ def least_squares(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
 def gradient_penalty(
     critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor, share: tf.Tensor
 ) -> tf.Tensor:
-    """How far the critic's slope is from 1 between real and generated images: E (|grad f| - 1)^2.
+    """How far the critic's slope is from 1 between real and generated images: ``E (|grad f| - 1)^2``.
 
     Source: Gulrajani et al., Improved Training of Wasserstein GANs, 2017, Eq. 3 and Algorithm 1. A critic that gives a
     map counts as its mean.
@@ -165,7 +165,7 @@ def gradient_penalty(
 
 
 def r1_penalty(critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor) -> tf.Tensor:
-    """The squared gradient of the discriminator at real images: E |grad D(x)|^2, a scalar.
+    """The squared gradient of the discriminator at real images: ``E |grad D(x)|^2``, a scalar.
 
     Source: Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018, Eq. 9, without its
     gamma / 2.
@@ -184,7 +184,7 @@ def r1_penalty(critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor) -> tf.
 def path_lengths(
     synthesis: Callable[[tf.Tensor], tf.Tensor], styles: tf.Tensor, direction: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
-    """How fast images change with their styles: |J^T y| of each image, (batch,).
+    """How fast images change with their styles: ``|J^T y|`` of each image, (batch,).
 
     Source: Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020, Eq. 4 and Appendix B: y is
     noise over the root of the pixels, the square is the mean over the style inputs.

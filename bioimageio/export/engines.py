@@ -98,6 +98,7 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
         )
     }
 )
+"""Fiji's engines by their names."""
 
 
 def run_in_engine(

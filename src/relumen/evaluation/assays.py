@@ -62,9 +62,9 @@ class Assay:
 def translocation_ratio(image: Float32, stains: Sequence[str]) -> float:
     """NF-kB in the nucleus in the middle, over that in the cytoplasm around it.
 
-    The nucleus is found in DNA (:func:`~relumen.training.nuclei.find_nuclei`). Cytoplasm is a ring of 3 to 9 pixels around it, without other
-    nuclei, and as far as it lies in a cell: where NF-kB, smoothed by 1 pixel, is above Li's threshold. Both are means
-    above the background, the image's first percentile of NF-kB.
+    The nucleus is found in DNA (:func:`~relumen.training.nuclei.find_nuclei`). Cytoplasm is a ring of 3 to 9 pixels
+    around it, without other nuclei, and as far as it lies in a cell: where NF-kB, smoothed by 1 pixel, is above Li's
+    threshold. Both are means above the background, the image's first percentile of NF-kB.
 
     Against the exact ratio of drawn cells, 60 of each condition, the correlation is 0.98 (untreated 0.95, TNF-alpha
     0.95); without the rule that the ring lies in a cell it is 0.96. Of the shipped real images, held-out crops of 100
@@ -94,9 +94,9 @@ def translocation_ratio(image: Float32, stains: Sequence[str]) -> float:
 def spot_area(image: Float32, stains: Sequence[str]) -> float:
     """Mean area of the Golgi spots of the cell in the middle.
 
-    The nucleus is found in DNA (:func:`~relumen.training.nuclei.find_nuclei`); its cell is what lies within 24 pixels of it and nearer to no
-    other nucleus. Spots are connected pixels (by their sides) that are brighter than their surroundings by 0.2 of full
-    range: of a white top-hat with a disc of 10 pixels' radius.
+    The nucleus is found in DNA (:func:`~relumen.training.nuclei.find_nuclei`); its cell is what lies within 24 pixels
+    of it and nearer to no other nucleus. Spots are connected pixels (by their sides) that are brighter than their
+    surroundings by 0.2 of full range: of a white top-hat with a disc of 10 pixels' radius.
 
     The threshold is one for all images, for these have one exposure. Against the exact area of drawn cells, 60 of each
     condition, the correlation is 0.87 (of ranks 0.96; untreated 0.81, nocodazole 0.91): where ribbons touch, the

@@ -33,8 +33,9 @@ def features_of(
     """The features of each image of a set.
 
     "microscopy" (relumen's own network) and "vgg16" see each channel by itself; their features are the means over all
-    places. "inception" is the Inception-v3 of Keras Applications, which sees colours (:func:`~relumen.pictures.as_rgb`) at 299 x 299
-    pixels, bilinear: it isn't the network of published FIDs and KIDs, so that figures can't be compared with theirs.
+    places. "inception" is the Inception-v3 of Keras Applications, which sees colours (:func:`~relumen.pictures.as_rgb`)
+    at 299 x 299 pixels, bilinear: it isn't the network of published FIDs and KIDs, so that figures can't be compared
+    with theirs.
 
     Args:
         images: (n, y, x, channels), 0..1; for "microscopy" and "vgg16" in any range.
