@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Stated:
     summary: str
     axes: str
     normalise: str
-    answer: Literal["image", "own"]
+    answer: str
     cite: tuple[Citation, ...]
     channels: tuple[str, ...] = ()
     output_channels: tuple[str, ...] = ()
