@@ -11,7 +11,7 @@ SOURCES := $(shell find $(ROOMS) -name __pycache__ -prune -o -not -name '*.pyc' 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all lint format benchmark jar lock clean
+.PHONY: help install demo test test-all lint format benchmark docs jar lock clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ format: $(VENV)/.installed  ## let ruff mend what it can
 
 benchmark: $(VENV)/.installed  ## the measurements in benchmarks/
 	set -e; for script in benchmarks/*.py; do $(PY) $$script; done
+
+docs: $(VENV)/.installed  ## the guide as a site, in site/index.html
+	$(PY) -m sphinx -W --keep-going -q docs site
 
 install: $(VENV)/.installed  ## build .venv and install relumen into it
 
@@ -91,5 +94,5 @@ print(*sorted((each["name"] + "==" + each["version"] for each in found if each["
 	 } > constraints.txt.new && mv constraints.txt.new constraints.txt
 
 clean:  ## remove the environment and everything built (runs/ and packages/ stay)
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site docs/models *.egg-info .pytest_cache .ruff_cache
 	find $(ROOMS) tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,9 +1,11 @@
 """Data of several defects: a subfolder for each, which holds pairs, or defective images alone.
 
-| subfolder | what it holds |
-|---|---|
-| NAME/ | one defect: pairs in any layout of :mod:`relumen.training.folders`, or defective images without partners |
-| clean/ | clean images that belong to no pair; for CIN-GAN |
+The layout::
+
+    | subfolder | what it holds |
+    |---|---|
+    | NAME/ | one defect: pairs in any layout of :mod:`relumen.training.folders`, or defective images without partners |
+    | clean/ | clean images that belong to no pair; for CIN-GAN |
 
 A folder that is itself such a set of pairs, or a .npz file, is one defect by its name.
 """
