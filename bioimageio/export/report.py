@@ -78,7 +78,8 @@ class Report:
     def summary(self) -> str:
         """The verdicts in one line."""
         parts = []
-        for matters, words in (("fiji", "Runs in Fiji"), ("zoo", "the zoo accepts it")):
+        goals: tuple[tuple[Matter, str], ...] = (("fiji", "Runs in Fiji"), ("zoo", "the zoo accepts it"))
+        for matters, words in goals:
             verdict = self.verdict(matters)
             count = len(self.failed(matters))
             more = {"yes": "", "no": f", {_things(count)} to change", "not known": " (see what was not run)"}[verdict]

@@ -151,7 +151,7 @@ class Rule:
         if why is not None:
             return [RuleResult(self.name, "skipped", why, self.matters)]
         try:
-            faults = list(self.faults(content))
+            faults: list[str | Fault] = list(self.faults(content))
         except OSError as error:
             faults = [f"A file of the package cannot be read: {error}. Mend its permissions or unpack it again."]
         return [self._broken(Fault(fault) if isinstance(fault, str) else fault) for fault in faults] or [
@@ -160,7 +160,7 @@ class Rule:
 
     def _broken(self, fault: Fault) -> RuleResult:
         matters = fault.matters or self.matters
-        status = "advice" if matters == "better" else "failed"
+        status: Status = "advice" if matters == "better" else "failed"
         return RuleResult(self.name, status, fault.message, matters, fault.change, self.fields)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from relumen.rdf import is_number, is_whole, short
@@ -260,17 +261,17 @@ def _axis_lines(letter: str, line: str) -> str:
 
 
 TENSOR_RULES = tuple(
-    Rule(name, holds, faults, matters, blocked=older_format)
-    for name, holds, faults, matters in (
-        ("one image", "One image goes in, one comes out", _one_image, "fiji"),
-        ("float32 output", "The output is float32", _float_output, "fiji"),
-        ("axes", "Axes have types and one-letter ids", _axes, "fiji"),
-        ("channel names", "The channel axes name their channels", _channel_names, "fiji"),
-        ("input size", "The input's size can be tiled by JDLL", _input_size, "fiji"),
-        ("output size", "The output's size follows the input's", _output_size, "fiji"),
-        ("scale", "The specification and JDLL reckon one magnification", _scale, "fiji"),
-        ("unit", "No magnification has a unit", _unit, "better"),
-        ("halo", "The halo fits the tile and the scale", _halo, "fiji"),
-        ("processing", "JDLL computes pre- and postprocessing as the zoo does", _processing, "fiji"),
+    replace(rule, blocked=older_format)
+    for rule in (
+        Rule("one image", "One image goes in, one comes out", _one_image),
+        Rule("float32 output", "The output is float32", _float_output),
+        Rule("axes", "Axes have types and one-letter ids", _axes),
+        Rule("channel names", "The channel axes name their channels", _channel_names),
+        Rule("input size", "The input's size can be tiled by JDLL", _input_size),
+        Rule("output size", "The output's size follows the input's", _output_size),
+        Rule("scale", "The specification and JDLL reckon one magnification", _scale),
+        Rule("unit", "No magnification has a unit", _unit, "better"),
+        Rule("halo", "The halo fits the tile and the scale", _halo),
+        Rule("processing", "JDLL computes pre- and postprocessing as the zoo does", _processing),
     )
 )

@@ -71,7 +71,8 @@ def _sample(package: Package) -> Float32:
     from relumen.images import read_image
 
     image = read_image(path)
-    pixels = image.pixels if "C" in image.axes else image.pixels[..., np.newaxis, :, :]
+    pixels = np.asarray(image.pixels)
+    pixels = pixels if "C" in image.axes else pixels[..., np.newaxis, :, :]
     if image.axes not in ("YX", "CYX") or pixels.shape[0] != package.input_channels:
         raise UserError(f"{path.name} should be an image of {package.input_channels} channel(s). {_SAME}")
     return np.moveaxis(pixels, 0, -1).astype(np.float32)

@@ -178,3 +178,60 @@ def test_an_engine_that_answers_otherwise_fails(hand_made, monkeypatch):
     failed = _failed(verify_package(hand_made, jvm=True, sizes=(0.4, 1.0, 1.7)))
     assert sum(name.startswith("tf-java") for name in failed) == 2 * 4
     assert [message for name, message in failed.items() if name.startswith("onnx")] == ["the engine crashed"]
+
+
+def test_a_package_of_the_zoos_own_library_is_explained(hand_made, tmp_path):
+    from bioimageio.spec import ValidationContext, load_description, save_bioimageio_package_as_folder
+
+    from relumen.export.zoo_library import _offline, _quiet
+
+    rdf = yaml.safe_load((hand_made / "rdf.yaml").read_text())
+    with _offline(rdf) as known, _quiet(), ValidationContext(known_files=dict(known), log_warnings=False):
+        description = load_description(hand_made / "rdf.yaml")
+        folder = Path(save_bioimageio_package_as_folder(description, output_path=tmp_path / "newest"))
+    _change(folder, lambda rdf: rdf.update(id="brave-otter"))
+    report = verify_package(folder)
+    failed = {check.name: check for check in report.checks if check.status == "failed"}
+    assert set(failed) == {"rule: format version", "rule: plain strings", "rule: no id"}
+    assert failed["rule: format version"].change == "format_version: 0.5.10"
+    changes = [check.change for check in report.checks if check.name == "rule: plain strings"]
+    assert changes == ["documentation: README.md", "covers:\n- cover.png"]
+    assert report.summary.startswith("Runs in Fiji: no, 3 things to change; the zoo accepts it: no, 1 thing to change")
+    console = Console(width=160, record=True)
+    console.print(report.table())
+    text = console.export_text()
+    assert text.index("so that it runs in Fiji") < text.index("so that the zoo accepts it")
+
+    def mend(rdf):
+        del rdf["id"]
+        rdf |= {"format_version": "0.5.10", "documentation": "README.md", "covers": ["cover.png"]}
+
+    _change(folder, mend)
+    assert verify_package(folder).ok
+
+
+def test_weights_that_only_pytorch_runs(package_copy):
+    for form, verdict, words in (
+        ("pytorch_state_dict", "no", "PyTorch of several GB"),
+        ("torchscript", "not known", "which relumen can't try"),
+    ):
+        entry = {"source": "weights.onnx", "pytorch_version": "2.3.1"}
+        _change(package_copy, lambda rdf, form=form, entry=entry: rdf.update(weights={form: entry}))
+        report = verify_package(package_copy)
+        assert report.verdict("fiji") == verdict
+        assert words in next(check.message for check in report.checks if check.name == "rule: weights")
+        assert "opset_version: 15" in next(check.change for check in report.checks if check.name == "rule: weights")
+        assert "Fiji's tiles" in _skipped(report)
+
+
+def test_an_older_format_and_several_inputs_are_not_judged_by_what_they_are_not(package_copy):
+    _change(package_copy, lambda rdf: rdf["inputs"].append(rdf["inputs"][0] | {"id": "mask"}))
+    report = verify_package(package_copy)
+    assert "inputs has 2 tensors" in _failed(report)["rule: one image"] and "Fiji's tiles" in _skipped(report)
+    _change(package_copy, lambda rdf: rdf.update(format_version="0.4.10"))
+    report = verify_package(package_copy)
+    assert "reads this older format too" in _failed(report)["rule: format version"]
+    assert "Convert it first" in _skipped(report)["rule: axes"]
+    (package_copy / "rdf.yaml").rename(package_copy / "bioimageio.yaml")
+    with pytest.raises(UserError, match="Rename bioimageio.yaml to rdf.yaml"):
+        verify_package(package_copy)
