@@ -21,6 +21,7 @@ from relumen.errors import CheckFailedError, UserError
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+_TEMPORARY = re.compile(r"\..+-[a-z0-9_]{8}\.partial")
 
 
 @contextmanager
@@ -92,6 +93,9 @@ def temporary_sibling(path: Path, *, is_folder: bool = False) -> Iterator[Path]:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Has other processes wait that would make or remove temporary siblings in a folder."""
+    if _TEMPORARY.fullmatch(folder.name):  # no other process writes there, and its lock is held by this one
+        yield
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # of a file system without locks
