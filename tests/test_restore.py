@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import tifffile
 from skimage.transform import rescale
 
 import relumen
+from relumen.chunked import ChunkedPixels
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
@@ -167,6 +169,50 @@ def test_smaller_tiles_when_memory_runs_out_and_it_is_said(tmp_path, cells):
     with pytest.raises(CheckFailedError, match="too little memory"):
         restore_file(tmp_path / "in.tif", model(run=greedy, tile=(64, 64), halo=16), tmp_path / "out2.tif")
     assert not (tmp_path / "out2.tif").exists()
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("YX", (70, 90)), ("TZCYX", (2, 2, 2, 40, 33))])
+def test_an_ome_zarr_is_restored_as_its_tiff_is(tmp_path, cells, axes, shape):
+    pixels = np.resize(cells[300:400], shape).astype(np.uint16)
+    image = Image(pixels, axes, PixelSize(0.4, 0.2), {"Info": "kept"})
+    results = []
+    for source in ("in.tif", "in.ome.zarr"):
+        write_image(tmp_path / source, image)
+        for target in ("out.tif", "out.ome.zarr"):
+            together = model(pixel_size_um=1.0, channels=2) if "C" in axes else model(pixel_size_um=1.0)
+            restore_file(tmp_path / source, together, tmp_path / target, say=lambda text: None)
+            results.append(read_image(tmp_path / target))
+    for other in results[1:]:
+        np.testing.assert_array_equal(np.asarray(other.pixels), np.asarray(results[0].pixels))
+        assert (other.axes, other.pixel_size) == (axes, PixelSize(0.2, 0.1))
+        assert other.metadata["Info"] == results[0].metadata["Info"]
+    assert results[0].metadata["Info"].startswith("kept\nrestored: with double (2x)")
+    assert "\nwarning: The image's pixels measure" in results[0].metadata["Info"]
+
+
+def test_a_shipped_model_restores_an_ome_zarr_as_its_tiff(tmp_path, cells):
+    image = Image(cells[300:364, 300:390], "YX")
+    results = []
+    with open_model(Path("esrgan-widefield"), tile=64) as opened:
+        for source, target in (("in.tif", "out.tif"), ("in.ome.zarr", "out.ome.zarr")):
+            write_image(tmp_path / source, image)
+            restore_file(tmp_path / source, opened, tmp_path / target, say=lambda text: None)
+            results.append(np.asarray(read_image(tmp_path / target).pixels))
+    np.testing.assert_array_equal(*results)
+
+
+def test_of_a_large_plane_no_more_than_a_band_is_read_at_once(tmp_path, cells, monkeypatch):
+    write_image(tmp_path / "in.ome.zarr", Image(np.tile(cells[:100, :100], (12, 1)), "YX"))
+    rows, plain = [], ChunkedPixels._read
+
+    def read(self, slices):
+        block = plain(self, slices)
+        rows.append(block.shape[0])
+        return block
+
+    monkeypatch.setattr(ChunkedPixels, "_read", read)
+    restore_file(tmp_path / "in.ome.zarr", model(tile=(64, 64)), tmp_path / "out.tif", say=lambda text: None)
+    assert max(rows) == 256 and set(rows[-15:]) <= {60, 64}
 
 
 def test_progress_counts_every_tile_once(tmp_path, cells):

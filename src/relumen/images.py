@@ -148,7 +148,7 @@ def read_image(path: Path, axes: str | None = None) -> Image:
     """
     readers = {".tif": _read_tiff, ".tiff": _read_tiff, ".png": _read_png, ".npy": _read_npy}
     if is_zarr(path):
-        from relumen.ome_zarr import read_ome_zarr as reader
+        reader = _read_zarr
     elif path.is_file():
         reader = readers.get(path.suffix.lower())
     elif path.is_dir() and path.suffix.lower() == ZARR:
@@ -277,6 +277,12 @@ def _read_png(path: Path, axes: str | None) -> Image:
         colours = {2: 1, 4: 3}.get(pixels.shape[-1], pixels.shape[-1])  # without transparency
         pixels = np.moveaxis(pixels[..., :colours], -1, 0)
     return Image(pixels, axes or "CYX"[-pixels.ndim :])
+
+
+def _read_zarr(path: Path, axes: str | None) -> Image:
+    from relumen.ome_zarr import read_ome_zarr  # which needs this module
+
+    return read_ome_zarr(path, axes)
 
 
 def _read_npy(path: Path, axes: str | None) -> Image:

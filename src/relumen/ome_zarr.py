@@ -9,9 +9,13 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import zarr
 from pydantic import BaseModel, ValidationError
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore, WrapperStore
 
 from relumen.chunked import ChunkedPixels
 from relumen.device import total_memory
@@ -19,14 +23,12 @@ from relumen.errors import UserError
 from relumen.images import AXES, Image
 from relumen.ome_zarr_metadata import Multiscale, Omero, frame_interval, imagej_entries, pixel_size
 
-if TYPE_CHECKING:
-    import zarr
-
-    Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 OURS = "relumen"
 """The key of the group's attributes under which relumen keeps what OME-Zarr has no place for."""
 _READ = ("0.4", "0.5")
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 _NAMED = 8
 """Most images of a container that a message names."""
 
@@ -79,13 +81,11 @@ def is_one_image(path: Path) -> bool:
         levels = {each["path"].split("/")[0] for each in about["multiscales"][0]["datasets"]}
     except (LookupError, TypeError, AttributeError):
         return False
-    return {each.name for each in path.iterdir()} <= {*levels, "zarr.json", ".zattrs", ".zgroup", ".zmetadata"}
+    return {each.name for each in path.iterdir()} <= {*levels, *_METADATA}
 
 
 def _open(path: Path) -> tuple[zarr.Group, Mapping[str, Any]]:
     """A group, and what OME-Zarr says of it."""
-    import zarr
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on what isn't standard in Zarr 3: what can't be read raises
         node = zarr.open(path, mode="r")
@@ -168,8 +168,6 @@ def _read_as(model: type[Model], entry: Any, name: str) -> Model:  # noqa: ANN40
 
 
 def _array(group: zarr.Group, path: Path, level: str) -> zarr.Array:
-    import zarr
-
     try:
         array = group[level]
     except (KeyError, ValueError) as error:  # ValueError: a path out of the group
@@ -178,7 +176,21 @@ def _array(group: zarr.Group, path: Path, level: str) -> zarr.Array:
         ) from error
     if not isinstance(array, zarr.Array):
         raise UserError(f"Its full resolution should be at {path / level}, which holds no pixels.")
+    if array.shards is None and array.compressors and "Blosc" in type(array.compressors[-1]).__name__:
+        return zarr.open_array(_WholeChunks(LocalStore(path / level, read_only=True)), mode="r")
     return array
+
+
+class _WholeChunks(WrapperStore[LocalStore]):
+    """Refuses a chunk that was cut short: Blosc reads beyond its end, and gives pixels that never were."""
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        value = await super().get(key, prototype, byte_range)
+        if value is not None and byte_range is None and key not in _METADATA:
+            told = int.from_bytes(value.as_numpy_array()[12:16].tobytes(), "little")  # of Blosc's header
+            if told != len(value):
+                raise ValueError(f"chunk {key} has {len(value)} bytes of {told}")
+        return value
 
 
 def _check_chunks(array: zarr.Array) -> None:

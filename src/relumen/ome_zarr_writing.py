@@ -35,9 +35,9 @@ class OmeZarrWriter:
     def __init__(self, array: zarr.Array, order: Sequence[int]) -> None:
         self._array = array
         self._order = order
-        self._waiting: dict[tuple[int, ...], tuple[int, NDArray]] = {}
+        self._waiting: dict[tuple[int, ...], tuple[int, NDArray[Any]]] = {}
 
-    def write(self, plane: tuple[int, ...], top: int, band: NDArray) -> None:
+    def write(self, plane: tuple[int, ...], top: int, band: NDArray[Any]) -> None:
         """Writes rows ``top ...`` of one plane; those of a row of chunks that isn't full wait for the next band.
 
         Args:
@@ -65,7 +65,7 @@ class OmeZarrWriter:
             self._put(plane, start, rows)
         self._waiting.clear()
 
-    def _put(self, plane: tuple[int, ...], start: int, rows: NDArray) -> None:
+    def _put(self, plane: tuple[int, ...], start: int, rows: NDArray[Any]) -> None:
         if len(rows):
             self._array[(*(plane[i] for i in self._order), slice(start, start + len(rows)))] = rows
 

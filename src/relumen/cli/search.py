@@ -70,6 +70,7 @@ def search(
     Example: relumen search low/*.tif --prior prior-cells --factor 16 -o found/
     """
     from relumen.device import describe_device
+    from relumen.images import FILES
     from relumen.jobs import plan_jobs, run_jobs
 
     say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
@@ -96,7 +97,14 @@ def search(
         }
     )
     jobs = plan_jobs(
-        images, output, existing=existing, output_type=type_, axes=axes, ending=ENDING, beside=beside(solutions)
+        images,
+        output,
+        existing=existing,
+        output_type=type_,
+        axes=axes,
+        ending=ENDING,
+        beside=beside(solutions),
+        suffixes=FILES,
     )
     if jobs:
         file_search = request.file_search([job.source for job in jobs], axes, say)
