@@ -69,6 +69,28 @@ def test_what_is_in_use_stays(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+def test_files_are_written_into_a_folder_that_is_being_written(tmp_path):
+    with folder_appears_whole(tmp_path / "folder") as folder, file_appears_whole(folder / "a.tif") as file:
+        file.write_text("whole")
+    assert (tmp_path / "folder" / "a.tif").read_text() == "whole"
+
+
+def test_what_was_taken_for_abandoned_is_made_again(tmp_path, monkeypatch):
+    new, made = whole._new, []
+
+    def taken_once(*arguments):
+        partial, handle = new(*arguments)
+        if not made:
+            partial.unlink()
+        made.append(partial)
+        return partial, handle
+
+    monkeypatch.setattr(whole, "_new", taken_once)
+    with temporary_sibling(tmp_path / "a.tif") as partial:
+        assert partial.exists()
+    assert len(made) == 2
+
+
 def test_where_the_system_cannot_exchange_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(whole, "_exchanged", lambda a, b: False)
     (tmp_path / "folder").mkdir()

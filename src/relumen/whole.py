@@ -21,7 +21,6 @@ from relumen.errors import CheckFailedError, UserError
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
-_TEMPORARY = re.compile(r"\..+-[a-z0-9_]{8}\.partial")
 
 
 @contextmanager
@@ -69,20 +68,13 @@ def temporary_sibling(path: Path, *, is_folder: bool = False) -> Iterator[Path]:
     Raises:
         OSError: it can't be made.
     """
-    parent, stem, suffix = path.parent, path.name, ""
-    if not is_folder:
-        stem, suffix = path.stem, path.suffix
+    stem, suffix = (path.name, "") if is_folder else (path.stem, path.suffix)
     prefix, ending = f".{stem}-", f".partial{suffix}"
-    with _locked(parent):  # nobody removes it before it is locked
-        _remove_abandoned(parent, re.compile(rf"{re.escape(prefix)}[a-z0-9_]{{8}}{re.escape(ending)}"))
-        if is_folder:
-            partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=ending, dir=parent))
-            handle = os.open(partial, os.O_RDONLY)
-        else:
-            handle, name = tempfile.mkstemp(prefix=prefix, suffix=ending, dir=parent)
-            partial = Path(name)
-        with suppress(OSError):  # of a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    _remove_abandoned(path.parent, re.compile(rf"{re.escape(prefix)}[a-z0-9_]{{8}}{re.escape(ending)}"))
+    partial, handle = _new(path.parent, prefix, ending, is_folder)
+    while not _hold(partial, handle):
+        os.close(handle)
+        partial, handle = _new(path.parent, prefix, ending, is_folder)
     try:
         yield partial
     finally:
@@ -90,24 +82,31 @@ def temporary_sibling(path: Path, *, is_folder: bool = False) -> Iterator[Path]:
         os.close(handle)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Has other processes wait that would make or remove temporary siblings in a folder."""
-    if _TEMPORARY.fullmatch(folder.name):  # no other process writes there, and its lock is held by this one
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
+def _new(folder: Path, prefix: str, ending: str, is_folder: bool) -> tuple[Path, int]:
+    """A new file or folder, and a handle of it."""
+    if is_folder:
+        partial = tempfile.mkdtemp(prefix=prefix, suffix=ending, dir=folder)
+        return Path(partial), os.open(partial, os.O_RDONLY)
+    handle, partial = tempfile.mkstemp(prefix=prefix, suffix=ending, dir=folder)
+    return Path(partial), handle
+
+
+def _hold(partial: Path, handle: int) -> bool:
+    """Locks what is new; False where another process took it for abandoned before it was."""
+    with suppress(OSError):  # of a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
     try:
-        with suppress(OSError):  # of a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+        return os.path.samestat(os.stat(partial), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _remove_abandoned(folder: Path, name: re.Pattern[str]) -> None:
-    """Removes the temporary files or folders of this name whose process is gone; the folder is locked."""
-    for path in [each for each in folder.iterdir() if name.fullmatch(each.name)]:
+    """Removes the temporary files or folders of this name whose process is gone."""
+    found: list[Path] = []
+    with suppress(OSError):  # a folder that may be written to, and not looked into
+        found += [each for each in folder.iterdir() if name.fullmatch(each.name)]
+    for path in found:
         with suppress(OSError):  # it is in use, another user's, or removed by its process just now
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             try:
