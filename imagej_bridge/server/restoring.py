@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Condition, Thread
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.images import read_image
-from relumen.restore import open_model, restore_file
+from relumen.restore import Restorer, open_model, restore_file
 
 from .board import Board, Live
 from .config import ServeConfig
@@ -43,6 +44,8 @@ class Restorations:
         self._changed = Condition()
         self._stopping = False
         self._left: set[str] = set()
+        self._networks: dict[str, Restorer] = {}
+        self._open = ExitStack()
         self._thread = Thread(target=self._work, name="relumen-restore", daemon=True)
 
     def start(self) -> None:
@@ -65,6 +68,8 @@ class Restorations:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        if not self._thread.is_alive():
+            self._open.close()
 
     def check(self, parameters: RestorationParameters, path: Path) -> None:
         """Whether an image fits a package, as far as its sizes tell.
@@ -131,5 +136,14 @@ class Restorations:
                 said.append(text.removeprefix("Warning: "))
 
         source = self._store.input_path(id)
-        with open_model(self._packages.path(parameters.package), parameters.tile) as restorer:
-            restore_file(source, restorer, target, on_tile=on_tile, say=say)
+        restorer = self._network(parameters.package).with_tiles(parameters.tile)
+        restore_file(source, restorer, target, on_tile=on_tile, say=say)
+
+    def _network(self, package: str) -> Restorer:
+        """A package's network, which is loaded once.
+
+        TensorFlow's are garbage that Python finds late: loaded for each job, they would fill the memory in between.
+        """
+        if package not in self._networks:
+            self._networks[package] = self._open.enter_context(open_model(self._packages.path(package)))
+        return self._networks[package]

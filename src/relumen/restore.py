@@ -80,6 +80,26 @@ class Restorer:
         tile = min(tall, _filled(height + 2 * halo, self.multiple)), min(wide, _filled(width + 2 * halo, self.multiple))
         return TilePlan((height, width), tile, halo, self.scale, self.multiple)
 
+    def with_tiles(self, tile: int | None = None, halo: int | None = None) -> Restorer:
+        """The same network with other tiles; arguments and errors as of :func:`open_model`."""
+        for option, value in (("--tile", tile), ("--halo", halo)):
+            if value is not None and not self.any_size:
+                raise UserError(f"{self.name} takes tiles of {self.tile[0]} x {self.tile[1]} only. Leave out {option}.")
+        restorer = self
+        if halo is not None:
+            halo = _filled(halo, self.multiple)
+            if halo < self.halo:
+                seams = (
+                    f"a halo of {halo} pixels is less than the {self.halo} that tiles of {self.name} need to fit each "
+                    "other: seams will show between them."
+                )
+                restorer = replace(self, seams=seams)
+            restorer = replace(restorer, halo=halo, tile=python_tile(halo, self.scale))
+        if tile is None:
+            return restorer
+        tile = _filled(tile, self.multiple)
+        return replace(restorer, tile=(tile, tile))
+
     def pixel_size_warning(self, pixel_size: PixelSize | None) -> str | None:
         """A sentence where the image's pixels differ by more than 30 % from those of the training."""
         found = None if pixel_size is None else pixel_size.micrometres
@@ -150,7 +170,7 @@ def open_model(
             pixel_size_um=about.pixel_size_um,
             seams=None if about.tile is None else _unfitting_tiles(source.name, about.tile, 0),
         )
-        yield _with_tiles(restorer, tile, halo)
+        yield restorer.with_tiles(tile, halo)
         return
     with open_package(source) as package:
         if package.input_channels != package.output_channels:
@@ -179,7 +199,7 @@ def open_model(
             pixel_size_um=package.training_pixel_size,
             seams=_unfitting_tiles(package.name, package.tile[0], package.halo) if unfitting else None,
         )
-        yield _with_tiles(restorer, tile, halo)
+        yield restorer.with_tiles(tile, halo)
 
 
 def _shipped(source: Path) -> Path:
@@ -205,27 +225,6 @@ def _unfitting_tiles(name: str, tile: int, halo: int) -> str:
         f"{name} takes tiles of {tile} x {tile} only, and its answer depends on the whole of a tile: no halo makes "
         "tiles fit each other, and seams will show between them."
     )
-
-
-def _with_tiles(restorer: Restorer, tile: int | None, halo: int | None) -> Restorer:
-    for option, value in (("--tile", tile), ("--halo", halo)):
-        if value is not None and not restorer.any_size:
-            raise UserError(
-                f"{restorer.name} takes tiles of {restorer.tile[0]} x {restorer.tile[1]} only. Leave out {option}."
-            )
-    if halo is not None:
-        halo = _filled(halo, restorer.multiple)
-        if halo < restorer.halo:
-            seams = (
-                f"a halo of {halo} pixels is less than the {restorer.halo} that tiles of {restorer.name} need to fit "
-                "each other: seams will show between them."
-            )
-            restorer = replace(restorer, seams=seams)
-        restorer = replace(restorer, halo=halo, tile=python_tile(halo, restorer.scale))
-    if tile is None:
-        return restorer
-    tile = _filled(tile, restorer.multiple)
-    return replace(restorer, tile=(tile, tile))
 
 
 def _filled(length: int, multiple: int) -> int:
