@@ -5,8 +5,8 @@ stand-ins that hand their work back to this process, which has TensorFlow alread
 
 What a page tells its test, in a comment right before a block:
 
-- ``<!-- ci: --set steps=4 -->``: these options are added to each ``relumen train`` of the block. Where nothing is told,
-  a training is made short by what the reader was given.
+- ``<!-- ci: --set steps=4 -->``: these options are added to each ``relumen train`` and ``relumen search`` of the block.
+  Where nothing is told, they are made short by what the reader was given.
 - ``<!-- ci: background -->``: what a person leaves running in another terminal: a ``relumen serve``.
 - ``<!-- ci: skip REASON -->``: the block is not run.
 """
@@ -71,7 +71,7 @@ class Reader:
     Attributes:
         folder: where the page is followed.
         tools: an empty folder, for the stand-ins of the commands.
-        short: changes by which a training of a system takes seconds, as ``--set`` has them.
+        short: changes by which a training of a system, or a "search", takes seconds, as ``--set`` has them.
         skipped: "line NUMBER: REASON" of the blocks that were not run.
         took: "SECONDS s: COMMAND" of what ran in this process.
     """
@@ -184,9 +184,9 @@ class Reader:
 
     def _relumen(self, arguments: list[str], told: str) -> None:
         """Runs the command line in this process."""
-        if arguments[:1] == ["train"] and "--resume" not in arguments:
-            system = arguments[1]
-            changes = (part for change in self.short.get(system, ()) for part in ("--set", change))
+        name = arguments[0] if arguments[:1] == ["search"] else " ".join(arguments[1:2])
+        if arguments[:1] in (["train"], ["search"]) and "--resume" not in arguments:
+            changes = (part for change in self.short.get(name, ()) for part in ("--set", change))
             arguments = [*arguments, *(shlex.split(told) or changes)]
         before, sys.argv = sys.argv, ["relumen", *arguments]
         try:

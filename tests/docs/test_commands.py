@@ -38,8 +38,9 @@ SHORT = {
     "cgan": (*_LOOP, *_LIMITED),
     "cin-gan": _UNPAIRED,
     "features": (*_LOOP, "width=8", "steps=2", "procedural=1", "procedural_size=64"),
+    "search": ("iterations=4",),
 }
-"""Changes by which a training takes seconds, where a page doesn't tell its own."""
+"""Changes by which a training or a search takes seconds, where a page doesn't tell its own."""
 
 
 def name_of(page: Path) -> str:
@@ -63,18 +64,14 @@ def test_a_page_can_be_followed(page: Path, reader: Reader) -> None:
 def test_the_readme_can_be_followed(reader: Reader, cells: np.ndarray, phase: np.ndarray) -> None:
     """Its section "Use" takes for granted that there are images of these names."""
     low, high = cells[300:380, 300:380], cells[300:460, 300:460]
-    for name, pixels in {
-        "day1/a.tif": low,
-        "stack.tif": np.stack([low, low]),
-        "overview.tif": phase[:64, :64],
-        "cells.tif": low,
-        **{f"my-images/{number}.tif": cells[300:460, start : start + 160] for number, start in enumerate((300, 460, 620))},
-        **{f"my-frames/{number}.tif": phase[start : start + 256, :256] for number, start in enumerate((0, 256, 512))},
-        **{f"my-pairs/{kind}/{number}.tif": pixels for kind, pixels in (("low", low), ("high", high)) for number in "abc"},
-        **{f"few-pairs/{kind}/{number}.tif": low for kind in ("low", "high") for number in "abc"},
-    }.items():
+    images = {"day1/a": low, "stack": np.stack([low, low]), "overview": phase[:64, :64], "cells": low}
+    for name in "abc":
+        images |= {f"my-images/{name}": high, f"my-frames/{name}": phase[:256, :256]}
+        images |= {f"my-pairs/low/{name}": low, f"my-pairs/high/{name}": high}
+        images |= {f"few-pairs/low/{name}": low, f"few-pairs/high/{name}": low}
+    for name, pixels in images.items():
         (reader.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(reader.folder / name, pixels)
+        tifffile.imwrite(reader.folder / f"{name}.tif", pixels)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     before, heading, rest = text.partition("\n## Use\n")
     used, _, _ = rest.partition("\n## ")
