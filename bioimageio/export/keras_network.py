@@ -128,6 +128,8 @@ def _stated_shape(model: keras.Model, axes: str) -> tuple[int | None, int | None
     Raises:
         UserError: several inputs or outputs, or an input that is no image.
     """
+    import keras
+
     inputs = getattr(model, "inputs", None)
     if not inputs:
         return None
@@ -137,9 +139,10 @@ def _stated_shape(model: keras.Model, axes: str) -> tuple[int | None, int | None
             f"({', '.join(each.name for each in inputs)}). Make one of what is fixed: call the model on one "
             "keras.Input and constants (keras.ops.full), and export keras.Model of that."
         )
-    if isinstance(model.output, dict):
-        _check_one(model.name, list(model.output), list(model.output.values()), "model.output[{}]")
-    _check_one(model.name, list(model.output_names), model.outputs, "model.outputs[{}]")
+    named = None if isinstance(model, keras.Sequential) else model.output
+    if isinstance(named, dict):
+        _check_one(model.name, list(named), list(named.values()), "model.output[{}]")
+    _check_one(model.name, list(getattr(model, "output_names", ())), model.outputs, "model.outputs[{}]")
     shape = tuple(inputs[0].shape)
     if len(shape) == 5:
         check_axes("bzyxc")

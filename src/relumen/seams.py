@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from relumen.errors import UserError
 from relumen.tiling import Float32, Runner, TilePlan, predict_tiled
 
 
-def jump_ratio(picture: NDArray, plan: TilePlan) -> float:
+def jump_ratio(picture: NDArray[Any], plan: TilePlan) -> float:
     """The mean absolute difference of neighbouring pixels across the borders of tiles, as a multiple of that inside.
 
     Borders lie between two input pixels, where a network's answer may change more or less than between two output
@@ -45,7 +47,7 @@ def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int, halo:
     """How far tiles of one size disagree on what they both show, standard deviations of the output.
 
     The largest difference of the image's tiled answer from that with all tiles shifted by half of what is kept of one,
-    and by half a multiple besides.
+    and by half a multiple besides. The image's border, which has a halo of its mirror image, is left out.
 
     Args:
         image: (y, x, channels), more than half a tile each, in the network's units.
@@ -61,7 +63,8 @@ def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int, halo:
 
     shift = tile // 2 - halo + multiple // 2
     answer, shifted = tiled(image), tiled(image[shift:, shift:])
-    difference = np.abs(answer[scale * shift :, scale * shift :] - shifted).max()
+    border, seen = scale * halo, scale * (halo + shift)
+    difference = np.abs(answer[seen:, seen:] - shifted[border:, border:]).max()
     return float(difference) / max(float(answer.std()), 1e-12)
 
 

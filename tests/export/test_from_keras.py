@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from keras import layers
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.export.from_keras import Stated, citation, export_keras
@@ -98,7 +99,9 @@ def check_answers(folder, reference):
 
 
 def check_verified(folder):
-    assert [check for check in verify_package(folder, sizes=(0.4, 1.7)).checks if check.status != "passed"] == []
+    assert [
+        check for check in verify_package(folder, sizes=(0.4, 1.7)).checks if check.status in ("failed", "skipped")
+    ] == []
 
 
 def test_a_segmentation_u_net_of_two_channels(sample, tmp_path):
@@ -159,7 +162,7 @@ def test_preprocessing_inside_a_sequential_network_and_magnification(sample, tmp
     assert "preprocessing" not in rdf["inputs"][0] and rdf["config"]["relumen"]["scale"] == 2
     assert rdf["outputs"][0]["axes"][3]["channel_names"] == ["answer 1", "answer 2", "answer 3"]
     with zipfile.ZipFile(folder / "model.keras") as zipped:
-        assert json.loads(zipped.read("config.json")).get("compile_config") is None
+        assert not json.loads(zipped.read("config.json")).get("compile_config")
     check_answers(folder, model)
 
 
@@ -175,7 +178,10 @@ def test_channels_first_become_last(sample, tmp_path):
     folder = exported(model, sample, tmp_path / "p", axes="bcyx")
     assert np.load(folder / "test_input.npy").shape == (1, 128, 128, 1)
     with zipfile.ZipFile(folder / "saved_model.zip") as zipped:
-        assert b"NCHW" not in zipped.read("saved_model.pb")
+        (graph,) = SavedModel.FromString(zipped.read("saved_model.pb")).meta_graphs
+    nodes = [*graph.graph_def.node, *(node for each in graph.graph_def.library.function for node in each.node_def)]
+    assert any(node.op == "Conv2D" for node in nodes)
+    assert not any(node.attr["data_format"].s == b"NCHW" for node in nodes)
     check_answers(folder, lambda tiles: np.moveaxis(model(np.moveaxis(tiles, -1, 1), training=False), 1, -1))
     check_verified(folder)
 
@@ -199,7 +205,8 @@ def test_what_was_built_for_one_size_takes_any_where_it_can(sample, tmp_path):
 
 def test_what_takes_one_size_alone_has_tiles_of_it(sample, tmp_path):
     image = keras.Input((48, 48, 1))
-    inner = keras.Sequential([keras.Input((48, 48, 1)), layers.Conv2D(2, 3, padding="same")])  # checks its own input
+    part = keras.Input((48, 48, 1))
+    inner = keras.Model(part, layers.Conv2D(2, 3, padding="same")(part))  # which checks what it is given
     folder = exported(keras.Model(image, inner(image)), sample, tmp_path / "p", answer="own")
     with open_package(folder) as package:
         assert package.fixed_size and package.tile_exact and package.tile == (48, 48) and package.halo == 4
