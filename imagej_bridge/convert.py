@@ -173,7 +173,7 @@ def _metadata(image: ImagePlus) -> dict[str, Any]:
     return found
 
 
-def _to_lut(table: NDArray) -> Any:  # noqa: ANN401 (ij.process.LUT)
+def _to_lut(table: NDArray[Any]) -> Any:  # noqa: ANN401 (ij.process.LUT)
     import jpype
 
     java_bytes: Any = jpype.JArray(jpype.JByte)

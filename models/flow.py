@@ -101,7 +101,7 @@ class MaskedAutoregressiveFlow(keras.Model):
         z, log_det = self(w, training=training)
         return standard_normal_log_prob(z) + log_det
 
-    def adapt(self, w: NDArray, *, batch_norm_only: bool = False) -> None:
+    def adapt(self, w: NDArray[Any], *, batch_norm_only: bool = False) -> None:
         """Sets the statistics of normalisations to those of codes (n, d), step by step.
 
         Training begins with those of all, and ends with those of batch normalisations alone. The latter should be over

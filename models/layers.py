@@ -172,7 +172,7 @@ def he_tenth() -> Any:  # noqa: ANN401  Keras's own
 class BilinearKernel(keras.initializers.Initializer):
     """Kernel (4, 4, out, in) by which a transposed convolution of stride 2 interpolates each channel by itself."""
 
-    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> NDArray:
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> NDArray[Any]:
         """The kernel."""
         line = np.array([0.25, 0.75, 0.75, 0.25])
         kernel = np.zeros(shape, dtype or "float32")

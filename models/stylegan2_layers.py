@@ -290,7 +290,7 @@ def upsampled(x: Any) -> Any:  # noqa: ANN401  Keras's own
     return _resampled(x, lambda size: 2 * _filter_matrix(2 * size, border=2)[:-1, ::2])
 
 
-def _resampled(x: Any, matrix: Callable[[int], NDArray]) -> Any:  # noqa: ANN401  Keras's own
+def _resampled(x: Any, matrix: Callable[[int], NDArray[Any]]) -> Any:  # noqa: ANN401  Keras's own
     """A linear filter along y and x as dense matrices, which are faster than shifted sums up to some hundred pixels.
 
     Args:

@@ -7,6 +7,7 @@ tessellation; elsewhere an outline is free. Nothing here has a colour: :mod:`rel
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +68,11 @@ class Shapes:
     height: Float32
     nuclear: Float32
     nucleoli: Float32
-    middles: NDArray
-    centres: NDArray
+    middles: NDArray[Any]
+    centres: NDArray[Any]
     outlines: Float32
-    nuclear_radius: NDArray
-    turn: NDArray
+    nuclear_radius: NDArray[Any]
+    turn: NDArray[Any]
     phase: NDArray[np.intp]
     effects: Effects
     scale: float
@@ -81,32 +82,32 @@ class Shapes:
         """Height and width of the canvas, pixels."""
         return len(self.cells)
 
-    def owns(self, places: NDArray, owner: NDArray) -> NDArray[np.bool_]:
+    def owns(self, places: NDArray[Any], owner: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether places (..., 2) lie in the bodies of cells (...)."""
         return self._label(self.cells, places) == owner + 1
 
-    def in_nucleus(self, places: NDArray) -> NDArray[np.bool_]:
+    def in_nucleus(self, places: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether places (..., 2) lie over a nucleus."""
         return self._label(self.nuclei, places) > 0
 
-    def of(self, values: NDArray) -> Float32:
+    def of(self, values: NDArray[Any]) -> Float32:
         """A value of each cell (cells,), spread over its pixels (side, side); 0 outside."""
         return np.concatenate([[0], values]).astype(np.float32)[self.cells]
 
-    def within(self, rng: np.random.Generator, owner: NDArray, inner: float, outer: float) -> NDArray:
+    def within(self, rng: np.random.Generator, owner: NDArray[Any], inner: float, outer: float) -> NDArray[Any]:
         """Random places (n, 2) in the bodies of cells (n,), from and to a share of the outline's radius."""
         angle = rng.integers(_ANGLES, size=len(owner))
         share = np.sqrt(rng.uniform(inner**2, outer**2, len(owner)))
         return self.centres[owner] + (self.outlines[owner, angle] * share)[:, np.newaxis] * toward(_THETA[angle])
 
-    def _label(self, labels: Labels, places: NDArray) -> Labels:
+    def _label(self, labels: Labels, places: NDArray[Any]) -> Labels:
         corner = np.rint(places).astype(np.intp)
         there = ((corner >= 0) & (corner < self.side)).all(-1)
         y, x = np.moveaxis(np.clip(corner, 0, self.side - 1), -1, 0)
         return np.where(there, labels[y, x], 0)
 
 
-def toward(angle: NDArray) -> NDArray:
+def toward(angle: NDArray[Any]) -> NDArray[Any]:
     """Unit vectors (..., 2) of angles (...), y before x."""
     return np.stack([np.sin(angle), np.cos(angle)], -1)
 
@@ -200,7 +201,7 @@ def _effects(rng: np.random.Generator, count: int, phenotype: str) -> Effects:
     return Effects(*(effect(phenotype == each) for each in ("nocodazole", "cytochalasin", "tnf-alpha")))
 
 
-def _layout(rng: np.random.Generator, side: int, body: float, confluence: float) -> tuple[NDArray, NDArray]:
+def _layout(rng: np.random.Generator, side: int, body: float, confluence: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Mean radii (cells,) and places (cells, 2): a cell in the middle, others around it in groups that touch."""
     candidates = 90
     radii = body * np.clip(lognormal(rng, candidates, 0.16), 0.77, 1.33)
@@ -220,7 +221,7 @@ def _layout(rng: np.random.Generator, side: int, body: float, confluence: float)
     return radii[kept], places[kept]
 
 
-def _waves(rng: np.random.Generator, orders: NDArray, amplitudes: NDArray) -> Float32:
+def _waves(rng: np.random.Generator, orders: NDArray[Any], amplitudes: NDArray[Any]) -> Float32:
     """A random periodic function (angles,) of Fourier orders."""
     waves = np.cos(orders[:, np.newaxis] * _THETA + rng.uniform(0, 2 * np.pi, (len(orders), 1)))
     return ((amplitudes * rng.normal(size=len(orders))) @ waves).astype(np.float32)
@@ -246,7 +247,7 @@ def _outline(
 
 def _bodies(
     rng: np.random.Generator, radius: float, phase: int, turn: float, scale: float
-) -> list[tuple[NDArray, Float32]]:
+) -> list[tuple[NDArray[Any], Float32]]:
     """The nucleus, or the plates of a division: offset from the middle, and radii (angles,)."""
     orders = np.arange(2, 7)
     if phase == INTERPHASE:
@@ -266,7 +267,9 @@ def _bodies(
     ]
 
 
-def _nucleoli(rng: np.random.Generator, side: int, scale: float, middles: NDArray, radius: NDArray) -> Float32:
+def _nucleoli(
+    rng: np.random.Generator, side: int, scale: float, middles: NDArray[Any], radius: NDArray[Any]
+) -> Float32:
     """One to four roundish bodies (side, side) in each nucleus of a radius above 0."""
     owner = np.repeat(np.arange(len(radius)), np.where(radius > 0, rng.integers(1, 5, len(radius)), 0))
     away = (radius[owner] * 0.62 * np.sqrt(rng.random(len(owner))))[:, np.newaxis]
@@ -283,7 +286,7 @@ def _ellipse(radius: float, ratio: float, turn: float) -> Float32:
     return table.astype(np.float32)
 
 
-def _polar(side: int, centre: NDArray, table: Float32, reach: float) -> tuple[tuple[slice, slice], Float32] | None:
+def _polar(side: int, centre: NDArray[Any], table: Float32, reach: float) -> tuple[tuple[slice, slice], Float32] | None:
     """Distances from a centre in units of the outline's radius, in the box that they matter in; None: off canvas."""
     radius = reach * float(table.max())
     low = np.maximum(np.floor(centre - radius), 0).astype(int)

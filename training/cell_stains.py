@@ -8,6 +8,7 @@ A stain is a function of a random generator and :class:`relumen.training.cell_sh
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,13 @@ STAINS: dict[str, Callable[[np.random.Generator, Shapes], Float32]] = {
 
 
 def _curves(
-    rng: np.random.Generator, starts: NDArray, turns: NDArray, length: NDArray, bend: float, wave: float, period: float
+    rng: np.random.Generator,
+    starts: NDArray[Any],
+    turns: NDArray[Any],
+    length: NDArray[Any],
+    bend: float,
+    wave: float,
+    period: float,
 ) -> tuple[Float32, NDArray[np.intp], Float32]:
     """Smooth lines in steps of a pixel: places (points, 2), the line of each point, how far along it is, pixels.
 
@@ -140,7 +147,7 @@ def _curves(
     lines = len(starts)
     along = np.arange(np.ceil(length.max(initial=1)), dtype=np.float32)
 
-    def each(values: NDArray) -> Float32:
+    def each(values: NDArray[Any]) -> Float32:
         return values[:, np.newaxis].astype(np.float32)
 
     phase, pace = each(rng.uniform(0, 2 * np.pi, lines)), each(2 * np.pi / period / lognormal(rng, lines, 0.3))
@@ -174,7 +181,7 @@ def _spindles(rng: np.random.Generator, shapes: Shapes) -> Float32:
     return (threads * plate + 0.13 * shapes.of(shapes.phase != INTERPHASE) * shapes.height * plate).astype(np.float32)
 
 
-def _fibres(rng: np.random.Generator, shapes: Shapes, level: NDArray) -> Float32:
+def _fibres(rng: np.random.Generator, shapes: Shapes, level: NDArray[Any]) -> Float32:
     """Stress fibres, nearly parallel within a cell, thick and thin."""
     count, scale = len(level), shapes.scale
     rich = rng.beta(1.3, 1.6, count)
@@ -192,7 +199,7 @@ def _fibres(rng: np.random.Generator, shapes: Shapes, level: NDArray) -> Float32
     return (0.17 * drawn + 0.31 * gaussian_filter(drawn, 1.5 * scale)).astype(np.float32)
 
 
-def _spikes(rng: np.random.Generator, shapes: Shapes, level: NDArray) -> Float32:
+def _spikes(rng: np.random.Generator, shapes: Shapes, level: NDArray[Any]) -> Float32:
     """Short thin protrusions of free edges."""
     count, scale = len(level), shapes.scale
     owner = np.repeat(np.arange(count), rng.integers(0, 26, count))
@@ -229,7 +236,7 @@ def _golgi_spots(rng: np.random.Generator, shapes: Shapes) -> Float32:
     return np.asarray(gaussian_filter(splat(places, bright, shapes.side), 0.8 * scale), np.float32)
 
 
-def _clumps(rng: np.random.Generator, shapes: Shapes, level: NDArray) -> Float32:
+def _clumps(rng: np.random.Generator, shapes: Shapes, level: NDArray[Any]) -> Float32:
     """Aggregates of all sizes, as cytochalasin leaves them, more towards the cell's edge."""
     count, scale = len(level), shapes.scale
     owner = np.repeat(np.arange(count), np.rint(rng.uniform(14, 40, count) * np.minimum(1.5 * level, 1)).astype(int))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ def shipped_crops(
     )
 
 
-def read_planes(files: Sequence[tuple[Path, int | None]]) -> list[NDArray]:
+def read_planes(files: Sequence[tuple[Path, int | None]]) -> list[NDArray[Any]]:
     """The channels of a field, each (y, x); a file is read once.
 
     Args:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -116,7 +117,7 @@ def npz_items(path: Path, *, published: bool = False) -> tuple[str, list[Item]]:
     ]
 
 
-def _entries(path: Path, key: str, array: NDArray, axes: str) -> list[Patch]:
+def _entries(path: Path, key: str, array: NDArray[Any], axes: str) -> list[Patch]:
     """The patches of an array, each with its axes in the order TZCYX."""
     ordered = "".join(axis for axis in AXES if axis in axes)
     entries = array.transpose([axes.index(axis) for axis in "S" + ordered])

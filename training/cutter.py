@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,15 +165,15 @@ class Cutter:
         self._channels = channels
         self._dna = channels.index(nuclei)
         self._share = max(_POOL // max(fields, 1), 1000)
-        self._pool: list[NDArray] = []  # (channels, pixels) of each field
-        self._crops: list[NDArray] = []  # in the files' type and units
-        self._backgrounds: list[NDArray] = []
+        self._pool: list[NDArray[Any]] = []  # (channels, pixels) of each field
+        self._crops: list[NDArray[Any]] = []  # in the files' type and units
+        self._backgrounds: list[NDArray[Any]] = []
         self._places: list[Place] = []
         self._left_out: Counter[str] = Counter()
-        self._areas: list[NDArray] = []
+        self._areas: list[NDArray[Any]] = []
 
     def add(
-        self, planes: Sequence[NDArray], place: Place, *, region: Region | None = None, limit: int | None = None
+        self, planes: Sequence[NDArray[Any]], place: Place, *, region: Region | None = None, limit: int | None = None
     ) -> int:
         """Cuts the crops of a field.
 
@@ -248,7 +248,7 @@ class Cutter:
         exposure = tuple((float(low), float(high)) for low, high in zip(black, white, strict=True))
         return Crops(images, tuple(self._places), self._channels, exposure, len(areas), dict(self._left_out))
 
-    def _usable(self, dna: NDArray) -> NDArray:
+    def _usable(self, dna: NDArray[Any]) -> NDArray[Any]:
         """The nuclei that are as the rules want them: y and x in the image, area in a crop (n, 3)."""
         rules = self._rules
         diameter = rules.diameter / rules.zoom
@@ -265,7 +265,7 @@ class Cutter:
         return np.stack([found["centroid-0"], found["centroid-1"], area], 1)[right & whole & sharp]
 
 
-def _across(areas: Sequence[int] | NDArray) -> NDArray:
+def _across(areas: Sequence[int] | NDArray[Any]) -> NDArray[Any]:
     """Diameters of discs of these areas."""
     return 2 * np.sqrt(np.asarray(areas) / np.pi)
 
@@ -274,7 +274,7 @@ def _reasons(left_out: Mapping[str, int]) -> str:
     return "left out: " + (", ".join(f"{n} {reason}" for reason, n in left_out.items() if n) or "none")
 
 
-def _zoomed(plane: NDArray, zoom: float) -> NDArray:
+def _zoomed(plane: NDArray[Any], zoom: float) -> NDArray[Any]:
     """A plane magnified by bicubic interpolation, in its own type."""
     if zoom == 1:
         return np.asarray(plane)

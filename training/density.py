@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from skimage.filters import threshold_otsu
 _WINDOW = 3  # pixels over which contrast is taken: at the input even cells are small
 
 
-def cell_mask(image: NDArray) -> NDArray[np.bool_]:
+def cell_mask(image: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a phase contrast image (y, x) shows cells: local contrast above Otsu's threshold.
 
     Cells are neither brighter nor darker than what lies between them, but they are rougher. The threshold is on the
@@ -25,7 +26,7 @@ def cell_mask(image: NDArray) -> NDArray[np.bool_]:
 
 
 def cell_densities(
-    images: Sequence[NDArray], places: Sequence[tuple[int, int, int]], patch: int
+    images: Sequence[NDArray[Any]], places: Sequence[tuple[int, int, int]], patch: int
 ) -> NDArray[np.float64]:
     """Share of each patch that cells cover, 0 to 1.
 

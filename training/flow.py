@@ -72,10 +72,10 @@ class FlowHistory:
 
 
 def train_flow(
-    w: NDArray,
+    w: NDArray[Any],
     config: FlowConfig,
     *,
-    draw: Callable[[int, int], NDArray] | None = None,
+    draw: Callable[[int, int], NDArray[Any]] | None = None,
     folder: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[MaskedAutoregressiveFlow, FlowHistory]:
@@ -153,13 +153,13 @@ def train_flow(
     return flow, history
 
 
-def log_likelihoods(flow: MaskedAutoregressiveFlow, w: NDArray) -> Float32:
+def log_likelihoods(flow: MaskedAutoregressiveFlow, w: NDArray[Any]) -> Float32:
     """The log density p_F of each raw code (n, d), natural logarithm: (n,)."""
     z, log_det = transformed(flow, w)
     return np.asarray(standard_normal_log_prob(z) + log_det)
 
 
-def transformed(flow: MaskedAutoregressiveFlow, w: NDArray) -> tuple[Float32, Float32]:
+def transformed(flow: MaskedAutoregressiveFlow, w: NDArray[Any]) -> tuple[Float32, Float32]:
     """F(w) (n, d) of raw codes (n, d), and the log-determinants (n,), for any n."""
     network: Any = flow  # Keras's own annotation knows no verbose=0
     return network.predict(np.asarray(w, np.float32), batch_size=_CHUNK, verbose=0)
@@ -181,7 +181,7 @@ def _compiled(
     return step
 
 
-def _split(w: NDArray, config: FlowConfig) -> tuple[Float32, Float32]:
+def _split(w: NDArray[Any], config: FlowConfig) -> tuple[Float32, Float32]:
     """The held-out codes, and the others."""
     if w.ndim != 2 or not np.isfinite(w).all():
         raise UserError(f"Codes are finite numbers (n, d). Received: shape {w.shape}, finite: {np.isfinite(w).all()}")
@@ -211,7 +211,7 @@ class _State:
         self._flow = flow
         self._variables = [*flow.weights, *optimizer.variables]
 
-    def read(self) -> tuple[FlowHistory, Sequence[NDArray]]:
+    def read(self) -> tuple[FlowHistory, Sequence[NDArray[Any]]]:
         """The history and the best weights; the flow and its optimiser are set to where they were."""
         if not self._path.exists():
             return FlowHistory(), self._flow.get_weights()
@@ -231,7 +231,7 @@ class _State:
         best = [kept[f"best-{i}"] for i in range(len(self._flow.weights))]
         return FlowHistory(tuple(Epoch(int(n), a, b) for n, a, b in rows), seconds), best
 
-    def write(self, history: FlowHistory, best: Sequence[NDArray]) -> None:
+    def write(self, history: FlowHistory, best: Sequence[NDArray[Any]]) -> None:
         """Keeps everything in place of what was kept before."""
         arrays: dict[str, Any] = {
             f"now-{i}": keras.ops.convert_to_numpy(each) for i, each in enumerate(self._variables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,7 +214,7 @@ def _condition(source: Source) -> str:
     return MADE if isinstance(source, Degradable) else source.condition
 
 
-def _spread(images: Sequence[NDArray]) -> tuple[float, ...]:
+def _spread(images: Sequence[NDArray[Any]]) -> tuple[float, ...]:
     """Minimum, percentiles and maximum; the percentiles of large images from a part of the pixels."""
     values = np.concatenate([image.ravel()[:: max(1, image.size // _PIXELS)] for image in images])
     inner = np.percentile(values, _PERCENTILES[1:-1])
@@ -254,12 +254,12 @@ def _some(sources: Sequence[Source], count: int) -> Sequence[Source]:
     return sources[:: max(1, -(-len(sources) // count))]
 
 
-def _example(source: Source) -> NDArray:
+def _example(source: Source) -> NDArray[Any]:
     inputs = held_out_inputs(source, (0,))
     return inputs[len(inputs) // 2][1]
 
 
-def _show(axes: Axes, image: NDArray) -> None:
+def _show(axes: Axes, image: NDArray[Any]) -> None:
     low, high = np.percentile(image, _CONTRAST)
     axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="antialiased")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -14,7 +16,7 @@ BACKGROUND = 1
 """The percentile of an image that counts as its background."""
 
 
-def find_nuclei(dna: NDArray, diameter: float = 32.0) -> NDArray[np.int32]:
+def find_nuclei(dna: NDArray[Any], diameter: float = 32.0) -> NDArray[np.int32]:
     """Labels nuclei in an image of DNA: 0 is background.
 
     Pixels count that are above Otsu's threshold of the logarithm (dim nuclei beside bright ones) and above their
@@ -44,7 +46,7 @@ def find_nuclei(dna: NDArray, diameter: float = 32.0) -> NDArray[np.int32]:
     return watershed(-depth, seeds, mask=nuclear).astype(np.int32)
 
 
-def sharpness(dna: NDArray, labels: NDArray, numbers: NDArray, diameter: float) -> NDArray:
+def sharpness(dna: NDArray[Any], labels: NDArray[Any], numbers: NDArray[Any], diameter: float) -> NDArray[Any]:
     """How steep the outlines of nuclei are: out of focus it falls.
 
     The median slope of the outline, times the typical diameter, over the nucleus's mean brightness above the

@@ -167,7 +167,7 @@ def operator_of(config: Pix2PixConfig) -> ForwardOperator:
     return forward_operator(config.size, config.factor)
 
 
-def restored(run: RunFolder, low: NDArray) -> Float32:
+def restored(run: RunFolder, low: NDArray[Any]) -> Float32:
     """What a trained Pix2Pix makes of low-resolution images: a function of each, whatever lies beside it.
 
     Args:

@@ -186,7 +186,7 @@ def grow(old: Discriminator, new: Discriminator, channels: Sequence[int | None])
     return True
 
 
-def _set(conv: Conv, mixing: NDArray) -> None:
+def _set(conv: Conv, mixing: NDArray[Any]) -> None:
     """Gives the first filters a mixing (features, filters) of the first features, from pixel to pixel."""
     kernel, middle = np.asarray(conv.kernel).copy(), conv.size // 2
     features, filters = mixing.shape
@@ -212,7 +212,7 @@ def _channel_axis(path: str) -> int | None:
     return None
 
 
-def _chosen(old: NDArray, new: NDArray, channels: Sequence[int | None], axis: int) -> NDArray:
+def _chosen(old: NDArray[Any], new: NDArray[Any], channels: Sequence[int | None], axis: int) -> NDArray[Any]:
     """The old values of each channel along an axis, the new ones where there are none."""
     old, answer = np.moveaxis(old, axis, 0), np.moveaxis(new.copy(), axis, 0)
     if old.shape[1:] != answer.shape[1:]:

@@ -7,6 +7,7 @@ the drawing by a point spread function, and gives an image (size, size), float32
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def draw(family: str, size: int, rng: np.random.Generator) -> Float32:
     return (image / max(float(image.max()), 1e-6)).astype(np.float32)
 
 
-def nuclei(rng: np.random.Generator, size: int) -> NDArray:
+def nuclei(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Filled ellipses with chromatin: fine mottles, and now and then a bright one, as in division."""
     radius = rng.uniform(5, 14)
     cells, owner = _ellipses(rng, size, _count(rng, size, radius, 0.1, 0.45), radius, spread=0.2)
@@ -48,7 +49,7 @@ def nuclei(rng: np.random.Generator, size: int) -> NDArray:
     return inside.max(0) * np.maximum(chromatin, 0.1)
 
 
-def cytoplasm(rng: np.random.Generator, size: int) -> NDArray:
+def cytoplasm(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Cell bodies with dark nuclei and a shade from the middle outwards."""
     radius = rng.uniform(12, 26)
     cells, owner = _ellipses(rng, size, _count(rng, size, radius, 0.2, 0.7), radius, spread=0.25, wobble=0.25)
@@ -59,7 +60,7 @@ def cytoplasm(rng: np.random.Generator, size: int) -> NDArray:
     return (body * hole * brightness).max(0) * np.maximum(grain, 0.1)
 
 
-def membranes(rng: np.random.Generator, size: int) -> NDArray:
+def membranes(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Outlines between neighbouring cells, uneven along their length (a Voronoi tessellation)."""
     spacing = rng.uniform(14, 34)
     seeds = _jittered_grid(rng, size, spacing)
@@ -70,7 +71,7 @@ def membranes(rng: np.random.Generator, size: int) -> NDArray:
     return np.maximum(outline, 0) * gaussian_filter(present.astype(np.float32), 1.5) + inside * present
 
 
-def puncta(rng: np.random.Generator, size: int) -> NDArray:
+def puncta(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Spots of all brightnesses, gathered in cells with a faint haze: vesicles, foci, transcripts."""
     radius = rng.uniform(16, 34)
     bodies, _ = _ellipses(rng, size, _count(rng, size, radius, 0.2, 0.7), radius, spread=0.25, wobble=0.2)
@@ -83,7 +84,7 @@ def puncta(rng: np.random.Generator, size: int) -> NDArray:
     return spots / max(float(spots.max()), 1e-6) + rng.uniform(0.02, 0.25) * cells
 
 
-def beads(rng: np.random.Generator, size: int) -> NDArray:
+def beads(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Discs of one size and nearly one brightness, scattered on black."""
     radius = rng.uniform(1, 5)
     count = _count(rng, size, max(radius, 2.5), 0.03, 0.2)
@@ -91,7 +92,7 @@ def beads(rng: np.random.Generator, size: int) -> NDArray:
     return (soft_step(1 - discs, 0.2) * rng.normal(1, 0.05, count).astype(np.float32)[owner]).sum(0)
 
 
-def rings(rng: np.random.Generator, size: int) -> NDArray:
+def rings(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Hollow circles of many sizes: large vesicles, endosomes, nuclear envelopes."""
     radius = rng.uniform(3, 10)
     circles, owner = _ellipses(rng, size, _count(rng, size, radius, 0.1, 0.45), radius, spread=0.4, stretch=0.15)
@@ -101,7 +102,7 @@ def rings(rng: np.random.Generator, size: int) -> NDArray:
     return ((np.exp(-(((circles - 1) / wall) ** 2)) + lumen) * brightness).sum(0)
 
 
-def filaments(rng: np.random.Generator, size: int) -> NDArray:
+def filaments(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Long curved lines that start at some centres: microtubules, intermediate filaments."""
     count = int(rng.uniform(8, 40) * size / 128)
     centres = rng.uniform(0, size, (max(1, size // 96), 2))
@@ -109,7 +110,7 @@ def filaments(rng: np.random.Generator, size: int) -> NDArray:
     return _lines(rng, size, starts, rng.uniform(0, 2 * np.pi, count), bend=rng.uniform(0.01, 0.06))
 
 
-def bundles(rng: np.random.Generator, size: int) -> NDArray:
+def bundles(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Straight parallel fibres of unequal thickness over a shaded sheet: actin stress fibres, collagen."""
     count = int(rng.uniform(10, 40) * size / 128)
     turns = rng.uniform(0, np.pi) + rng.normal(0, rng.uniform(0.03, 0.25), count) + np.pi * rng.integers(0, 2, count)
@@ -120,7 +121,7 @@ def bundles(rng: np.random.Generator, size: int) -> NDArray:
     return (share * fibres / fibres.max() + thick / thick.max() + rng.uniform(0, 0.3)) * sheet
 
 
-def mesh(rng: np.random.Generator, size: int) -> NDArray:
+def mesh(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """A net of thin winding strands with small holes, brighter in some places: endoplasmic reticulum."""
     field = random_field(rng, size, rng.uniform(2, 4.5))
     strands = np.exp(-((field / rng.uniform(0.15, 0.35)) ** 2))
@@ -128,7 +129,7 @@ def mesh(rng: np.random.Generator, size: int) -> NDArray:
     return strands * cell + rng.uniform(0, 0.15) * cell
 
 
-def clouds(rng: np.random.Generator, size: int) -> NDArray:
+def clouds(rng: np.random.Generator, size: int) -> NDArray[Any]:
     """Structure on every scale and no edge (a random field whose power falls with frequency): diffuse stain."""
     slope = rng.uniform(1.2, 2.2)
     y, x = np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij")
@@ -137,7 +138,7 @@ def clouds(rng: np.random.Generator, size: int) -> NDArray:
     return np.exp(rng.uniform(0.4, 1) * field / field.std()).astype(np.float32)
 
 
-FAMILIES: dict[str, Callable[[np.random.Generator, int], NDArray]] = {
+FAMILIES: dict[str, Callable[[np.random.Generator, int], NDArray[Any]]] = {
     family.__name__: family
     for family in (nuclei, cytoplasm, membranes, puncta, beads, rings, filaments, bundles, mesh, clouds)
 }
@@ -154,7 +155,7 @@ def lognormal(rng: np.random.Generator, count: int, deviation: float) -> Float32
     return rng.lognormal(0, deviation, count).astype(np.float32)
 
 
-def soft_step(x: NDArray, width: float) -> Float32:
+def soft_step(x: NDArray[Any], width: float) -> Float32:
     """0 below -width, 1 above width, smooth between."""
     t = np.clip(0.5 + x / (2 * width), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
@@ -203,7 +204,7 @@ def _ellipses(
     return distance.astype(np.float32), owner
 
 
-def _apart(rng: np.random.Generator, size: int, count: int, radius: float) -> NDArray:
+def _apart(rng: np.random.Generator, size: int, count: int, radius: float) -> NDArray[Any]:
     """Random middles (count, 2); those that crowd another move to a new place, up to three times."""
     places = rng.uniform(0, size, (count, 2))
     for _ in range(3):
@@ -213,18 +214,18 @@ def _apart(rng: np.random.Generator, size: int, count: int, radius: float) -> ND
     return places
 
 
-def _pixels(size: int) -> NDArray:
+def _pixels(size: int) -> NDArray[Any]:
     """The places (size * size, 2) of all pixels."""
     return np.moveaxis(np.indices((size, size)), 0, -1).reshape(-1, 2).astype(np.float64)
 
 
-def _jittered_grid(rng: np.random.Generator, size: int, spacing: float) -> NDArray:
+def _jittered_grid(rng: np.random.Generator, size: int, spacing: float) -> NDArray[Any]:
     steps = np.arange(-spacing, size + 2 * spacing, spacing)
     grid = np.stack(np.meshgrid(steps, steps, indexing="ij"), -1).reshape(-1, 2)
     return grid + rng.uniform(-0.45, 0.45, grid.shape) * spacing
 
 
-def _voronoi(rng: np.random.Generator, size: int, seeds: NDArray, wobble: float) -> tuple[Float32, NDArray]:
+def _voronoi(rng: np.random.Generator, size: int, seeds: NDArray[Any], wobble: float) -> tuple[Float32, NDArray[Any]]:
     """Distance (size, size) to the nearest border, pixels, and the index of each pixel's cell."""
     shift = wobble * np.stack([random_field(rng, size, 6), random_field(rng, size, 6)], -1)
     near, owner = KDTree(seeds).query(_pixels(size) + shift.reshape(-1, 2), 2)
@@ -232,7 +233,7 @@ def _voronoi(rng: np.random.Generator, size: int, seeds: NDArray, wobble: float)
     return edge.reshape(size, size).astype(np.float32), np.asarray(owner)[:, 0].reshape(size, size)
 
 
-def _lines(rng: np.random.Generator, size: int, starts: NDArray, turns: NDArray, bend: float) -> Float32:
+def _lines(rng: np.random.Generator, size: int, starts: NDArray[Any], turns: NDArray[Any], bend: float) -> Float32:
     """Lines that walk on from their starts in half-pixel steps, bending at random.
 
     Args:
@@ -250,7 +251,7 @@ def _lines(rng: np.random.Generator, size: int, starts: NDArray, turns: NDArray,
     return splat(places.reshape(-1, 2), brightness, size)
 
 
-def splat(places: NDArray, brightness: NDArray, size: int) -> Float32:
+def splat(places: NDArray[Any], brightness: NDArray[Any], size: int) -> Float32:
     """Adds points to an image, each shared out among its four pixels; points outside are dropped."""
     inside = ((places >= 0) & (places < size - 1)).all(1)
     places, brightness = places[inside], brightness[inside]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from relumen.degrade import Clean, blurred
 
 Float32 = NDArray[np.float32]
-Embedding = Callable[[Float32], NDArray]
+Embedding = Callable[[Float32], NDArray[Any]]
 """(1, y, x, 1) in units of an image's mean and deviation -> anything of which differences can be taken."""
 
 BLURS = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -67,7 +68,7 @@ def sensitivity(embedding: Embedding, image: Clean, seed: int = 0) -> Sensitivit
     )
 
 
-def pixels(batch: Float32) -> NDArray:
+def pixels(batch: Float32) -> NDArray[Any]:
     """The embedding whose distance is the mean absolute error of pixels."""
     return batch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ _SMALLEST_SIDE = 64
 _PERCENTILES = (0.5, 99.8)
 
 
-def write_cover(path: Path, image: NDArray, restored: NDArray, *, one_contrast: bool = True) -> None:
+def write_cover(path: Path, image: NDArray[Any], restored: NDArray[Any], *, one_contrast: bool = True) -> None:
     """Writes input | output as a PNG; both halves show one square of the image.
 
     Args:
@@ -41,7 +42,9 @@ def write_cover(path: Path, image: NDArray, restored: NDArray, *, one_contrast: 
     raise CheckFailedError(f"{path.name} is over {MAX_BYTES // 1000} KB at every size.")
 
 
-def _halves(image: NDArray, restored: NDArray, side: int, scale: int, one_contrast: bool) -> NDArray[np.uint8]:
+def _halves(
+    image: NDArray[Any], restored: NDArray[Any], side: int, scale: int, one_contrast: bool
+) -> NDArray[np.uint8]:
     top, left = ((length - side) // 2 for length in image.shape)
     before = image[top : top + side, left : left + side]
     after = restored[scale * top : scale * (top + side), scale * left : scale * (left + side)]
@@ -51,6 +54,6 @@ def _halves(image: NDArray, restored: NDArray, side: int, scale: int, one_contra
     return np.kron(np.hstack(shown), np.ones((enlarged, enlarged), np.uint8))
 
 
-def _in_contrast(picture: NDArray) -> NDArray[np.uint8]:
+def _in_contrast(picture: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = np.percentile(picture, _PERCENTILES)
     return to_grey(picture, float(low), float(high))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     import keras
 
 Float32 = NDArray[np.float32]
-SAMPLE_SIZE = 256
-"""Height and width of the sample images at most, input pixels: enough to see something, and small to download."""
-SAMPLE_OUTPUT = 768
-"""Height and width of the samples' answers at most, output pixels; one tile at least."""
+EXAMPLE_SIZE = 256
+"""Height and width of the example images at most, input pixels: enough to see something, and small to download."""
+EXAMPLE_OUTPUT = 768
+"""Height and width of the examples' answers at most, output pixels; one tile at least."""
 _SAFETY = 2  # of the differences of tiles that a package declares: other images can be so much harder
 
 
 def export_package(
     model: keras.Model,
     description: PackageDescription,
-    sample: NDArray,
+    sample: NDArray[Any],
     folder: Path,
     *,
     tolerance: float = TOLERANCE,
@@ -90,7 +90,7 @@ def _fill(
     folder: Path,
     model: keras.Model,
     description: PackageDescription,
-    sample: NDArray,
+    sample: NDArray[Any],
     tolerance: float,
     say: Callable[[str], None],
 ) -> None:
@@ -113,6 +113,7 @@ def _fill(
         save_keras(model, folder / files.keras)
     np.save(folder / files.test_input, test_input)
     np.save(folder / files.test_output, test_output)
+    _write_tiffs(folder, (files.sample_input, files.sample_output), test_input[0], test_output[0], description, sample)
     say("Comparing the weights with Keras")
     measured = replace(
         measured,
@@ -120,7 +121,7 @@ def _fill(
         custom_layers=custom,
         formats=_agreement(folder, files, model, description, test_input[0]),
     )
-    _write_samples(folder, files, run, description, sample, measured.halo)
+    _write_example(folder, files, run, description, sample, measured.halo)
     (folder / files.macro).write_text(macro_text(description), encoding="utf-8")
     (folder / files.card).write_text(card_text(description, measured, files), encoding="utf-8")
     write_rdf(folder, description, measured, files)
@@ -130,7 +131,7 @@ def _fill(
 
 
 def _halo_tiles(
-    run: Runner, sample: NDArray, description: PackageDescription, tolerance: float, say: Callable[[str], None]
+    run: Runner, sample: NDArray[Any], description: PackageDescription, tolerance: float, say: Callable[[str], None]
 ) -> Measured:
     """What is to be known of the tiles of a network that takes any size, or any multiple."""
     say("Measuring the halo")
@@ -150,7 +151,7 @@ def _halo_tiles(
 
 
 def _fixed_tiles(
-    run: Runner, sample: NDArray, description: PackageDescription, tolerance: float, say: Callable[[str], None]
+    run: Runner, sample: NDArray[Any], description: PackageDescription, tolerance: float, say: Callable[[str], None]
 ) -> Measured:
     """The same of a network of fixed size: the stated halo, what its tiles differ, and what they may, as declared."""
     image = _some_tiles(sample, description)
@@ -213,26 +214,19 @@ def _agreement(
     return found
 
 
-def _write_samples(
+def _write_example(
     folder: Path,
     files: PackageFiles,
     run: Runner,
     description: PackageDescription,
-    sample: NDArray,
+    sample: NDArray[Any],
     halo: int,
 ) -> None:
-    size = max(min(SAMPLE_SIZE, SAMPLE_OUTPUT // description.scale), description.tile)
+    size = max(min(EXAMPLE_SIZE, EXAMPLE_OUTPUT // description.scale), description.tile)
     image = _busiest(_even_beside(sample, description), size)
     plan = TilePlan(image.shape[:2], (description.tile, description.tile), halo, description.scale)
     answer = predict_tiled(description.normalise.applied(image), run, plan)
-    np.save(folder / files.sample_input_array, image[np.newaxis])
-    np.save(folder / files.sample_output_array, answer[np.newaxis])
-    size = None
-    if description.pixel_size_um is not None:
-        size = PixelSize(description.pixel_size_um, description.pixel_size_um)
-    shown = image if sample.dtype not in (np.uint8, np.uint16) else image.astype(sample.dtype)
-    _write_tiff(folder / files.sample_input, shown, size)
-    _write_tiff(folder / files.sample_output, answer, size and size.divided(description.scale))
+    _write_tiffs(folder, (files.example_input, files.example_output), image, answer, description, sample)
     shown = answer[..., 0]
     if description.undone:
         mean, deviation = description.normalise.statistics(image)
@@ -240,7 +234,24 @@ def _write_samples(
     write_cover(folder / files.cover, image[..., 0], shown, one_contrast=description.answer == "image")
 
 
-def _write_tiff(path: Path, pixels: NDArray, size: PixelSize | None) -> None:
+def _write_tiffs(
+    folder: Path,
+    names: tuple[str, str],
+    image: NDArray[Any],
+    answer: Float32,
+    description: PackageDescription,
+    sample: NDArray[Any],
+) -> None:
+    """An image, in the sample's type where people use it, and the answer to it, with their pixel sizes."""
+    size = None
+    if description.pixel_size_um is not None:
+        size = PixelSize(description.pixel_size_um, description.pixel_size_um)
+    shown = image if sample.dtype not in (np.uint8, np.uint16) else image.astype(sample.dtype)
+    _write_tiff(folder / names[0], shown, size)
+    _write_tiff(folder / names[1], answer, size and size.divided(description.scale))
+
+
+def _write_tiff(path: Path, pixels: NDArray[Any], size: PixelSize | None) -> None:
     planes = np.moveaxis(pixels, -1, 0)
     if len(planes) == 1:
         write_image(path, Image(planes[0], "YX", size))
@@ -248,18 +259,18 @@ def _write_tiff(path: Path, pixels: NDArray, size: PixelSize | None) -> None:
         write_image(path, Image(planes, "CYX", size))
 
 
-def _some_tiles(sample: NDArray, description: PackageDescription) -> Float32:
+def _some_tiles(sample: NDArray[Any], description: PackageDescription) -> Float32:
     """A part of the sample on which tiles meet, in the network's units."""
     size = 2 * description.tile
     return description.normalise.applied(_busiest(_at_least(sample, size), size))
 
 
-def _at_least(sample: NDArray, size: int) -> NDArray:
+def _at_least(sample: NDArray[Any], size: int) -> NDArray[Any]:
     """The sample, mirrored onward where it is smaller than so many pixels."""
     return mirrored_to(sample, (max(size, sample.shape[0]), max(size, sample.shape[1])))
 
 
-def _even_beside(sample: NDArray, description: PackageDescription) -> NDArray:
+def _even_beside(sample: NDArray[Any], description: PackageDescription) -> NDArray[Any]:
     """The sample without a last row or column by which Fiji would shift its result: see the macro's odd sizes."""
     height, width = (
         length - (description.smallest_image < length < description.tile and (description.tile - length) % 2)
@@ -268,7 +279,7 @@ def _even_beside(sample: NDArray, description: PackageDescription) -> NDArray:
     return sample[:height, :width]
 
 
-def _busiest(sample: NDArray, size: int) -> Float32:
+def _busiest(sample: NDArray[Any], size: int) -> Float32:
     """The square (at most size x size) with most structure, as float32: empty corners test and show nothing."""
     height, width = min(size, sample.shape[0]), min(size, sample.shape[1])
     tops = range(0, sample.shape[0] - height + 1, max(1, height // 4))
@@ -278,7 +289,7 @@ def _busiest(sample: NDArray, size: int) -> Float32:
     return np.ascontiguousarray(sample[y : y + height, x : x + width], np.float32)
 
 
-def _check_sample(sample: NDArray, description: PackageDescription) -> None:
+def _check_sample(sample: NDArray[Any], description: PackageDescription) -> None:
     channels = len(description.input_channels)
     if sample.ndim != 3 or sample.shape[-1] != channels:
         raise UserError(f"The sample must be an image (y, x, {channels}). Received: an array of shape {sample.shape}")

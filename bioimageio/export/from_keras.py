@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,13 +133,13 @@ def citation(text: str) -> Citation:
     return Citation(**found.groupdict())
 
 
-def _first_plane(image: Image) -> NDArray:
+def _first_plane(image: Image) -> NDArray[Any]:
     """(y, x, channels) of the first time and slice."""
     position = next(iter(image.positions()))
     return np.stack([np.asarray(image.plane(position, channel)) for channel in range(image.channels)], axis=-1)
 
 
-def _describe(stated: Stated, image: Image, pixels: NDArray, found: Geometry | None) -> PackageDescription:
+def _describe(stated: Stated, image: Image, pixels: NDArray[Any], found: Geometry | None) -> PackageDescription:
     """The description of the package, of what is known; without a geometry, to check the rest."""
     from bioimageio.spec.generic.v0_3 import LicenseId
     from pydantic import ValidationError

@@ -90,7 +90,7 @@ class JdllCut:
         return process(self.model.postprocessing, result, "".join(self.model.outputs))
 
 
-def jdll_predict(package: Package, image: NDArray, run: Runner) -> Float32:
+def jdll_predict(package: Package, image: NDArray[Any], run: Runner) -> Float32:
     """What DeepImageJ would show for an image.
 
     Args:
@@ -108,7 +108,7 @@ def jdll_predict(package: Package, image: NDArray, run: Runner) -> Float32:
     return cut.merge([run(tile) for tile in cut.tiles])
 
 
-def jdll_cut(rdf: dict[str, Any], image: NDArray) -> JdllCut:
+def jdll_cut(rdf: dict[str, Any], image: NDArray[Any]) -> JdllCut:
     """Normalises an image (y, x, channels) and cuts it, without running the network.
 
     Raises:

@@ -33,7 +33,7 @@ class Normalisation(Frozen):
         """Whether an image enters otherwise than it is."""
         return self.measured or (self.mean, self.deviation) != (0, 1)
 
-    def statistics(self, image: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def statistics(self, image: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The mean and the deviation by which an image (y, x, channels) enters, one of each for every channel."""
         channels = image.shape[-1]
         if not self.measured:
@@ -42,7 +42,7 @@ class Normalisation(Frozen):
         mean, deviation = image.mean(axes, np.float64), image.std(axes, np.float64) + EPS
         return tuple(np.broadcast_to(each, channels).astype(np.float32) for each in (mean, deviation))  # type: ignore[return-value]
 
-    def applied(self, image: NDArray) -> NDArray[np.float32]:
+    def applied(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """An image (y, x, channels) in the units in which it enters."""
         mean, deviation = self.statistics(image)
         return (image.astype(np.float32) - mean) / deviation

@@ -70,7 +70,7 @@ def _checksums(content: Content) -> Iterator[str | Fault]:
 
 
 def _test_tensors(content: Content) -> Iterator[str | Fault]:
-    arrays: dict[str, NDArray] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for key in ("inputs", "outputs"):
         tensor = content.at(key, 0)
         if not isinstance(tensor, dict):
@@ -94,7 +94,7 @@ def _test_tensors(content: Content) -> Iterator[str | Fault]:
         yield from _magnification(content, arrays["inputs"], arrays["outputs"])
 
 
-def _load(content: Content, entry: object, where: str) -> tuple[NDArray | None, str]:
+def _load(content: Content, entry: object, where: str) -> tuple[NDArray[Any] | None, str]:
     if not isinstance(entry, dict):
         return None, f"{where} is {short(entry)}. Name a .npy file: {{source: test_input.npy}}."
     path, wrong = content.find(entry, where)
@@ -106,7 +106,9 @@ def _load(content: Content, entry: object, where: str) -> tuple[NDArray | None, 
         return None, f"{where}: {path.name} is not a .npy file of numbers. Save it with numpy.save."
 
 
-def _shape_faults(tensor: dict[str, Any], array: NDArray, where: str, *, check_size: bool) -> Iterator[str | Fault]:
+def _shape_faults(
+    tensor: dict[str, Any], array: NDArray[Any], where: str, *, check_size: bool
+) -> Iterator[str | Fault]:
     axes = [axis for axis in as_list(tensor.get("axes")) if isinstance(axis, dict)]
     if array.ndim != len(axes):
         yield f"{where} has the shape {array.shape}, the rdf {len(axes)} axes. Save one axis for each."
@@ -127,7 +129,7 @@ def _shape_faults(tensor: dict[str, Any], array: NDArray, where: str, *, check_s
             yield f"{where} has {found} along {letter}, the rdf says {wanted}. Save a tensor that fits."
 
 
-def _magnification(content: Content, source: NDArray, target: NDArray) -> Iterator[str | Fault]:
+def _magnification(content: Content, source: NDArray[Any], target: NDArray[Any]) -> Iterator[str | Fault]:
     for letter in "yx":
         places = content.axes("inputs").find(letter), content.axes("outputs").find(letter)
         if min(places) < 0:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -343,7 +344,7 @@ class _Comparison:
             tensors.append(from_axes(array.astype(np.float32), axes))
         return tensors[0], tensors[1]
 
-    def _compare(self, name: str, found: NDArray, wanted: NDArray, border: int = 0) -> Check:
+    def _compare(self, name: str, found: NDArray[Any], wanted: NDArray[Any], border: int = 0) -> Check:
         if found.shape != wanted.shape:
             return Check(name, "failed", f"The answer has the shape {found.shape}, expected {wanted.shape}.")
         inner = (..., slice(border, wanted.shape[-3] - border), slice(border, wanted.shape[-2] - border), slice(None))

@@ -213,7 +213,7 @@ def custom_layers(model: keras.Model) -> list[str]:
     return sorted({part.name for part in foreign_parts(config)})
 
 
-def difference(answer: NDArray, reference: NDArray, what: str) -> float:
+def difference(answer: NDArray[Any], reference: NDArray[Any], what: str) -> float:
     """Largest difference of two answers in standard deviations of the reference.
 
     Raises:

@@ -83,7 +83,7 @@ class Checkpoints:
             np.savez(file, **arrays)
 
 
-def _read(path: Path) -> dict[str, NDArray] | None:
+def _read(path: Path) -> dict[str, NDArray[Any]] | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from .board import Board
 from .store import JobStore, State
@@ -36,7 +37,7 @@ class JobStatus(BaseModel):
 class Health(BaseModel):
     """Whether the server works; what the worker tells of itself, such as the device, comes with it."""
 
-    model_config = {"extra": "allow"}
+    model_config: ClassVar[ConfigDict] = {"extra": "allow"}
 
     status: str = Field(description="'ready', 'starting', 'stopping' or 'disk full'.")
     version: str = Field(description="Of relumen.")

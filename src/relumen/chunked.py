@@ -42,8 +42,8 @@ class Pixels(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: Any, /) -> Any: ...  # noqa: ANN401 (pixels, or an array)
-    def __array__(self, *args: Any, **options: Any) -> NDArray: ...  # noqa: ANN401 (as numpy calls it)
-    def astype(self, dtype: DTypeLike, /) -> NDArray:
+    def __array__(self, *args: Any, **options: Any) -> NDArray[Any]: ...  # noqa: ANN401 (as numpy calls it)
+    def astype(self, dtype: DTypeLike, /) -> NDArray[Any]:
         """All pixels in memory, as another type."""
         ...
 
@@ -90,7 +90,7 @@ class ChunkedPixels:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index: Any) -> ChunkedPixels | NDArray:  # noqa: ANN401 (whole numbers and slices)
+    def __getitem__(self, index: Any) -> ChunkedPixels | NDArray[Any]:  # noqa: ANN401 (whole numbers and slices)
         """Pixels of fewer axes for whole numbers, an array where there is a slice.
 
         Raises:
@@ -110,16 +110,16 @@ class ChunkedPixels:
         )
         return left._read(slices) if slices else left
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("Pixels on the disk are always copied into memory.")
         return self._read({}).astype(dtype or self.dtype, copy=False)
 
-    def astype(self, dtype: DTypeLike) -> NDArray:
+    def astype(self, dtype: DTypeLike) -> NDArray[Any]:
         """All pixels in memory, as another type."""
         return np.asarray(self, dtype)
 
-    def _read(self, slices: Mapping[int, slice]) -> NDArray:
+    def _read(self, slices: Mapping[int, slice]) -> NDArray[Any]:
         def region(axis: int) -> int | slice:
             return self.chosen[axis] if axis in self.chosen else slices.get(axis, slice(None))
 

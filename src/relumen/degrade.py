@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ outermost pixels, or dark."""
 class Degradation(BaseModel):
     """A range of degradations, from which each training patch draws its own blur and noise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     factor: int = Field(
         default=2, ge=1, description="Camera pixels binned on each axis: the magnification to be learnt."
@@ -65,7 +65,7 @@ class Degradation(BaseModel):
             raise ValueError(f"photons are two numbers above 0, the smaller first, received {photons}")
         return photons
 
-    def cleans(self, image: NDArray) -> tuple[Clean, ...]:
+    def cleans(self, image: NDArray[Any]) -> tuple[Clean, ...]:
         """What is left of a high-quality image (y, x) before noise, by each blur."""
         if self.photons is None:
             return tuple(Clean(reduced(blurred(image, blur), self.factor, self.reduction)) for blur in self.blur)
@@ -122,7 +122,7 @@ class Clean:
         return float(self.signal.mean(dtype=np.float64)), float(self.signal.var(dtype=np.float64))
 
 
-def clean(image: NDArray, blur: float, factor: int, reduction: Reduction = "area") -> Clean:
+def clean(image: NDArray[Any], blur: float, factor: int, reduction: Reduction = "area") -> Clean:
     """Blur and binning, before the noise of the photons that are left.
 
     Args:
@@ -173,7 +173,7 @@ class ForwardOperator:
         """Of the reduction."""
         return self.size // self.low_size
 
-    def __call__(self, images: NDArray) -> Float32:
+    def __call__(self, images: NDArray[Any]) -> Float32:
         """Images (..., n, n, channels) as (..., m, m, channels)."""
         low = np.einsum("kmy,...yxc,kpx->...mpc", self.rows, images, self.columns, optimize=True)
         return (low * self.gain[..., np.newaxis]).astype(np.float32)
@@ -184,7 +184,7 @@ def forward_operator(
     factor: int,
     *,
     blur: float = 0.0,
-    psf: NDArray | None = None,
+    psf: NDArray[Any] | None = None,
     reduction: Reduction = "bicubic",
     border: Border = "cut",
 ) -> ForwardOperator:
@@ -248,7 +248,7 @@ def _kernel_of(reduction: Reduction, factor: int) -> tuple[int, NDArray[np.float
     return first, weights / weights.sum()
 
 
-def _lines_of(psf: NDArray) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _lines_of(psf: NDArray[Any]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """A point spread function as a sum of products of lines along y and x, by singular values."""
     psf = np.asarray(psf, np.float64)
     if psf.ndim != 2 or not all(side % 2 for side in psf.shape) or not np.isfinite(psf).all() or psf.sum() <= 0:
@@ -261,7 +261,7 @@ def _lines_of(psf: NDArray) -> list[tuple[NDArray[np.float64], NDArray[np.float6
     return [(u[:, k] * math.sqrt(s[k]), v[k] * math.sqrt(s[k])) for k in range(rank)]
 
 
-def _band(kernel: NDArray, starts: NDArray, size: int, border: Border) -> NDArray[np.float64]:
+def _band(kernel: NDArray[Any], starts: NDArray[Any], size: int, border: Border) -> NDArray[np.float64]:
     """The matrix (starts, size) that lays a kernel along a line from each start; what lies beyond is as the border."""
     at = starts[:, np.newaxis] + np.arange(len(kernel))
     weights = np.broadcast_to(kernel, at.shape)
@@ -278,7 +278,7 @@ def _band(kernel: NDArray, starts: NDArray, size: int, border: Border) -> NDArra
     return matrix
 
 
-def without_planes(image: NDArray, step: int, sigma: float) -> Float32:
+def without_planes(image: NDArray[Any], step: int, sigma: float) -> Float32:
     """An image (y, x) as a stack looks from its side whose planes are far apart: y stands for z.
 
     It is blurred along y as by a long point spread function, every ``step``-th row is kept, and the rows between are
@@ -299,7 +299,7 @@ def without_planes(image: NDArray, step: int, sigma: float) -> Float32:
     return slices[below] * (1 - share[:, np.newaxis]) + slices[above] * share[:, np.newaxis]
 
 
-def unresolved(image: NDArray, factor: int, sigma: float) -> Float32:
+def unresolved(image: NDArray[Any], factor: int, sigma: float) -> Float32:
     """An image (y, x) as a microscope of less resolution gives it, enlarged to the same size by cubic convolution.
 
     Args:
@@ -311,7 +311,7 @@ def unresolved(image: NDArray, factor: int, sigma: float) -> Float32:
     return bicubic_to(reduced(blurred(image.astype(np.float32), sigma), factor), (height, width))
 
 
-def reduced(image: NDArray, factor: int, reduction: Reduction = "area") -> Float32:
+def reduced(image: NDArray[Any], factor: int, reduction: Reduction = "area") -> Float32:
     """An image (y, x) at 1 / factor of its size, half-pixel centres.
 
     Args:
@@ -326,11 +326,11 @@ def reduced(image: NDArray, factor: int, reduction: Reduction = "area") -> Float
     return image.reshape(height, factor, width, factor).mean((1, 3)).astype(np.float32)
 
 
-def blurred(image: NDArray, sigma: float) -> NDArray:
+def blurred(image: NDArray[Any], sigma: float) -> NDArray[Any]:
     """An image (y, x) through a Gaussian point spread function of this standard deviation, pixels."""
     return gaussian_filter(image, sigma) if sigma else image
 
 
-def crop_to_multiple(image: NDArray, factor: int) -> NDArray:
+def crop_to_multiple(image: NDArray[Any], factor: int) -> NDArray[Any]:
     """Drops the last rows and columns of (..., y, x) that binning could not fill."""
     return image[..., : image.shape[-2] // factor * factor, : image.shape[-1] // factor * factor]

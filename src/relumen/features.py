@@ -95,7 +95,7 @@ def describe(name: str, weights: str | None = None, layers: Sequence[str] | None
     return f"{words}; weights {source}, SHA-256 {digest[:12]}"
 
 
-def embedded(network: keras.Model, images: NDArray, units: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
+def embedded(network: keras.Model, images: NDArray[Any], units: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
     """What a feature network sees of whole images: the means of its features over all places, channel by channel.
 
     Args:

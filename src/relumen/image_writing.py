@@ -24,10 +24,14 @@ OmeZarrVersion = Literal["0.4", "0.5"]
 """Of OME-Zarr: in Zarr 2, which every reader takes, or in Zarr 3."""
 
 
+_LARGEST_TIFF_PLANE = 1 << 32
+"""Bytes; ImageJ's own format counts them in 32 bits."""
+
+
 class ImageWriter(Protocol):
     """Writes an image band by band; made by :func:`image_writer`."""
 
-    def write(self, plane: tuple[int, ...], top: int, band: NDArray) -> None:
+    def write(self, plane: tuple[int, ...], top: int, band: NDArray[Any]) -> None:
         """Writes rows ``top ...`` of one plane.
 
         Args:
@@ -46,7 +50,7 @@ class _FileWriter:
         self._shape = shape
         self._dtype = dtype
 
-    def write(self, plane: tuple[int, ...], top: int, band: NDArray) -> None:
+    def write(self, plane: tuple[int, ...], top: int, band: NDArray[Any]) -> None:
         height, width = self._shape[-2:]
         row = int(np.ravel_multi_index((0, *plane), (1, *self._shape[:-2]))) * height + top
         self._file.seek(self._offset + row * width * self._dtype.itemsize)
@@ -75,8 +79,8 @@ def image_writer(
         ome_zarr: its version.
 
     Raises:
-        UserError: the folder can't be written to, PNG is asked for what it can't hold, or what would be replaced is
-            no OME-Zarr image.
+        UserError: the folder can't be written to, PNG or TIFF is asked for what it can't hold, or what would be
+            replaced is no OME-Zarr image.
         CheckFailedError: the disk is full.
     """
     check_axes(axes)
@@ -89,6 +93,11 @@ def image_writer(
             f"PNG holds one plane of 8 or 16 bit. Received: {axes} {shape} of {dtype}. Choose a .tif name instead."
         )
     size = math.prod(shape) * dtype.itemsize
+    if suffix in (".tif", ".tiff") and math.prod(shape[-2:]) * dtype.itemsize >= _LARGEST_TIFF_PLANE:
+        raise UserError(
+            f"TIFF holds planes of less than 4 GiB. Received: {' x '.join(map(str, shape[-2:]))} of {dtype}. "
+            f"Choose OME-Zarr: {path.with_suffix('.ome.zarr').name}"
+        )
     if suffix == ZARR:  # its smaller copies take a third more, and that is about what packing saves
         from relumen.ome_zarr_writing import ome_zarr_writer
 
@@ -195,7 +204,7 @@ def result_type(image: Image, output: OutputType) -> np.dtype:
     return dtype
 
 
-def as_type(values: NDArray, dtype: np.dtype) -> NDArray:
+def as_type(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
     """Values as another type; integers are rounded and clipped, not wrapped around."""
     if dtype.kind != "u":
         return values.astype(dtype)

@@ -19,7 +19,7 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _SIGMA, _WINDOW = 1.5, 11  # of SSIM's Gaussian window, pixels
 
 
-def data_range(reference: NDArray) -> float:
+def data_range(reference: NDArray[Any]) -> float:
     """The range that PSNR and SSIM refer to: from the 0.1st to the 99.9th percentile of the reference.
 
     A few hot pixels would otherwise set the scale.
@@ -28,7 +28,7 @@ def data_range(reference: NDArray) -> float:
     return float(high - low)
 
 
-def psnr(reference: NDArray, image: NDArray, span: float | None = None) -> float:
+def psnr(reference: NDArray[Any], image: NDArray[Any], span: float | None = None) -> float:
     """Peak signal-to-noise ratio in dB, by scikit-image; infinite for equal images.
 
     Args:
@@ -43,7 +43,7 @@ def psnr(reference: NDArray, image: NDArray, span: float | None = None) -> float
         return float(peak_signal_noise_ratio(a, b, data_range=span or data_range(reference)))
 
 
-def ssim(reference: NDArray, image: NDArray, span: float | None = None) -> float:
+def ssim(reference: NDArray[Any], image: NDArray[Any], span: float | None = None) -> float:
     """Structural similarity (Gaussian window, sigma 1.5; Wang et al. 2004), by scikit-image; see :func:`psnr`."""
     from skimage.metrics import structural_similarity
 
@@ -58,7 +58,7 @@ def ssim(reference: NDArray, image: NDArray, span: float | None = None) -> float
     return float(value)
 
 
-def ms_ssim(reference: NDArray, image: NDArray, span: float | None = None, scales: int = 4) -> float:
+def ms_ssim(reference: NDArray[Any], image: NDArray[Any], span: float | None = None, scales: int = 4) -> float:
     """Multi-scale structural similarity, 1 for equal images.
 
     Contrast and structure are compared at each scale, luminance at the coarsest alone. Means of 2 x 2 pixels lead from
@@ -99,11 +99,11 @@ def ms_ssim(reference: NDArray, image: NDArray, span: float | None = None, scale
     return float(value)
 
 
-def _similarities(a: NDArray, b: NDArray, span: float) -> tuple[NDArray, NDArray]:
+def _similarities(a: NDArray[Any], b: NDArray[Any], span: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Luminance, and contrast times structure, at all places of a whole window (Wang et al. 2004, Eqs. 6 to 13)."""
     from scipy.ndimage import gaussian_filter
 
-    def mean(x: NDArray) -> NDArray:
+    def mean(x: NDArray[Any]) -> NDArray[Any]:
         edge = _WINDOW // 2
         return gaussian_filter(x, _SIGMA, radius=edge)[edge:-edge, edge:-edge]
 
@@ -115,13 +115,13 @@ def _similarities(a: NDArray, b: NDArray, span: float) -> tuple[NDArray, NDArray
     return luminance, (2 * covariance + c2) / (variances + c2)
 
 
-def _halved(image: NDArray) -> NDArray:
+def _halved(image: NDArray[Any]) -> NDArray[Any]:
     """Means of 2 x 2 pixels; an odd last row or column is repeated."""
     even = np.pad(image, [(0, size % 2) for size in image.shape], mode="edge")
     return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
 
 
-def affine_fitted(reference: NDArray, image: NDArray) -> NDArray[np.float64]:
+def affine_fitted(reference: NDArray[Any], image: NDArray[Any]) -> NDArray[np.float64]:
     """The image as ``a * image + b`` with the a and b of least squared error to the reference.
 
     A microscope's gain and offset are no fault of a restoration: figures after the fit tell its structure alone. A
@@ -145,7 +145,7 @@ def affine_fitted(reference: NDArray, image: NDArray) -> NDArray[np.float64]:
     return slope * deviation + a.mean()
 
 
-def rescaled(image: NDArray) -> NDArray[np.float64]:
+def rescaled(image: NDArray[Any]) -> NDArray[np.float64]:
     """The image from its own smallest value, which becomes 0, to its own largest, which becomes 1.
 
     A fault, kept for comparison: CIN-GAN's published scripts rescale every image so, restored and true ones, before
@@ -160,7 +160,7 @@ def rescaled(image: NDArray) -> NDArray[np.float64]:
     return (image.astype(np.float64) - low) / (high - low or 1.0)
 
 
-def frechet_distance(features: NDArray, others: NDArray) -> float:
+def frechet_distance(features: NDArray[Any], others: NDArray[Any]) -> float:
     """The Frechet distance of two sets of images: FID, over any features.
 
     ||m1 - m2||^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)), with unbiased covariances: that of two Gaussians with the sets' means
@@ -188,7 +188,7 @@ def frechet_distance(features: NDArray, others: NDArray) -> float:
     return max(means + float(np.sum(a**2)) + float(np.sum(b**2)) - 2 * shared, 0.0)
 
 
-def _root(features: NDArray) -> NDArray:
+def _root(features: NDArray[Any]) -> NDArray[Any]:
     """A matrix A of up to d rows whose A'A is the covariance of features (images, d)."""
     a = (features - features.mean(0)) / np.sqrt(len(features) - 1)
     return a if len(a) <= a.shape[1] else np.linalg.qr(a)[1]
@@ -225,7 +225,9 @@ class KernelDistance:
         return float(np.mean(np.less(self.halves, other.halves)))
 
 
-def kernel_distance(features: NDArray, others: NDArray, *, seed: int = 0, halves: int = 200) -> KernelDistance:
+def kernel_distance(
+    features: NDArray[Any], others: NDArray[Any], *, seed: int = 0, halves: int = 200
+) -> KernelDistance:
     """The kernel distance of Binkowski et al., Demystifying MMD GANs, ICLR 2018, Sec. 4: KID, over any features.
 
     The kernel is (x . y / d + 1)^3. Values on halves of the sets scatter about as much as the value does from one draw
@@ -252,7 +254,7 @@ def kernel_distance(features: NDArray, others: NDArray, *, seed: int = 0, halves
     return KernelDistance(_discrepancy(*kernels), tuple(values))
 
 
-def _discrepancy(own: NDArray, others: NDArray, across: NDArray) -> float:
+def _discrepancy(own: NDArray[Any], others: NDArray[Any], across: NDArray[Any]) -> float:
     """Squared maximum mean discrepancy of kernel matrices, none with itself (Gretton et al. 2012, Eq. 3)."""
     within = sum((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (own, others))
     return float(within - 2 * across.mean())

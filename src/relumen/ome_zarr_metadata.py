@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ _COMPOSITE = ("FF0000", "00FF00", "0000FF", "FFFFFF", "00FFFF", "FF00FF", "FFFF0
 class _Read(BaseModel):
     """Metadata of others: what is not read here may be anything."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
 
 
 class Axis(_Read):
@@ -173,11 +173,12 @@ def omero_entry(
         dtype: of the pixels.
     """
     count = sizes.get("C", 1)
-    labels = list(metadata.get("Labels") or [])
+    labels = metadata.get("Labels") or []
+    labels = [labels] if isinstance(labels, str) else labels
     ranges = list(metadata.get("Ranges") or [])
     if count == 1 and not ranges and "min" in metadata and "max" in metadata:
         ranges = [metadata["min"], metadata["max"]]
-    tables = list(metadata.get("LUTs") or [])
+    tables = np.reshape(metadata.get("LUTs", []), (-1, 3, 256))
     grey = count == 1 or metadata.get("mode") in ("grayscale", "gray", "greyscale")
     channels = []
     for index, (least, greatest) in enumerate(extremes):
@@ -185,7 +186,7 @@ def omero_entry(
         shown = ranges[2 * index : 2 * index + 2] if len(ranges) == 2 * count else (least, greatest)
         colour = "FFFFFF" if grey else _COMPOSITE[index % len(_COMPOSITE)]
         if len(tables) == count:
-            colour = bytes(np.asarray(tables[index], np.uint8)[:3, -1]).hex().upper()
+            colour = bytes(tables[index, :, -1].astype(np.uint8)).hex().upper()
         window = {
             "min": min(possible[0], float(shown[0])),
             "max": max(possible[1], float(shown[1])),

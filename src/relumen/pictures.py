@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,12 @@ _GAP = 8
 _PERCENTILES = (0.5, 99.8)
 
 
-def to_grey(image: NDArray, low: float, high: float) -> NDArray[np.uint8]:
+def to_grey(image: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     """Maps intensities from low..high to 0..255, clipped."""
     return np.clip((image.astype(np.float64) - low) / max(high - low, 1e-12) * 255, 0, 255).astype(np.uint8)
 
 
-def side_by_side(rows: Sequence[Sequence[NDArray]]) -> NDArray[np.uint8]:
+def side_by_side(rows: Sequence[Sequence[NDArray[Any]]]) -> NDArray[np.uint8]:
     """Rows of images (y, x) as one picture; the contrast of a row is that of its last image.
 
     Args:
@@ -35,12 +36,12 @@ def side_by_side(rows: Sequence[Sequence[NDArray]]) -> NDArray[np.uint8]:
     return np.vstack(strips)[:-_GAP]
 
 
-def in_colour(image: NDArray) -> NDArray[np.uint8]:
+def in_colour(image: NDArray[Any]) -> NDArray[np.uint8]:
     """An image (y, x, channels), 0..1, as :func:`as_rgb` of 8 bits, (y, x, 3)."""
     return np.rint(255 * as_rgb(image)).astype(np.uint8)
 
 
-def as_rgb(images: NDArray) -> NDArray[np.float32]:
+def as_rgb(images: NDArray[Any]) -> NDArray[np.float32]:
     """Images of any stains as colours: three channels red, green and blue, two blue and green, one grey.
 
     Args:
@@ -58,7 +59,7 @@ def as_rgb(images: NDArray) -> NDArray[np.float32]:
     return np.repeat(clipped, 3, -1) if clipped.shape[-1] == 1 else clipped[..., :3]
 
 
-def grid(images: NDArray, columns: int) -> NDArray[np.uint8]:
+def grid(images: NDArray[Any], columns: int) -> NDArray[np.uint8]:
     """Images (n, y, x, channels), 0..1, in rows of so many, each as :func:`in_colour`; black fills the last row."""
     shown = [in_colour(image) for image in images]
     shown += [np.zeros_like(shown[0])] * (-len(shown) % columns)

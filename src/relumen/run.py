@@ -20,12 +20,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relumen.errors import UserError
+from relumen.plain_yaml import plain_values
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +41,7 @@ class Figures(BaseModel):
     PSNR in dB; both metrics over the 0.1st to 99.9th percentile of the target.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     image: str
     condition: str = Field(description="Such as the photons of a stated degradation; 'as given' for real pairs.")
@@ -53,7 +54,7 @@ class Figures(BaseModel):
 class Stage(BaseModel):
     """A training whose weights a later one began with."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     command: str
     data: str
@@ -65,7 +66,7 @@ class Stage(BaseModel):
 class About(BaseModel):
     """What is known of a run's network; every field is written by the training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     system: str = Field(description="Which system was trained, such as 'esrgan'.")
     scale: int = Field(ge=1, description="Magnification of the network.")
@@ -259,7 +260,7 @@ def parse_yaml(text: str, source: str) -> Any:  # noqa: ANN401  whatever it says
         UserError: it is no YAML.
     """
     try:
-        return yaml.safe_load(text)
+        return plain_values(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

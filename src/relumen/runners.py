@@ -206,7 +206,7 @@ def _reordered(call: Runner, input_axes: str, output_axes: str) -> Runner:
     return run
 
 
-def to_axes(array: NDArray, axes: str) -> NDArray:
+def to_axes(array: NDArray[Any], axes: str) -> NDArray[Any]:
     """(batch, y, x, channels) in another order; an axis that is left out must have size 1."""
     for position, letter in reversed(list(enumerate("byxc"))):
         if letter not in axes:
@@ -219,7 +219,7 @@ def to_axes(array: NDArray, axes: str) -> NDArray:
     return np.ascontiguousarray(np.transpose(array, [kept.index(letter) for letter in axes]))
 
 
-def from_axes(array: NDArray, axes: str) -> NDArray:
+def from_axes(array: NDArray[Any], axes: str) -> NDArray[Any]:
     """An array in another order as (batch, y, x, channels); an axis that is missing gets size 1."""
     kept = [letter for letter in "byxc" if letter in axes]
     ordered = np.transpose(array, [axes.index(letter) for letter in kept])

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Tile:
         """The image's rows that the tile's pixels come from."""
         return slice(int(self.rows.min()), int(self.rows.max()) + 1)
 
-    def cut(self, image: NDArray, first: int = 0) -> NDArray:
+    def cut(self, image: NDArray[Any], first: int = 0) -> NDArray[Any]:
         """The tile's pixels of an image (y, x, ...), read as one block so that a memory map stays cheap.
 
         Args:
@@ -141,7 +141,7 @@ def mirrored(positions: NDArray[np.intp], size: int) -> NDArray[np.intp]:
     return np.where(folded < size, folded, 2 * size - 1 - folded)
 
 
-def mirrored_to(image: NDArray, shape: tuple[int, int]) -> NDArray:
+def mirrored_to(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     """The top left part of an image (y, x, ...) continued endlessly by mirrors: (height, width, ...)."""
     rows, columns = (mirrored(np.arange(wanted), size) for wanted, size in zip(shape, image.shape[:2], strict=True))
     return image[np.ix_(rows, columns)]
@@ -150,7 +150,7 @@ def mirrored_to(image: NDArray, shape: tuple[int, int]) -> NDArray:
 class Rows(Protocol):
     """An image (y, x, channels) of which rows are read when they are asked for; numpy arrays are such images."""
 
-    def __getitem__(self, rows: slice, /) -> NDArray: ...
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]: ...
 
 
 def predict_bands(image: Rows, run: Runner, plan: TilePlan) -> Iterator[tuple[int, Float32]]:
@@ -179,7 +179,7 @@ def predict_bands(image: Rows, run: Runner, plan: TilePlan) -> Iterator[tuple[in
             yield target.start, rows
 
 
-def predict_tiled(image: NDArray, run: Runner, plan: TilePlan) -> Float32:
+def predict_tiled(image: NDArray[Any], run: Runner, plan: TilePlan) -> Float32:
     """A network's answer to a whole image, (scale * y, scale * x, channels out); see :func:`predict_bands`."""
     bands = predict_bands(image, run, plan)
     first = next(bands)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 
-def bicubic(image: NDArray, scale: int) -> NDArray[np.float32]:
+def bicubic(image: NDArray[Any], scale: int) -> NDArray[np.float32]:
     """Bicubic interpolation of (y, x): Keys's cubic convolution (a = -0.5), as Pillow computes it.
 
     Half-pixel centres, so it is the counterpart of binning.
@@ -14,7 +16,7 @@ def bicubic(image: NDArray, scale: int) -> NDArray[np.float32]:
     return bicubic_to(image, (image.shape[0] * scale, image.shape[1] * scale))
 
 
-def bicubic_to(image: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
+def bicubic_to(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     """The same to any (height, width); where that is smaller, the kernel is widened against aliasing."""
     from PIL import Image
 
@@ -23,7 +25,7 @@ def bicubic_to(image: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), np.float32)
 
 
-def enlarged(low: NDArray, size: int) -> NDArray[np.float32]:
+def enlarged(low: NDArray[Any], size: int) -> NDArray[np.float32]:
     """Images (n, m, m, channels) by cubic convolution, as Pillow computes it, (n, size, size, channels), any range.
 
     >>> enlarged(np.ones((2, 8, 8, 3)), 128).shape

@@ -27,7 +27,7 @@ from relumen.cli import (
 )
 from relumen.errors import CheckFailedError, UserError
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Restore and super-resolve microscopy images, and carry the models into Fiji.",
     no_args_is_help=True,
     add_completion=False,

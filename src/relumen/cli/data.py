@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from relumen.models.optics import Optics
     from relumen.training.settings import DataConfig
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 _SHOWN = 40
 _SHEETS = (".png", ".jpg", ".pdf", ".svg")

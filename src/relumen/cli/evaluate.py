@@ -10,7 +10,7 @@ import typer
 from relumen.cli import evaluate_rls
 from relumen.cli.report import show_report
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 app.add_typer(evaluate_rls.app, name="rls", help="Regularized latent search: each table and figure of its paper.")
 
 Data = Annotated[Path, typer.Option(help="Data folder, in any layout that training takes; its held-out part.")]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relumen.evaluation.rls_scores import Networks
     from relumen.evaluation.rls_study import Study
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 PriorOption = Annotated[Path, typer.Option(help="With its flow: a run, an imported one, or a shipped name.")]
 Data = Annotated[str, typer.Option(help="drawn:cells, drawn:nfkb, drawn:golgi, shipped:nfkb, or a .yaml file.")]

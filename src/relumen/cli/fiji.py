@@ -9,7 +9,7 @@ import typer
 
 from relumen.cli.progress import say
 
-app = typer.Typer(rich_markup_mode="rich")
+app: typer.Typer = typer.Typer(rich_markup_mode="rich")
 
 
 @app.callback(invoke_without_command=True)

@@ -12,7 +12,7 @@ import typer
 from relumen.cli.progress import say
 from relumen.errors import UserError
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 
 @app.command("import")

@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console(highlight=False)
+console: Console = Console(highlight=False)
 
 
 class _Rate(ProgressColumn):

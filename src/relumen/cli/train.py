@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relumen.run import RunFolder
     from relumen.training.flow import Epoch
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 Resume = Annotated[
     Path | None, typer.Option(help="Goes on with the run in this folder; all other options are read from it.")
 ]

@@ -11,7 +11,7 @@ import typer
 from relumen.cli.progress import console, say
 from relumen.errors import CheckFailedError, UserError
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 PackageArgument = Annotated[Path, typer.Argument(help="A package folder or .zip.")]
 _NOT_HERE = (
     "What the zoo runs by itself can't be run here: TensorFlow 2.16.1, ONNX Runtime 1.20.1 and bioimageio.core 0.10 on "

@@ -163,7 +163,7 @@ def _at_level(image: Image, scale: int, level: int, reduction: Reduction) -> NDA
     return np.asarray((seen - float(low.mean())) / float(low.std()), np.float64)
 
 
-def _drawn(image: NDArray, optics: Optics, bank: Bank) -> Figure:
+def _drawn(image: NDArray[Any], optics: Optics, bank: Bank) -> Figure:
     """On the left the image, on the right each filter and beneath it a part of the image through it."""
     kernels = optics.kernels(bank.level)
     size = min(_PART * bank.level, *image.shape)
@@ -203,6 +203,6 @@ def _drawn(image: NDArray, optics: Optics, bank: Bank) -> Figure:
     return figure
 
 
-def _show(axes: Axes, image: NDArray, low: float, high: float) -> None:
+def _show(axes: Axes, image: NDArray[Any], low: float, high: float) -> None:
     axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
     axes.set_axis_off()

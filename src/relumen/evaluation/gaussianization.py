@@ -41,7 +41,7 @@ class Norms:
     distance: float
 
     @classmethod
-    def of(cls, name: str, codes: NDArray) -> Self:
+    def of(cls, name: str, codes: NDArray[Any]) -> Self:
         """Those of codes (n, d)."""
         squared = np.square(codes, dtype=np.float64).sum(1)
         degrees = codes.shape[1]
@@ -49,7 +49,7 @@ class Norms:
         return cls(name, degrees, squared, float(squared.mean()), float(squared.std()), distance)
 
 
-def gaussianization(codes: Mapping[str, NDArray]) -> tuple[Norms, ...]:
+def gaussianization(codes: Mapping[str, NDArray[Any]]) -> tuple[Norms, ...]:
     """The rows of the table, one for each kind of code.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -44,8 +44,8 @@ class Restored:
     """
 
     name: str
-    cells: tuple[tuple[str, str, NDArray], ...]
-    target: NDArray
+    cells: tuple[tuple[str, str, NDArray[Any]], ...]
+    target: NDArray[Any]
     image: str = ""
     target_name: str = "truth"
 
@@ -115,7 +115,7 @@ def draw_boxes(values: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
     return figure
 
 
-def draw_made(rows: Sequence[tuple[str, NDArray, NDArray, NDArray | None]]) -> Figure:
+def draw_made(rows: Sequence[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any] | None]]) -> Figure:
     """Fig. 6: each made defect beside the clean image that it was made of, and a real one.
 
     Clean and made image have the contrast of the clean one; a real image shows something else, and has its own.

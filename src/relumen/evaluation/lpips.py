@@ -85,7 +85,7 @@ class LPIPS:
         words = "in the way of LPIPS, over Keras's VGG-16, for which its weights were not learnt: no published LPIPS"
         return cls(_of_keras(vgg_weights), weights, _caffe, words)
 
-    def __call__(self, images: NDArray, others: NDArray) -> NDArray[np.float64]:
+    def __call__(self, images: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
         """The distance of each pair of images.
 
         Args:
@@ -107,7 +107,7 @@ class LPIPS:
         found = [self._distances(images[i : i + _BATCH], others[i : i + _BATCH]) for i in starts]
         return np.concatenate([np.zeros(0), *found])
 
-    def _distances(self, images: NDArray, others: NDArray) -> NDArray[np.float64]:
+    def _distances(self, images: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
         both = self.prepare(as_rgb(np.concatenate([images, others])))
         total = np.zeros(len(images))
         for features, weights in zip(self.network(both, training=False), self.weights, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -106,7 +106,7 @@ def _words(sample: Sample) -> str:
     return re.sub(r"[^\w.]+", "-", f"{score.channel} {score.condition}").strip("-")
 
 
-def show(axes: Axes, image: NDArray, target: NDArray) -> None:
+def show(axes: Axes, image: NDArray[Any], target: NDArray[Any]) -> None:
     """An image without axes, with the contrast of its target."""
     low, high = np.percentile(target, _PERCENTILES)
     axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="antialiased")

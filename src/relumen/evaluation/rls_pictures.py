@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,10 @@ def as_squares(low: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
 
 
 def mosaic(
-    columns: Mapping[str, NDArray], rows: Sequence[str], title: str, beneath: Mapping[str, Sequence[str]] | None = None
+    columns: Mapping[str, NDArray[Any]],
+    rows: Sequence[str],
+    title: str,
+    beneath: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
     """Images in rows and named columns.
 

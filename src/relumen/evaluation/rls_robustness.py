@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Alteration:
         altered = np.stack([self._one(image, (seed, _PURPOSE, i)) for i, image in enumerate(low)])
         return np.clip(altered, 0, 1).astype(np.float32)
 
-    def _one(self, image: Float32, seed: tuple[int, ...]) -> NDArray:
+    def _one(self, image: Float32, seed: tuple[int, ...]) -> NDArray[Any]:
         rng = np.random.default_rng(seed)
         if self.kind == "blur":
             return np.stack([blurred(plane, self.strength) for plane in np.moveaxis(image, -1, 0)], -1)
@@ -95,8 +95,8 @@ class Row:
     change: float
     distance: KernelDistance
     psnr: NDArray[np.float64]
-    to_altered: NDArray
-    to_unaltered: NDArray
+    to_altered: NDArray[Any]
+    to_unaltered: NDArray[Any]
 
     def cells(self) -> list[str]:
         """For :data:`COLUMNS`."""

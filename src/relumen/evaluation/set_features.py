@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ _BATCH = 16  # of images of 299 pixels
 
 
 def features_of(
-    images: NDArray, name: str, weights: str | None = None, units: Sequence[tuple[float, float]] | None = None
+    images: NDArray[Any], name: str, weights: str | None = None, units: Sequence[tuple[float, float]] | None = None
 ) -> Float32:
     """The features of each image of a set.
 
@@ -62,7 +62,7 @@ def features_of(
     return features.embedded(network, images, units)
 
 
-def units_of(reference: NDArray) -> list[tuple[float, float]]:
+def units_of(reference: NDArray[Any]) -> list[tuple[float, float]]:
     """Mean and standard deviation of each channel over a set (n, y, x, channels)."""
     channels = np.moveaxis(reference.astype(np.float64), -1, 0)
     return [(float(channel.mean()), float(channel.std())) for channel in channels]
@@ -120,7 +120,7 @@ def _network(name: str, weights: str | None) -> keras.Model:
     return network
 
 
-def _by_inception(network: keras.Model, images: NDArray) -> Float32:
+def _by_inception(network: keras.Model, images: NDArray[Any]) -> Float32:
     import tensorflow as tf
 
     seen = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def liveliest(image: NDArray, size: int, besides: Sequence[tuple[int, int]] = ()) -> tuple[int, int]:
+def liveliest(image: NDArray[Any], size: int, besides: Sequence[tuple[int, int]] = ()) -> tuple[int, int]:
     """Top left corner (y, x) of the square with most edges, on a coarse grid of even positions.
 
     Args:

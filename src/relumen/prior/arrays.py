@@ -43,14 +43,14 @@ def _dtype(kind: str, *_: object) -> Unfinished:
 def _array(*_: object) -> Unfinished:
     """``numpy.core.multiarray._reconstruct``: an array whose state holds all of it."""
 
-    def finish(state: tuple[Any, ...]) -> NDArray:
+    def finish(state: tuple[Any, ...]) -> NDArray[Any]:
         _version, shape, dtype, fortran, data = state
         return _filled(data, dtype, shape, "F" if fortran else "C")
 
     return Unfinished(finish)
 
 
-def _filled(data: bytes, dtype: np.dtype, shape: tuple[int, ...], order: Any = "C") -> NDArray:  # noqa: ANN401
+def _filled(data: bytes, dtype: np.dtype, shape: tuple[int, ...], order: Any = "C") -> NDArray[Any]:  # noqa: ANN401
     """``numpy.core.numeric._frombuffer``."""
     if not isinstance(dtype, np.dtype) or not isinstance(data, bytes) or not _sizes(shape):
         raise RefusedError("it has an array of something else than numbers")
@@ -71,7 +71,7 @@ def _encoded(text: str, coding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _tensor(storage: NDArray, offset: int, shape: Any, strides: Any, *_: object) -> NDArray:  # noqa: ANN401
+def _tensor(storage: NDArray[Any], offset: int, shape: Any, strides: Any, *_: object) -> NDArray[Any]:  # noqa: ANN401
     """``torch._utils._rebuild_tensor_v2``: a view of a storage; offset and strides count elements."""
     if not isinstance(storage, np.ndarray) or storage.ndim != 1 or not all(map(_sizes, (shape, strides, (offset,)))):
         raise RefusedError("it has a tensor of something else than numbers")
@@ -81,7 +81,7 @@ def _tensor(storage: NDArray, offset: int, shape: Any, strides: Any, *_: object)
     return np.ndarray(shape, storage.dtype, storage, offset * size, [size * stride for stride in strides])
 
 
-def _parameter(tensor: NDArray, *_: object) -> NDArray:
+def _parameter(tensor: NDArray[Any], *_: object) -> NDArray[Any]:
     """``torch._utils._rebuild_parameter``."""
     return tensor
 
@@ -111,7 +111,7 @@ def _sizes(numbers: Any) -> bool:  # noqa: ANN401  of any kind at first
     return all(type(number) is int and number >= 0 for number in numbers)
 
 
-def new_storage(kind: Any, count: Any, room: int) -> NDArray:  # noqa: ANN401  of any kind at first
+def new_storage(kind: Any, count: Any, room: int) -> NDArray[Any]:  # noqa: ANN401  of any kind at first
     """A storage of ``count`` numbers, still to be filled.
 
     Raises:

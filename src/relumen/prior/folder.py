@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ _TYPICAL = 256
 class AboutFlow(BaseModel):
     """What is known of a flow; every field is written by its training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     samples: int = Field(ge=1, description="Style vectors that it was trained on, or of each pass where it was fresh.")
     fresh: bool = Field(description="Whether every pass had codes of its own.")

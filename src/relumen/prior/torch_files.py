@@ -35,10 +35,10 @@ def read_saved(data: bytes) -> Any:  # noqa: ANN401  what it holds is for the ca
 def _read_pickles(data: bytes) -> Any:  # noqa: ANN401  see read_saved
     """Magic number, version, system, object, keys of the storages; then each storage's length and numbers."""
     stream = io.BytesIO(data)
-    storages: dict[str, NDArray] = {}
+    storages: dict[str, NDArray[Any]] = {}
     room = len(data)
 
-    def stored(kind: Any, key: str, count: Any) -> NDArray:  # noqa: ANN401  checked by new_storage
+    def stored(kind: Any, key: str, count: Any) -> NDArray[Any]:  # noqa: ANN401  checked by new_storage
         nonlocal room
         if key not in storages:
             storages[key] = new_storage(kind, count, room)
@@ -67,9 +67,9 @@ def _read_zip(data: bytes) -> Any:  # noqa: ANN401  see read_saved
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             folder = _checked(archive.infolist(), len(data))
-            storages: dict[str, NDArray] = {}
+            storages: dict[str, NDArray[Any]] = {}
 
-            def stored(kind: Any, key: str, count: Any) -> NDArray:  # noqa: ANN401  checked by new_storage
+            def stored(kind: Any, key: str, count: Any) -> NDArray[Any]:  # noqa: ANN401  checked by new_storage
                 if key not in storages:
                     numbers = archive.read(f"{folder}/data/{key}")
                     storages[key] = new_storage(kind, count, len(numbers))
@@ -103,10 +103,10 @@ def _checked(members: list[zipfile.ZipInfo], size: int) -> str:
     return folders[0]
 
 
-def _persistent(stored: Callable[[Any, str, Any], NDArray]) -> Callable[[Any], NDArray]:
+def _persistent(stored: Callable[[Any, str, Any], NDArray[Any]]) -> Callable[[Any], NDArray[Any]]:
     """What a persistent id stands for: ("storage", kind, key, device, count), and in old files a part of it."""
 
-    def value(identity: Any) -> NDArray:  # noqa: ANN401  of any kind at first
+    def value(identity: Any) -> NDArray[Any]:  # noqa: ANN401  of any kind at first
         tag, kind, key, _device, count, *part = identity
         if tag != "storage" or not isinstance(key, str) or any(each is not None for each in part):
             raise RefusedError("it refers to something else than a tensor's numbers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,15 @@ class Whitening:
     deviation: NDArray[np.float64]
 
     @classmethod
-    def of(cls, w: NDArray) -> Self:
+    def of(cls, w: NDArray[Any]) -> Self:
         """The statistics of codes (n, d): other ones than those that are judged; PULSE draws a million."""
         seen = _leaky(w)
         return cls(seen.mean(0, dtype=np.float64), seen.std(0, dtype=np.float64))
 
-    def __call__(self, w: NDArray) -> NDArray[np.float64]:
+    def __call__(self, w: NDArray[Any]) -> NDArray[np.float64]:
         """The whitened codes, (n, d) like the raw ones."""
         return (_leaky(w) - self.mean) / self.deviation
 
 
-def _leaky(w: NDArray) -> NDArray:
+def _leaky(w: NDArray[Any]) -> NDArray[Any]:
     return np.where(w > 0, w, SLOPE * w)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ _SHARPNESS = 3  # power of the blending window: neighbours mix in a band about a
 
 
 def windows(
-    dna: NDArray | None, shape: tuple[int, int], view: int, factor: int, tiling: Tiling
+    dna: NDArray[Any] | None, shape: tuple[int, int], view: int, factor: int, tiling: Tiling
 ) -> list[tuple[int, int]]:
     """Top and left of each window of ``view`` x ``view`` low-resolution pixels; together they show every pixel.
 
@@ -76,7 +76,7 @@ def _middle(start: int, length: int, view: int) -> slice:
     return slice(start if start == 0 else start + margin, stop if stop == length else stop - margin)
 
 
-def nuclei(dna: NDArray, factor: int) -> NDArray[np.float64]:
+def nuclei(dna: NDArray[Any], factor: int) -> NDArray[np.float64]:
     """Centres (n, 2) of nuclei in a low-resolution image (y, x), from its top left corner, in its pixels.
 
     Maxima of the image after a blur of a quarter of a nucleus, at least three quarters of a nucleus apart and above
@@ -125,7 +125,7 @@ class Mosaic:
         line = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** (2 * _SHARPNESS) + 1e-6  # its edge may stand alone
         self._window = (line[:, np.newaxis] * line)[..., np.newaxis].astype(np.float32)
 
-    def add(self, window: tuple[int, int], answer: NDArray) -> None:
+    def add(self, window: tuple[int, int], answer: NDArray[Any]) -> None:
         """Lays an answer (size, size, channels) at the top and left of its window, low-resolution pixels."""
         top, left = (self._factor * start for start in window)
         at = slice(top, top + len(answer)), slice(left, left + answer.shape[1])

@@ -142,7 +142,7 @@ class FileSearch:
         with file_appears_whole(job.target.with_name(job.target.stem + _PICTURE)) as partial:
             figure.savefig(partial, dpi=_DPI)
 
-    def _write(self, path: Path, image: Image, values: NDArray, about: Mapping[str, Any]) -> None:
+    def _write(self, path: Path, image: Image, values: NDArray[Any], about: Mapping[str, Any]) -> None:
         axes = "".join(axis for axis in image.axes if axis in "TZ") + "CYX"
         if values.shape[-3] == 1:
             values, axes = values[..., 0, :, :], axes.replace("C", "")

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,15 +107,15 @@ class Intensities:
     white: Float32
     description: str
 
-    def to_prior(self, pixels: NDArray) -> Float32:
+    def to_prior(self, pixels: NDArray[Any]) -> Float32:
         """Intensities (..., channels) with black as 0 and white as 1; what lies beyond stays beyond."""
         return ((pixels - self.black) / (self.white - self.black)).astype(np.float32)
 
-    def undone(self, pixels: NDArray) -> Float32:
+    def undone(self, pixels: NDArray[Any]) -> Float32:
         """Values of the prior's images (..., channels) in the image's units."""
         return (pixels * (self.white - self.black) + self.black).astype(np.float32)
 
-    def spread_undone(self, deviations: NDArray) -> Float32:
+    def spread_undone(self, deviations: NDArray[Any]) -> Float32:
         """Standard deviations alike, which know no black."""
         return (deviations * (self.white - self.black)).astype(np.float32)
 
@@ -155,7 +156,7 @@ def stated(texts: Sequence[str], channels: int) -> Intensities:
     return Intensities(black, white, "as stated")
 
 
-def matched(prior: Prior, operator: ForwardOperator, pixels: NDArray, channels: Channels) -> Intensities:
+def matched(prior: Prior, operator: ForwardOperator, pixels: NDArray[Any], channels: Channels) -> Intensities:
     """Black and white by which the images' low and high percentiles are those that the prior's images have.
 
     The prior's are of random samples, at low resolution.

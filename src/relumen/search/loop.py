@@ -99,7 +99,7 @@ class Searcher:
 
     def __call__(
         self,
-        low: NDArray,
+        low: NDArray[Any],
         *,
         seed: int | Sequence[int] = 0,
         measured: Sequence[bool] | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ _MOST_SOLUTIONS = 5
 _NAMES = {"best": "best fit", "mean": "mean of solutions", "std": "standard deviation, x 4"}
 
 
-def draw(low: NDArray, fields: Mapping[str, NDArray], solutions: Solutions, prior: str, channels: Channels) -> Figure:
+def draw(
+    low: NDArray[Any], fields: Mapping[str, NDArray[Any]], solutions: Solutions, prior: str, channels: Channels
+) -> Figure:
     """The picture of one plane.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ class Search:
         start: style vectors (L, d) to start at; None: the config's start.
     """
 
-    low: NDArray
+    low: NDArray[Any]
     seed: tuple[int, ...]
     start: Float32 | None = None
 
@@ -36,7 +37,7 @@ class SearchState:
     """
 
     history: Float32
-    values: tuple[NDArray, ...]
+    values: tuple[NDArray[Any], ...]
 
     @property
     def iteration(self) -> int:

@@ -69,7 +69,7 @@ def check_form(config: SearchConfig, uncertainty: UncertaintyConfig) -> None:
         )
 
 
-def searches(prior: Prior, uncertainty: UncertaintyConfig, count: int, low: NDArray, seed: int) -> list[Search]:
+def searches(prior: Prior, uncertainty: UncertaintyConfig, count: int, low: NDArray[Any], seed: int) -> list[Search]:
     """The searches of a low-resolution image (m, m, channels), one for each of its solutions."""
     if count == 1:
         return [Search(low, (seed, 0))]
@@ -112,7 +112,7 @@ class Several:
         self._searcher = make_searcher(prior, operator, config, uncertainty, count, min(count, batch or count))
 
     def __call__(
-        self, low: NDArray, *, seed: int = 0, measured: Sequence[bool] | None = None, on_step: OnStep | None = None
+        self, low: NDArray[Any], *, seed: int = 0, measured: Sequence[bool] | None = None, on_step: OnStep | None = None
     ) -> Solutions:
         """The solutions of a low-resolution image (m, m, channels), 0..1; arguments and errors as of the searcher's.
 
