@@ -177,7 +177,7 @@ def test_nothing_is_left_when_writing_fails_halfway(tmp_path):
 
 def test_too_little_space_is_told_before_the_work(tmp_path):
     with pytest.raises(CheckFailedError, match="MB free"):
-        with image_writer(tmp_path / "a.tif", (10**6, 10**7), "YX", np.float32):
+        with image_writer(tmp_path / "a.tif", (10**7, 1000, 1000), "ZYX", np.float32):
             pytest.fail("the writer was opened")
     assert not list(tmp_path.iterdir())
 
@@ -189,6 +189,12 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(whole.tempfile, "mkstemp", refuse)  # tests may run as root, whom no mode stops
     with pytest.raises(UserError, match="can't be written to"):
         write_image(tmp_path / "a.tif", Image(np.zeros((2, 2), np.uint8), "YX"))
+
+
+def test_a_plane_too_large_for_tiff_is_told_before_the_work(tmp_path):
+    with pytest.raises(UserError, match="less than 4 GiB. Received: 32768 x 32768 of float32. Choose .*: a.ome.zarr"):
+        with image_writer(tmp_path / "a.tif", (2, 32768, 32768), "CYX", np.float32):
+            pytest.fail("the writer was opened")
 
 
 def test_png_refuses_what_it_cannot_hold(tmp_path):

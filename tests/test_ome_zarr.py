@@ -210,6 +210,20 @@ def test_chunks_larger_than_the_memory_are_refused(tmp_path):
         read_image(tmp_path / "a.zarr")
 
 
+@pytest.mark.parametrize(("axes", "count"), [("YX", 1), ("CYX", 2), ("CYX", 3)])
+def test_names_and_colours_go_by_tiff_and_back(tmp_path, pixels, axes, count):
+    channels = [
+        {"label": f"stain {i}", "color": colour, "window": {"start": i, "end": 9.5, "min": 0, "max": 65535}}
+        for i, colour in enumerate(("0000FF", "00FF00", "FF0000")[:count])
+    ]
+    plane = pixels[0, 0, :count] if axes == "CYX" else pixels[0, 0, 0]
+    write_directly(tmp_path / "a.zarr", plane, described(axes.lower()), omero={"channels": channels})
+    for source, target in (("a.zarr", "a.tif"), ("a.tif", "b.zarr")):
+        write_image(tmp_path / target, read_image(tmp_path / source))
+    back = zarr.open_group(tmp_path / "b.zarr", mode="r").attrs["omero"]["channels"]
+    assert [{key: each[key] for key in channels[0]} for each in back] == channels
+
+
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize(("axes", "shape"), [("YX", (700, 1301)), ("TZCYX", (2, 1, 2, 20, 600))])
 def test_what_is_written_is_valid_and_comes_back(tmp_path, version, axes, shape):
