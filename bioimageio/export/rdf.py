@@ -54,13 +54,13 @@ class PackageFiles:
         keras: Keras's own file.
         test_input: one tile, (1, tile, tile, channels).
         test_output: the network's answer to it.
-        sample_input: a larger real image, TIFF.
-        sample_output: the network's tiled answer to it, TIFF.
+        sample_input: the test input as TIFF: the zoo's DeepImageJ check opens it, and wants the test output back.
+        sample_output: the test output as TIFF.
         cover: input beside output.
         card: what people read.
         macro: the ready macro for Fiji.
-        sample_input_array: the sample as an array with all axes.
-        sample_output_array: the answer to it.
+        example_input: a larger real image, TIFF.
+        example_output: the network's tiled answer to it, TIFF.
     """
 
     saved_model: str = "saved_model.zip"
@@ -73,13 +73,13 @@ class PackageFiles:
     cover: str = "cover.png"
     card: str = "README.md"
     macro: str = "restore.ijm"
-    sample_input_array: str = "sample_input.npy"
-    sample_output_array: str = "sample_output.npy"
+    example_input: str = "example_input.tif"
+    example_output: str = "example_output.tif"
 
     @property
     def attachments(self) -> tuple[str, ...]:
         """What has no field of its own in rdf.yaml."""
-        return self.macro, self.sample_input_array, self.sample_output_array
+        return self.macro, self.example_input, self.example_output
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,8 @@ def normalised(image):
 def test_all_files_are_there_and_nothing_else(package):
     files = {path.name for path in package.iterdir()}
     assert files == {
-        "README.md", "cover.png", "model.keras", "model.onnx", "rdf.yaml", "restore.ijm", "sample_input.npy",
-        "sample_input.tif", "sample_output.npy", "sample_output.tif", "saved_model.zip", "test_input.npy",
-        "test_output.npy",
+        "README.md", "cover.png", "example_input.tif", "example_output.tif", "model.keras", "model.onnx", "rdf.yaml",
+        "restore.ijm", "sample_input.tif", "sample_output.tif", "saved_model.zip", "test_input.npy", "test_output.npy",
     }  # fmt: skip
     assert [path.name for path in package.parent.iterdir()] == ["cells"]
     assert package.stat().st_mode & 0o777 == 0o755
@@ -167,18 +166,24 @@ def test_the_zoos_own_test_passes(package, weights_format, tmp_path, monkeypatch
     assert summary.status == "passed", summary.format()
 
 
-def test_samples_open_as_pictures_and_as_arrays(package, sample):
+def test_the_samples_are_the_test_tensors_as_pictures(package, sample):
     image, answer = read_image(package / "sample_input.tif"), read_image(package / "sample_output.tif")
+    assert image.pixels.dtype == sample.dtype and answer.pixels.dtype == np.float32
+    assert (image.pixel_size.x, answer.pixel_size.x) == pytest.approx((0.1, 0.05))
+    np.testing.assert_array_equal(np.load(package / "test_input.npy")[0, ..., 0], image.pixels)
+    np.testing.assert_array_equal(np.load(package / "test_output.npy")[0, ..., 0], answer.pixels)
+
+
+def test_the_example_opens_as_a_larger_picture(package, sample):
+    image, answer = read_image(package / "example_input.tif"), read_image(package / "example_output.tif")
     assert image.pixels.dtype == sample.dtype and image.pixels.shape == (200, 200)
     assert answer.pixels.dtype == np.float32 and answer.pixels.shape == (400, 400)
     assert (image.pixel_size.x, answer.pixel_size.x) == pytest.approx((0.1, 0.05))
-    np.testing.assert_array_equal(np.load(package / "sample_input.npy")[0, ..., 0], image.pixels)
-    np.testing.assert_array_equal(np.load(package / "sample_output.npy")[0, ..., 0], answer.pixels)
 
 
 def test_a_small_sample_is_shown_as_it_is_and_mirrored_for_the_test_alone(network, sample, tmp_path):
     folder = export_package(network, described(), sample[:37], tmp_path / "p")
-    shown = read_image(folder / "sample_input.tif").pixels
+    shown = read_image(folder / "example_input.tif").pixels
     # 36 rows: Fiji would shift the answer to 37, which is smaller than a tile and odd.
     np.testing.assert_array_equal(shown, sample[:36, :, 0])
     (test,) = np.load(folder / "test_input.npy")
@@ -186,11 +191,11 @@ def test_a_small_sample_is_shown_as_it_is_and_mirrored_for_the_test_alone(networ
     np.testing.assert_array_equal(test[37:], test[36:25:-1])
 
 
-def test_samples_are_small_where_the_magnification_is_large(package, monkeypatch, network, sample, tmp_path):
-    monkeypatch.setattr(exporter, "SAMPLE_OUTPUT", 200)
+def test_the_example_is_small_where_the_magnification_is_large(package, monkeypatch, network, sample, tmp_path):
+    monkeypatch.setattr(exporter, "EXAMPLE_OUTPUT", 200)
     folder = export_package(network, described(), sample, tmp_path / "p")
-    assert read_image(folder / "sample_input.tif").pixels.shape == (100, 100)
-    assert read_image(folder / "sample_output.tif").pixels.shape == (200, 200)
+    assert read_image(folder / "example_input.tif").pixels.shape == (100, 100)
+    assert read_image(folder / "example_output.tif").pixels.shape == (200, 200)
 
 
 def test_eight_and_sixteen_bit_copies_give_the_same_picture_in_tiles(package, cells):
