@@ -70,7 +70,8 @@ def load_keras(path: Path, code: Sequence[Path] = (), say: Callable[[str], None]
             f"--code {_file_of(missing[0])}"
         )
     try:
-        return keras.saving.load_model(path, custom_objects=known, compile=False, safe_mode=True)
+        loaded: Any = keras.saving.load_model(path, custom_objects=known, compile=False, safe_mode=True)
+        return loaded
     # Layers of anyone raise whatever they like.
     except Exception as error:
         reason = " ".join(str(error).split())[:400]

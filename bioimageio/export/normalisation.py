@@ -21,12 +21,19 @@ _OTHERS = (
 
 
 class Normalisation(Frozen):
-    """network's input = (image - mean) / standard deviation, both measured on the image or stated."""
+    """network's input = (image - mean) / standard deviation, both measured on the image or stated.
 
-    measured: bool = Field(False, description="Whether both are the image's own; else they are as stated.")
-    together: bool = Field(False, description="Whether the measured ones are of all channels together.")
-    mean: float = Field(0.0, allow_inf_nan=False, description="Of every image, where it is stated.")
-    deviation: float = Field(1.0, gt=0, allow_inf_nan=False, description="Of every image, where it is stated.")
+    Attributes:
+        measured: whether both are the image's own; else they are as stated.
+        together: whether the measured ones are of all channels together.
+        mean: of every image, where it is stated.
+        deviation: of every image, where it is stated.
+    """
+
+    measured: bool = False
+    together: bool = False
+    mean: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    deviation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     @property
     def changes(self) -> bool:
