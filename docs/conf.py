@@ -44,6 +44,7 @@ myst_enable_extensions = ["colon_fence", "html_image"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # tests run the notebooks; they come with what they showed
 
+autodoc_default_options = {"exclude-members": "model_config, model_post_init"}  # pydantic's own
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -88,8 +89,15 @@ def _sign(
     return ("", None) if what == "class" and is_model else None
 
 
+def _tell(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Napoleon takes what stands before a colon for the type of a value: an empty comment keeps a sentence whole."""
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]
+
+
 def setup(app: Sphinx) -> None:
     """Tells Sphinx what this site does beside reading pages."""
     app.connect("builder-inited", _begin)
     app.connect("source-read", _read)
+    app.connect("autodoc-process-docstring", _tell, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", _sign)
