@@ -102,7 +102,7 @@ def _load(content: Content, entry: object, where: str) -> tuple[NDArray[Any] | N
         return None, wrong
     try:
         return np.lib.format.open_memmap(path, mode="r"), ""
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError):  # of a hostile header
+    except Exception:  # a hostile header makes NumPy raise whatever it likes
         return None, f"{where}: {path.name} is not a .npy file of numbers. Save it with numpy.save."
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from relumen.errors import CheckFailedError, UserError
 from relumen.package import Package, package_folder, read_package
 from relumen.rdf import file_in, is_number, read_rdf
-from relumen.runners import from_axes, package_runner, to_axes
+from relumen.runners import check_weights, from_axes, package_runner, to_axes
 from relumen.seams import phase_difference, tile_difference
 from relumen.tiling import Float32, Runner, TilePlan, mirrored_to, predict_tiled
 
@@ -71,6 +71,15 @@ def _checks(folder: Path, report: Report, jvm: bool, sizes: Sequence[float]) -> 
     except UserError as error:
         yield from _not_run(("zoo format", "bioimageio test"), "zoo", str(error))
         yield from _not_run(_RUNS, "fiji", str(error))
+        return
+    try:
+        path, _ = content.find(content.at("weights", "tensorflow_saved_model_bundle"), "weights")
+        if path is not None:
+            check_weights(path)
+    except UserError as error:
+        yield Check("load tensorflow_saved_model_bundle", "failed", str(error), matters="fiji")
+        yield from _not_run(("zoo format", "bioimageio test"), "zoo", "The network would do more than compute.")
+        yield from _not_run(_RUNS, "fiji", "The network would do more than compute.")
         return
     refused = False
     for check in format_checks(content, rules):

@@ -77,7 +77,7 @@ def _tell_failures(app: FastAPI, services: Services) -> None:
 
     async def parameters(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        if kind := PATHS.get(request.url.path):
+        if kind := PATHS.get(request.scope["path"]):
             services.metrics.refused(kind, 400)
             await drain(request)
         return refusal(request, "\n".join(map(_fault, error.errors())), 400)
@@ -85,7 +85,7 @@ def _tell_failures(app: FastAPI, services: Services) -> None:
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         headers = error.headers
-        if error.status_code == 405 and (allowed := _methods(app, request.url.path)):
+        if error.status_code == 405 and (allowed := _methods(app, request.scope["path"])):
             headers = {"Allow": ", ".join(allowed)}
         return refusal(request, f"{error.detail}. See /docs.", error.status_code, headers)
 

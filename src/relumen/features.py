@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relumen.errors import UserError
+from relumen.keras_files import load_network
 from relumen.run import RunFolder
 
 if TYPE_CHECKING:
@@ -138,14 +139,12 @@ def microscopy(weights: str | None = None) -> keras.Model:
     Raises:
         UserError: the weights can't be had, or are those of another network.
     """
-    import keras
-
     file = _microscopy_file(weights)
+    network = load_network(file, _OFFLINE)
     try:
-        network: Any = keras.models.load_model(file)
         shape = network.compute_output_shape((1, 8, 8, 1))
-    except Exception as error:  # the file reader raises whatever it likes
-        raise UserError(f"The feature network can't be had from {file} ({error}). {_OFFLINE}") from error
+    except Exception as error:  # of whatever layers it has
+        raise UserError(f"{file} is no feature network ({error}). {_OFFLINE}") from error
     if len(shape) != 4 or shape[:3] != (1, 2, 2):
         raise UserError(f"{file} is no feature network: it makes {tuple(shape)} of (1, 8, 8, 1). {_OFFLINE}")
     network.trainable = False

@@ -9,23 +9,12 @@ from typing import Any, TypeGuard
 import yaml
 
 from relumen.errors import UserError
+from relumen.plain_yaml import plain_values
 
 RDF_NAME = "rdf.yaml"
 _RDF_BYTES = 1 << 20
-_RDF_VALUES = 50_000
-_RDF_DEPTH = 50
 _LARGEST = 10**12
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://|^(?:data|file|mailto):", re.IGNORECASE)
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader without merge keys, which can be made to grow without end."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", key.start_mark)
-        super().flatten_mapping(node)
 
 
 def read_rdf(folder: Path) -> dict[str, Any]:
@@ -39,38 +28,17 @@ def read_rdf(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} has no {RDF_NAME}. Give the folder in which rdf.yaml lies.")
     if path.stat().st_size > _RDF_BYTES:
         raise UserError(f"{path} has {path.stat().st_size} bytes; an rdf.yaml of over 1 MiB is not read.")
-    # PyYAML lets the errors of int(), float(), datetime() and of its own tables through.
-    broken = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
     try:
-        rdf = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
-    except broken as error:
-        place = re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
+        rdf = plain_values(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = re.sub(r"\s+", " ", str(error)).strip()
         raise UserError(f"{path} is not readable as YAML: {place}.") from error
     if not isinstance(rdf, dict):
         raise UserError(
             f"{path} is not a list of fields: it holds a {type(rdf).__name__}. "
             "An rdf.yaml begins with lines such as 'format_version: 0.5.10'."
         )
-    _check_extent(rdf, path)
     return rdf
-
-
-def _check_extent(rdf: dict[str, Any], path: Path) -> None:
-    """Refuses what aliases blow up: values are counted as often as they are referred to."""
-    left = _RDF_VALUES
-    stack: list[tuple[Any, int]] = [(rdf, 0)]
-    while stack:
-        value, depth = stack.pop()
-        left -= 1
-        if left < 0 or depth > _RDF_DEPTH:
-            raise UserError(
-                f"{path} refers to its own parts until it holds over {_RDF_VALUES} values or "
-                f"{_RDF_DEPTH} levels. Write it without anchors (&) and aliases (*)."
-            )
-        if isinstance(value, dict):
-            stack.extend((part, depth + 1) for pair in value.items() for part in pair)
-        elif isinstance(value, list | tuple | set):
-            stack.extend((part, depth + 1) for part in value)
 
 
 def file_in(folder: Path, name: object, where: str) -> Path:

@@ -231,18 +231,10 @@ class RunFolder:
         Raises:
             UserError: it can't be read.
         """
-        import keras
-
-        # registers them
-        import relumen.models.layers
-        import relumen.models.stylegan2  # noqa: F401
+        from relumen.keras_files import load_network
 
         file = self.model_file if milestone is None else self.milestone_file(milestone)
-        try:
-            network: Any = keras.models.load_model(file)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{file} can't be read ({error}). Train again, or resume the run.") from error
-        return network
+        return load_network(file, "Train again, or resume the run.")
 
     def write_about(self, about: About) -> None:
         """Stores what was trained."""

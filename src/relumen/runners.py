@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from relumen.archive import unpack
 from relumen.errors import UserError
+from relumen.keras_files import load_network
 from relumen.package import WEIGHTS_FORMATS, Package
+from relumen.saved_model_safety import UnsafeGraphError, check_saved_model
 from relumen.tiling import Float32, Runner
 
 SIGNATURE = "serving_default"
@@ -42,6 +44,23 @@ def package_runner(package: Package, weights_format: str | None = None) -> Runne
         input_axes=package.input_axes,
         output_axes=package.output_axes,
     )
+
+
+def check_weights(saved_model: Path) -> None:
+    """Refuses a zip of a SavedModel that would do more than compute, before anything loads it.
+
+    Raises:
+        UnsafeGraphError: it would.
+    """
+    with tempfile.TemporaryDirectory(prefix="relumen-weights-") as temporary:
+        folder = Path(temporary) / "model"
+        try:
+            unpack(saved_model, folder)
+            check_saved_model(folder, saved_model)
+        except UnsafeGraphError:
+            raise
+        except UserError:
+            return  # a damaged file, which whoever loads it tells
 
 
 def runner(
@@ -120,9 +139,12 @@ def _load_saved_model(folder: Path, weights: Path) -> Any:  # noqa: ANN401  Tens
 
     if not (folder / "saved_model.pb").is_file():
         raise UserError(f"{weights} has no saved_model.pb at its root. Zip the SavedModel's content, not its folder.")
+    check_saved_model(folder, weights)
     try:
-        return tf.saved_model.load(str(folder))
-    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+        loaded: Any = tf.saved_model.load(str(folder))
+        loaded.signatures  # noqa: B018  a damaged one has none at all
+        return loaded
+    except Exception as error:  # TensorFlow raises whatever it likes on a damaged graph
         raise UserError(f"{weights} is not a SavedModel that TensorFlow {tf.__version__} can load: {error}") from error
 
 
@@ -152,15 +174,9 @@ def _onnx(weights: Path, input_id: str, output_id: str) -> Runner:
 
 
 def _keras(weights: Path, input_id: str, output_id: str) -> Runner:
-    import keras
     import tensorflow as tf
 
-    import relumen.models.layers  # noqa: F401  registers them
-
-    try:
-        model: Any = keras.saving.load_model(weights, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{weights} is not a model that Keras {keras.__version__} can load: {error}") from error
+    model: Any = load_network(weights, "Export the package again, or run another of its weights.")
 
     @tf.function(autograph=False, reduce_retracing=True)
     def graph(tiles: Any) -> Any:  # noqa: ANN401  symbolic tensors

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import file_appears_whole
+from relumen.keras_files import load_network
 from relumen.run import About, RunFolder, software, write_text
 
 if TYPE_CHECKING:
@@ -124,19 +125,12 @@ class Prior:
         """
         if not self.flow_file.is_file():
             raise UserError(f"{self.path} has no flow yet. Train it with: relumen train flow {self.path}")
-        import keras
-
-        import relumen.models.flow  # noqa: F401  registers it
-
         if not self.has_flow:
             raise UserError(
                 f"{self.flow_file} is the flow of another generator: this one was trained on since. Train it again "
                 f"with: relumen train flow {self.path}"
             )
-        try:
-            flow: Any = keras.models.load_model(self.flow_file)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.flow_file} can't be read ({error}). Train it again.") from error
+        flow: Any = load_network(self.flow_file, "Train it again.")
         return flow
 
     @property
