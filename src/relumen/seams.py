@@ -74,8 +74,8 @@ def phase_difference(image: Float32, run: Runner, *, tile: int, halo: int, scale
     """How far tiles that begin elsewhere than at a multiple disagree with those that begin there.
 
     The largest difference of the image's tiled answer from that with all tiles shifted along both axes, by each number
-    of pixels below the multiple (by eight of them, where there are more), in standard deviations of the output. The image's border is left out: its mirrors are
-    shifted too.
+    of pixels below the multiple (by eight of them, where there are more), in standard deviations of the output. The
+    image's border is left out: its mirrors are shifted too.
 
     Args:
         image: (y, x, channels), more than halo + multiple pixels each, in the network's units.
