@@ -22,7 +22,7 @@ class _Taken(Exception):  # noqa: N818  it is no error
 
 
 def check(words: Sequence[str], *, whole: bool) -> str | None:
-    """What is wrong with a command; None: nothing, or it is neither relumen nor a script of this repository.
+    """What is wrong with a command; None: nothing, or it is neither relumen nor a benchmark.
 
     Options, choices and presets must exist, and the changes of a configuration must be allowed. What stands for a
     reader's own folders and images need not be there.
@@ -31,7 +31,7 @@ def check(words: Sequence[str], *, whole: bool) -> str | None:
         words: of the command.
         whole: whether it must name all that the command needs; in running text it needn't.
     """
-    if words[0] == "python" and words[1].endswith(".py"):
+    if words[0] == "python" and words[1].startswith("benchmarks/"):
         return None if (ROOT / words[1]).is_file() else "there is no such script"
     if words[0] != "relumen" or words[1:] in ([], ["--help"]) or words[1].isupper():
         return None
