@@ -193,7 +193,7 @@ def test_an_ome_zarr_is_restored_as_its_tiff_is(tmp_path, cells, axes, shape):
 def test_a_shipped_model_restores_an_ome_zarr_as_its_tiff(tmp_path, cells):
     image = Image(cells[300:364, 300:390], "YX")
     results = []
-    with open_model(Path("esrgan-widefield"), tile=64) as opened:
+    with open_model(Path("esrgan-widefield"), tile=96) as opened:
         for source, target in (("in.tif", "out.tif"), ("in.ome.zarr", "out.ome.zarr")):
             write_image(tmp_path / source, image)
             restore_file(tmp_path / source, opened, tmp_path / target, say=lambda text: None)
