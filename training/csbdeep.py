@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,8 +97,12 @@ def npz_items(path: Path, *, published: bool = False) -> tuple[str, list[Item]]:
                     "save_training_data writes them."
                 )
             inputs, targets = file["X"], file["Y"]
+            if not (isinstance(inputs, np.ndarray) and isinstance(targets, np.ndarray)):
+                raise ValueError("X and Y are no arrays")  # but bytes, of another format
             axes = str(file["axes"]).upper() if "axes" in file.files else _PUBLISHED_AXES.get(inputs.ndim, "")
-    except (OSError, ValueError, BadZipFile) as error:
+    except UserError:
+        raise
+    except Exception as error:  # NumPy raises whatever it likes on a damaged file
         raise UserError(f"{path} can't be read; it may be damaged or cut short ({error}).") from error
     if sorted(set(axes)) != sorted(axes) or not set("SYX") <= set(axes) <= set("S" + AXES):
         raise UserError(f"The axes of {path} must be S (which patch), Y and X, perhaps C, Z and T. Received: {axes!r}")

@@ -283,16 +283,20 @@ class Work:
             self._tell(batch, moment)
             if moment.found is not None:
                 batch.keep_found(moment.found)
-                with suppress(CheckFailedError):  # of a full disk
-                    for job in batch.jobs:
-                        self._store.progressed(job.id)
+                self._progressed(batch)
             elif self._stopping or now - kept > self._config.checkpoint_s:
                 kept = now
                 with suppress(CheckFailedError):  # a full disk costs repeated work after a crash, no more
                     batch.keep_state(moment.state)
+                    self._progressed(batch)
             self._charge(batch, now - before)
             if moment.found is not None or self._stopping:
                 return
+
+    def _progressed(self, batch: Batch) -> None:
+        with suppress(CheckFailedError):  # of a full disk
+            for job in batch.jobs:
+                self._store.progressed(job.id)
 
     def _charge(self, batch: Batch, seconds: float) -> None:
         """Counts the time of each job's search, and fails those that take too long."""

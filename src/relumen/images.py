@@ -34,6 +34,8 @@ MICROMETRES |= {"nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "mi
 MICROMETRES |= {"cm": 1e4, "centimeter": 1e4, "centimetre": 1e4, "angstrom": 1e-4, "meter": 1e6, "metre": 1e6}
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _READABLE = (np.uint8, np.uint16, np.int16, np.uint32, np.int32, np.float16, np.float32, np.float64, np.bool_)
+_FREE_BYTES, _MOST_PACKED = 64 << 20, 2000
+"""What a TIFF may say to hold of pixels: so many bytes in any case, and so many for each byte of the file."""
 _TIFFFILE_DAMAGE = ("corrupt", "invalid page offset")
 _KEPT_IMAGEJ_METADATA = ("mode", "Info", "Labels", "Ranges", "LUTs", "min", "max", "finterval", "fps", "loop")
 
@@ -191,6 +193,7 @@ def _read_tiff(path: Path, axes: str | None) -> Image:
 
     with _logged("tifffile") as messages, tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
+        _check_claim(path, series)
         pixels = series.asarray(out="memmap")
         found = axes or series.axes
         size, metadata = _tiff_pixel_size(tiff), {}
@@ -200,6 +203,20 @@ def _read_tiff(path: Path, axes: str | None) -> Image:
     if damage := [message for message in messages if any(words in message for words in _TIFFFILE_DAMAGE)]:
         raise UserError(f"it is damaged or cut short ({damage[0]}). Copy or save it again.")
     return Image(pixels, found, size, metadata)
+
+
+def _check_claim(path: Path, series: Any) -> None:  # noqa: ANN401  of tifffile
+    """Refuses a TIFF that says to hold far more than it does: what is missing would be filled with nothing.
+
+    Raises:
+        UserError: see there.
+    """
+    size, claimed = path.stat().st_size, series.nbytes
+    if claimed > max(_FREE_BYTES, _MOST_PACKED * size):
+        raise UserError(
+            f"it says to hold {claimed / 1e6:,.0f} MB of pixels, and has {size / 1e6:,.1f} MB. It is damaged or cut "
+            "short: copy or save it again."
+        )
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,15 @@ if TYPE_CHECKING:
     import keras
 
 _FREE_BYTES, _RATIO = 64 << 20, 100
-"""What a file's members may hold: so many bytes in any case, and so many for each byte of the file."""
+"""What a file's members, and the weights of its layers, may hold: so many bytes in any case, and so many for each byte
+of the file."""
+_TOGETHER = {
+    *("units", "filters", "kernel_size", "depth_multiplier", "input_dim", "output_dim", "num_heads", "key_dim"),
+    "value_dim",
+}
+"""What Keras's layers call the numbers whose product their weights are, but for the channels that come in."""
+_ALONE = {"width", "widths", "growth", "channels", "hidden", "dim", "z_dim", "w_dim"}
+"""The same of relumen's own layers and networks; each of their weights is a product of two of these."""
 
 
 def load_network(file: Path, advice: str) -> keras.Model:
@@ -49,7 +60,31 @@ def _check_members(file: Path) -> None:
     Raises:
         ValueError: see there.
     """
+    most = max(_FREE_BYTES, _RATIO * file.stat().st_size)
     with zipfile.ZipFile(file) as archive:
         total = sum(member.file_size for member in archive.infolist())
-    if total > max(_FREE_BYTES, _RATIO * file.stat().st_size):
-        raise ValueError(f"it unpacks to {total / 1e6:,.0f} MB, which its size does not explain")
+        if total > most:
+            raise ValueError(f"it unpacks to {total / 1e6:,.0f} MB, which its size does not explain")
+        config = json.loads(archive.read("config.json"))
+    layers = list(_layers(config))
+    widest = max((size for sizes in layers for size in sizes), default=1)
+    weights = sum(math.prod(sizes) * widest for sizes in layers)  # at most
+    if weights > most:
+        raise ValueError(f"its layers would have up to {weights:.1g} weights, which its size does not explain")
+
+
+def _layers(part: Any) -> Iterator[list[int]]:  # noqa: ANN401  what JSON holds
+    """The sizes of each layer in a configuration, whose product is at least the weights for each channel coming in."""
+    if isinstance(part, list):
+        for each in part:
+            yield from _layers(each)
+    elif isinstance(part, dict):
+        if together := [size for key in _TOGETHER & part.keys() for size in _sizes(part[key])]:
+            yield together
+        yield from ([size] for key in _ALONE & part.keys() for size in _sizes(part[key]))
+        for each in part.values():
+            yield from _layers(each)
+
+
+def _sizes(value: Any) -> list[int]:  # noqa: ANN401  what JSON holds
+    return [each for each in (value if isinstance(value, list) else [value]) if type(each) is int and each > 1]

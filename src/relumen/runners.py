@@ -142,7 +142,8 @@ def _load_saved_model(folder: Path, weights: Path) -> Any:  # noqa: ANN401  Tens
     check_saved_model(folder, weights)
     try:
         loaded: Any = tf.saved_model.load(str(folder))
-        loaded.signatures  # noqa: B018  a damaged one has none at all
+        if not all(hasattr(each, "structured_input_signature") for each in loaded.signatures.values()):
+            raise ValueError("its signatures are damaged")
         return loaded
     except Exception as error:  # TensorFlow raises whatever it likes on a damaged graph
         raise UserError(f"{weights} is not a SavedModel that TensorFlow {tf.__version__} can load: {error}") from error
