@@ -8,7 +8,7 @@ from typing import Any
 
 from relumen.citations import WORKS, Reference
 from relumen.errors import UserError
-from relumen.run import kind_of
+from relumen.run import kind_of, part
 
 
 @dataclass(frozen=True)
@@ -129,4 +129,4 @@ def works_of(config: Mapping[str, Any]) -> tuple[Reference, ...]:
 
 def is_adversarial(config: Mapping[str, Any]) -> bool:
     """Whether a run of a system that leaves the choice was trained with an adversarial loss."""
-    return bool(config.get("losses", {}).get("adversarial"))
+    return bool(part(config, "losses").get("adversarial"))

@@ -276,16 +276,16 @@ def kind_of(config: Mapping[str, Any]) -> str:
     >>> kind_of({"system": "cgan", "generator": {"network": "unet"}})
     'care'
     """
-    system, network = config.get("system", ""), _part(config, "generator").get("network")
+    system, network = config.get("system", ""), part(config, "generator").get("network")
     if network in ("lapsrn", "unet"):
         return {"unet": "care"}.get(network, network)
-    losses = _part(config, "losses")
+    losses = part(config, "losses")
     if system == "cgan" and losses.get("adversarial") and losses.get("form") == "wasserstein":
         return "deblurgan"  # which differs from cGAN by this loss
     return str(system)
 
 
-def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A part of a configuration; nothing where a file has something else in its place."""
     part = config.get(name)
     return part if isinstance(part, Mapping) else {}
