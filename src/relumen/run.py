@@ -287,8 +287,8 @@ def kind_of(config: Mapping[str, Any]) -> str:
 
 def part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A part of a configuration; nothing where a file has something else in its place."""
-    part = config.get(name)
-    return part if isinstance(part, Mapping) else {}
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def software() -> str:
