@@ -23,7 +23,7 @@ PAGES = sorted(
         ROOT / "README.md",
     ]
 )
-_LOOP = ("batch=2", "log_every=1", "check_every=2")
+_LOOP = ("batch=2", "log_every=1", "check_every=100")
 _LIMITED = ("data.patch=32", "steps=2", "generator.width=8", "generator.blocks=1", "discriminator.widths=[4, 4, 4]")
 _UNPAIRED = (*_LOOP, *_LIMITED, "losses.critic_steps=1")
 SHORT = {
