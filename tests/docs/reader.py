@@ -32,7 +32,7 @@ from relumen import cli
 
 from .pages import blocks
 
-LIMIT_S = 280
+LIMIT_S = 600
 _OWN_PROCESS = ("serve", "fiji", "demo")
 """Commands that bring a server or Java into their process: each gets one of its own."""
 _PORT = "8765"
