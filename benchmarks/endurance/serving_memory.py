@@ -85,7 +85,7 @@ def main() -> None:
     """Serves and measures; prints Markdown, and exits with 1 where the memory grows or anything failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--warm-up", type=float, default=15, help="minutes that are left out of the slope")
+    parser.add_argument("--warm-up", type=float, default=25, help="minutes that are left out of the slope")
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=float, default=5, help="seconds between two samples")
