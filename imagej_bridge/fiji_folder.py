@@ -16,7 +16,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import file_appears_whole
 from relumen.jvm import find_java
 from relumen.shipped import shipped_packages, shipped_path
-from relumen.whole import folder_appears_whole
+from relumen.whole import copy_whole, files_in
 
 from .session import PLUGIN
 
@@ -162,7 +162,7 @@ def _install_macros(target: Path) -> Iterator[str]:
 
 
 def _install_package(source: Path, target: Path) -> str:
-    names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
+    names = files_in(source)
     if target.exists():
         # DeepImageJ unpacks weights into the folder; so what is there besides is no difference.
         _, different, absent = filecmp.cmpfiles(source, target, names, shallow=False)
@@ -173,10 +173,7 @@ def _install_package(source: Path, target: Path) -> str:
     free = shutil.disk_usage(target.parent).free
     if room > free:
         raise CheckFailedError(f"{target} needs {room / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free.")
-    with folder_appears_whole(target) as partial:
-        for name in names:
-            (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, partial / name)
+    copy_whole(source, names, target)
     return f"Installed: {target}"
 
 

@@ -113,7 +113,9 @@ def _fill(
         save_keras(model, folder / files.keras)
     np.save(folder / files.test_input, test_input)
     np.save(folder / files.test_output, test_output)
-    _write_tiffs(folder, (files.sample_input, files.sample_output), test_input[0], test_output[0], description, sample)
+    _write_tiffs(
+        folder, (files.sample_input, files.sample_output), test_input[0], test_output[0], description, sample.dtype
+    )
     say("Comparing the weights with Keras")
     measured = replace(
         measured,
@@ -226,7 +228,7 @@ def _write_example(
     image = _busiest(_even_beside(sample, description), size)
     plan = TilePlan(image.shape[:2], (description.tile, description.tile), halo, description.scale)
     answer = predict_tiled(description.normalise.applied(image), run, plan)
-    _write_tiffs(folder, (files.example_input, files.example_output), image, answer, description, sample)
+    _write_tiffs(folder, (files.example_input, files.example_output), image, answer, description, sample.dtype)
     shown = answer[..., 0]
     if description.undone:
         mean, deviation = description.normalise.statistics(image)
@@ -240,13 +242,13 @@ def _write_tiffs(
     image: NDArray[Any],
     answer: Float32,
     description: PackageDescription,
-    sample: NDArray[Any],
+    dtype: np.dtype,
 ) -> None:
     """An image, in the sample's type where people use it, and the answer to it, with their pixel sizes."""
     size = None
     if description.pixel_size_um is not None:
         size = PixelSize(description.pixel_size_um, description.pixel_size_um)
-    shown = image if sample.dtype not in (np.uint8, np.uint16) else image.astype(sample.dtype)
+    shown = image.astype(dtype) if dtype in (np.uint8, np.uint16) else image
     _write_tiff(folder / names[0], shown, size)
     _write_tiff(folder / names[1], answer, size and size.divided(description.scale))
 

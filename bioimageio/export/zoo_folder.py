@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from relumen.archive import pack
 from relumen.errors import UserError
-from relumen.image_writing import file_appears_whole
 from relumen.package import package_folder
 from relumen.rdf import RDF_NAME, read_rdf
-from relumen.whole import folder_appears_whole
+from relumen.whole import copy_whole, files_in
 
 from .rule import Content
 from .rules_files import FILE_RULES, named_files
@@ -71,8 +69,7 @@ def zoo_files(folder: Path) -> ZooFiles:
         if path is not None:
             named.append(path.relative_to(folder).as_posix())
     names = tuple(dict.fromkeys((RDF_NAME, *named)))
-    there = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
-    return ZooFiles(folder, content.rdf, names, tuple(name for name in there if name not in names))
+    return ZooFiles(folder, content.rdf, names, tuple(name for name in files_in(folder) if name not in names))
 
 
 def prepare(source: Path, target: Path, *, overwrite: bool = False) -> ZooFiles:
@@ -94,12 +91,7 @@ def prepare(source: Path, target: Path, *, overwrite: bool = False) -> ZooFiles:
     with package_folder(source) as folder:
         files = zoo_files(folder)
         if target.suffix.lower() == ".zip":
-            with file_appears_whole(target, files.total_bytes) as partial, zipfile.ZipFile(partial, "w") as zipped:
-                for name in files.names:
-                    zipped.write(folder / name, name, zipfile.ZIP_DEFLATED)
+            pack(folder, files.names, target)
         else:
-            with folder_appears_whole(target, replace=overwrite) as partial:
-                for name in files.names:
-                    (partial / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(folder / name, partial / name)
+            copy_whole(folder, files.names, target, replace=overwrite)
         return files

@@ -8,6 +8,7 @@ from threading import Lock
 from relumen.archive import pack
 from relumen.package import open_package
 from relumen.shipped import shipped_packages, shipped_path
+from relumen.whole import files_in
 
 from .errors import NotFoundError
 from .worker import Entry
@@ -65,5 +66,5 @@ class Packages:
         with self._lock:
             if not target.is_file():
                 self._folder.mkdir(parents=True, exist_ok=True)
-                pack(source, target)
+                pack(source, files_in(source), target)
         return target

@@ -8,6 +8,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +19,7 @@ from relumen.image_writing import file_appears_whole
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # plain, strong, and masked-header encryption
 _DRIVE = re.compile(r"^[A-Za-z]:")
-_WHEN = (1980, 1, 1, 0, 0, 0)  # members get no other date, so that equal folders are equal zips
+_WHEN, _READABLE = (1980, 1, 1, 0, 0, 0), 0o644  # of all members, so that equal files are equal zips
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,24 @@ class Limits:
     free_bytes: int = 64 << 20
 
 
-def pack(folder: Path, target: Path) -> None:
-    """Writes a folder as a zip whose members lie at its top; it appears under its name only when it is whole.
+def pack(folder: Path, names: Iterable[str], target: Path) -> None:
+    """Writes files as a zip in which they lie as in their folder; it appears under its name only when it is whole.
 
     Args:
-        folder: what to pack.
+        folder: where the files lie.
+        names: their paths inside it, with / between folders.
         target: the zip; one that is there is replaced.
 
     Raises:
         UserError: the target can't be written to.
         CheckFailedError: the disk is full.
     """
-    with file_appears_whole(target) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-            member = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _WHEN)
+    files = {name: folder / name for name in names}
+    room = sum(path.stat().st_size for path in files.values())
+    with file_appears_whole(target, room) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name, path in files.items():
+            member = zipfile.ZipInfo(name, _WHEN)
+            member.external_attr = _READABLE << 16
             archive.writestr(member, path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 

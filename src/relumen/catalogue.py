@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ from relumen.package import read_package
 from relumen.rdf import RDF_NAME
 from relumen.run import RunFolder
 from relumen.shipped import shipped_names, shipped_path
-from relumen.whole import folder_appears_whole
+from relumen.whole import copy_whole
 
 Use = Literal["restore", "search", "train"]
 _PICTURES = ("cover.png", "samples.png")
@@ -94,10 +93,9 @@ def copy_entry(found: Entry, target: Path) -> None:
     if target.exists() or target.is_symlink():
         raise UserError(f"There is something at {target} already. Choose another name.")
     if target.suffix.lower() == ".zip":
-        pack(found.folder, target)
-        return
-    with folder_appears_whole(target) as partial:
-        shutil.copytree(found.folder, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        pack(found.folder, found.files, target)
+    else:
+        copy_whole(found.folder, found.files, target)
 
 
 def _package(name: str, folder: Path) -> Entry:

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -52,6 +52,26 @@ def folder_appears_whole(folder: Path, *, replace: bool = False) -> Iterator[Pat
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             advice = "Free some space, or choose another folder." if full else "Choose another folder."
             raise CheckFailedError(f"{folder} could not be written ({error.strerror or error}). {advice}") from error
+
+
+def files_in(folder: Path) -> list[str]:
+    """Paths of all files inside a folder and its folders, with / between folders."""
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def copy_whole(source: Path, names: Iterable[str], folder: Path, *, replace: bool = False) -> None:
+    """Copies files into a folder that appears when all are in it.
+
+    Args:
+        source: where they lie.
+        names: their paths inside it, with / between folders.
+        folder: to make; ``replace`` and errors as of :func:`folder_appears_whole`.
+        replace: see there.
+    """
+    with folder_appears_whole(folder, replace=replace) as partial:
+        for name in names:
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, partial / name)
 
 
 @contextmanager
