@@ -57,7 +57,6 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_title = f"{project} {release}"
-html_static_path = ["_static"]
 html_theme_options = {"source_repository": _REPOSITORY, "source_branch": "main", "source_directory": "docs/"}
 copybutton_exclude = ".linenos, .gp, .go"
 
