@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import file_appears_whole
 from relumen.jvm import find_java
 from relumen.shipped import shipped_packages, shipped_path
-from relumen.whole import copy_whole, files_in
+from relumen.whole import copy_whole, file_appears_whole, files_in
 
 from .session import PLUGIN
 

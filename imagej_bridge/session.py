@@ -8,8 +8,8 @@ from typing import Any
 from zipfile import ZipFile
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import file_appears_whole
 from relumen.jvm import fetch_jars, start_jvm
+from relumen.whole import file_appears_whole
 
 from .convert import ImagePlus
 

@@ -183,10 +183,10 @@ def test_too_little_space_is_told_before_the_work(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
-    def refuse(**_):
+    def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(whole.tempfile, "mkstemp", refuse)  # tests may run as root, whom no mode stops
+    monkeypatch.setattr(whole, "_new", refuse)  # tests may run as root, whom no mode stops
     with pytest.raises(UserError, match="can't be written to"):
         write_image(tmp_path / "a.tif", Image(np.zeros((2, 2), np.uint8), "YX"))
 

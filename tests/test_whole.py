@@ -8,14 +8,13 @@ import sys
 import pytest
 
 from relumen import whole
-from relumen.image_writing import file_appears_whole
-from relumen.whole import folder_appears_whole, temporary_sibling
+from relumen.whole import file_appears_whole, folder_appears_whole, temporary_sibling
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from relumen import whole
-from relumen.image_writing import file_appears_whole
+from relumen.whole import file_appears_whole
 
 place, moment = Path(sys.argv[1]), sys.argv[2]
 end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -60,6 +59,18 @@ def test_what_a_killed_process_left_of_a_file_goes_when_it_is_written_next(tmp_p
     with file_appears_whole(file) as partial:
         partial.write_text("whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, file.name]
+
+
+@pytest.mark.parametrize(("umask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_others_may_read_what_the_user_lets_them(tmp_path, umask, file_mode, folder_mode):
+    before = os.umask(umask)
+    try:
+        with folder_appears_whole(tmp_path / "folder") as folder, file_appears_whole(folder / "a.tif") as file:
+            file.write_text("whole")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == folder_mode
+    assert (tmp_path / "folder/a.tif").stat().st_mode & 0o777 == file_mode
 
 
 def test_what_is_in_use_stays(tmp_path):

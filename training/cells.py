@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from relumen.errors import UserError
-from relumen.image_writing import file_appears_whole
 from relumen.training.cell_shapes import INTERPHASE, Labels, Shapes, place
 from relumen.training.cell_stains import STAINS
+from relumen.whole import file_appears_whole
 
 Float32 = NDArray[np.float32]
 

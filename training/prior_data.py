@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import UserError
-from relumen.image_writing import file_appears_whole
 from relumen.training.bbbc021 import BBBC021Config, load_bbbc021
 from relumen.training.cells import STAIN_SETS, Culture, cached_images
 from relumen.training.crops import CropsConfig, load_crops, shipped_crops
 from relumen.training.cutter import Crops
 from relumen.training.prior_config import ImagesConfig
+from relumen.whole import file_appears_whole
 
 UInt8 = NDArray[np.uint8]
 _Parts = tuple[tuple[str, ...], UInt8, UInt8, str]  # stains, images to train on, held-out images, how they were cut

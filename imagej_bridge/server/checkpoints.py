@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relumen.image_writing import file_appears_whole
 from relumen.search.states import SearchState, Solutions
+from relumen.whole import file_appears_whole
 
 _ARRAYS = ("styles", "images", "low", "residual", "iteration", "history", "iterations")
 _DAMAGE = (OSError, ValueError, KeyError, zipfile.BadZipFile)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import file_appears_whole
+from relumen.whole import file_appears_whole
 
 from .errors import DiskFullError
 

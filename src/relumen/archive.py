@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import file_appears_whole
+from relumen.whole import file_appears_whole
 
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # plain, strong, and masked-header encryption

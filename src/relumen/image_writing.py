@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from relumen.errors import CheckFailedError, UserError
+from relumen.errors import UserError
 from relumen.images import SUFFIXES, ZARR, Image, PixelSize, check_axes
-from relumen.whole import folder_appears_whole, temporary_sibling
+from relumen.whole import check_room, file_appears_whole, folder_appears_whole, temporary_sibling
 
 OutputType = Literal["float32", "input"]
 """Of results: every value as it is, or rounded and clipped to the type of the image that they are of."""
@@ -102,7 +101,7 @@ def image_writer(
         from relumen.ome_zarr_writing import ome_zarr_writer
 
         _check_replaceable(path)
-        _folder_with_room(path, size)
+        check_room(path, size)
         with folder_appears_whole(path, replace=True) as partial:
             name = path.name[: -len(ZARR)].removesuffix(".ome")
             with ome_zarr_writer(partial, name, shape, axes, dtype, pixel_size, metadata or {}, ome_zarr) as writer:
@@ -142,28 +141,6 @@ def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
         iio.imwrite(partial, picture)
 
 
-@contextmanager
-def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
-    """Gives a temporary sibling of ``path`` that takes its place at the end, or is removed on any failure.
-
-    Raises:
-        UserError: the folder doesn't exist or can't be written to.
-        CheckFailedError: the disk has no room.
-    """
-    folder = _folder_with_room(path, expected_bytes)
-    with ExitStack() as stack:
-        try:
-            partial = stack.enter_context(temporary_sibling(path))
-        except OSError as error:
-            raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
-        try:
-            yield partial
-            partial.chmod(0o666 & ~_umask())
-            os.replace(partial, path)
-        except OSError as error:
-            raise CheckFailedError(f"{path} could not be written ({error.strerror or error}).") from error
-
-
 def _check_replaceable(path: Path) -> None:
     """Nothing but an OME-Zarr image gives way to another.
 
@@ -177,19 +154,6 @@ def _check_replaceable(path: Path) -> None:
             f"{path} is there, and more or other than one OME-Zarr image: it is not replaced. "
             "Name another result, or remove it yourself."
         )
-
-
-def _folder_with_room(path: Path, expected_bytes: int) -> Path:
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}. Make it first.")
-    free = shutil.disk_usage(folder).free
-    if expected_bytes > free:
-        raise CheckFailedError(
-            f"{path} needs {expected_bytes / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB free. "
-            "Free some space, or choose another folder."
-        )
-    return folder
 
 
 def result_type(image: Image, output: OutputType) -> np.dtype:
@@ -209,12 +173,6 @@ def as_type(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
     if dtype.kind != "u":
         return values.astype(dtype)
     return np.clip(np.rint(values), 0, np.iinfo(dtype).max).astype(dtype)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _create(

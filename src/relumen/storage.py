@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relumen.image_writing import file_appears_whole
+from relumen.whole import file_appears_whole
 
 _WEIGHTS = "model.weights.h5"
 HALF = 11

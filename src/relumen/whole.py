@@ -11,8 +11,8 @@ import errno
 import fcntl
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +21,7 @@ from relumen.errors import CheckFailedError, UserError
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+_FULL = "Free some space, or choose another folder."
 
 
 @contextmanager
@@ -41,17 +42,63 @@ def folder_appears_whole(folder: Path, *, replace: bool = False) -> Iterator[Pat
             partial = stack.enter_context(temporary_sibling(folder, is_folder=True))
         except OSError as error:
             raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
-        try:
+        with _writing(folder):
             yield partial
-            partial.chmod(0o755)
             if replace and folder.exists():
                 _replace(folder, partial)
             else:
                 os.replace(partial, folder)
+
+
+@contextmanager
+def file_appears_whole(path: Path, expected_bytes: int = 0) -> Iterator[Path]:
+    """Gives a temporary sibling of ``path`` that takes its place at the end, or is removed on any failure.
+
+    Args:
+        path: of the file; what stands there stays where that fails.
+        expected_bytes: as of :func:`check_room`, which is asked first.
+
+    Raises:
+        UserError: the folder doesn't exist or can't be written to.
+        CheckFailedError: the disk has no room, or writing failed later.
+    """
+    check_room(path, expected_bytes)
+    with ExitStack() as stack:
+        try:
+            partial = stack.enter_context(temporary_sibling(path))
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            advice = "Free some space, or choose another folder." if full else "Choose another folder."
-            raise CheckFailedError(f"{folder} could not be written ({error.strerror or error}). {advice}") from error
+            folder = path.resolve().parent
+            raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another folder.") from error
+        with _writing(path):
+            yield partial
+            os.replace(partial, path)
+
+
+def check_room(path: Path, expected_bytes: int = 0) -> None:
+    """Whether a file or folder of that size can be made at a path.
+
+    Raises:
+        UserError: its folder doesn't exist.
+        CheckFailedError: the disk has no room.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}. Make it first.")
+    free = shutil.disk_usage(folder).free
+    if expected_bytes > free:
+        raise CheckFailedError(
+            f"{path} needs {expected_bytes / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB free. {_FULL}"
+        )
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tells plainly what the system says while a path is written."""
+    try:
+        yield
+    except OSError as error:
+        advice = _FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose another folder."
+        raise CheckFailedError(f"{path} could not be written ({error.strerror or error}). {advice}") from error
 
 
 def files_in(folder: Path) -> list[str]:
@@ -103,12 +150,14 @@ def temporary_sibling(path: Path, *, is_folder: bool = False) -> Iterator[Path]:
 
 
 def _new(folder: Path, prefix: str, ending: str, is_folder: bool) -> tuple[Path, int]:
-    """A new file or folder, and a handle of it."""
-    if is_folder:
-        partial = tempfile.mkdtemp(prefix=prefix, suffix=ending, dir=folder)
-        return Path(partial), os.open(partial, os.O_RDONLY)
-    handle, partial = tempfile.mkstemp(prefix=prefix, suffix=ending, dir=folder)
-    return Path(partial), handle
+    """A new file or folder, and a handle of it; who may read it is as the user has it of all that is made."""
+    while True:
+        partial = folder / f"{prefix}{secrets.token_hex(4)}{ending}"
+        with suppress(FileExistsError):
+            if is_folder:
+                partial.mkdir()
+                return partial, os.open(partial, os.O_RDONLY)
+            return partial, os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
 
 def _hold(partial: Path, handle: int) -> bool:

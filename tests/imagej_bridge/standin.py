@@ -15,13 +15,14 @@ import numpy as np
 
 from relumen.configs import Frozen, validated
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import file_appears_whole, write_image
+from relumen.image_writing import write_image
 from relumen.imagej_bridge.server.board import Board, Live
 from relumen.imagej_bridge.server.config import ServeConfig
 from relumen.imagej_bridge.server.errors import NotFoundError
 from relumen.imagej_bridge.server.parameters import RestorationParameters, SearchParameters
 from relumen.imagej_bridge.server.store import JobRecord, JobStore
 from relumen.images import Image, read_image
+from relumen.whole import file_appears_whole
 
 
 class StandIn:

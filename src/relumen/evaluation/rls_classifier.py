@@ -20,9 +20,9 @@ from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Method, OnDone
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import Truth, load_truth
-from relumen.image_writing import file_appears_whole
 from relumen.training.cutter import Place
 from relumen.upsampling import enlarged
+from relumen.whole import file_appears_whole
 
 if TYPE_CHECKING:
     import keras

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from relumen.degrade import ForwardOperator
 from relumen.errors import UserError
-from relumen.image_writing import file_appears_whole
 from relumen.prior.folder import Prior, digest
 from relumen.run import RunFolder
 from relumen.search import METHOD
@@ -23,6 +22,7 @@ from relumen.search.config import SearchConfig, UncertaintyConfig, load_search
 from relumen.search.loop import Searcher
 from relumen.search.uncertainty import Several
 from relumen.upsampling import enlarged
+from relumen.whole import file_appears_whole
 
 Float32 = NDArray[np.float32]
 OnDone = Callable[[int, int], None]

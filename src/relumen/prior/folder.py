@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.image_writing import file_appears_whole
 from relumen.keras_files import load_network
 from relumen.run import About, RunFolder, software, write_text
+from relumen.whole import file_appears_whole
 
 if TYPE_CHECKING:
     import keras

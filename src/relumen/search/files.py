@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import UserError
-from relumen.image_writing import as_type, file_appears_whole, result_type, write_image
+from relumen.image_writing import as_type, result_type, write_image
 from relumen.images import Image, read_image
 from relumen.jobs import Job, OnProgress
 from relumen.run import write_text
@@ -21,6 +21,7 @@ from relumen.search.report import draw
 from relumen.search.states import Progress, Search, Solutions
 from relumen.search.uncertainty import make_searcher, searches
 from relumen.tables import as_csv
+from relumen.whole import file_appears_whole
 
 Float32 = NDArray[np.float32]
 

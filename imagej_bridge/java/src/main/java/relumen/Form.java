@@ -98,6 +98,11 @@ final class Form {
         return given == null ? Settings.server() : given.getOrDefault("server", Settings.server());
     }
 
+    /** Whether a macro's line has a value for an option. */
+    boolean gives(String key) {
+        return given != null && !given.getOrDefault(key, "").isEmpty();
+    }
+
     /**
      * The answers by key.
      *
@@ -122,7 +127,8 @@ final class Form {
         for (Field field : fields) {
             String otherwise = field.kind == Kind.CHECK ? "false" : field.otherwise;
             String answer = given.getOrDefault(field.key, otherwise);
-            answers.put(field.key, field.kind == Kind.NUMBER ? number(field, answer) : answer);
+            boolean number = field.kind == Kind.NUMBER && given.containsKey(field.key);
+            answers.put(field.key, number ? number(field, answer) : answer);
         }
         for (String key : given.keySet()) {
             if (!answers.containsKey(key)) {

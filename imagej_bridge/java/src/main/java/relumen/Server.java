@@ -178,7 +178,8 @@ final class Server {
     private byte[] checked(Transport.Reply reply) throws PlainException {
         if (reply.status == 401) {
             throw new PlainException(said(reply) + "\nSet the token in Plugins > relumen > relumen Server..., or in the "
-                    + "environment variable RELUMEN_TOKEN before ImageJ starts.");
+                    + "environment variable RELUMEN_TOKEN before ImageJ starts. It is sent to the address in that "
+                    + "dialog, or in the variable RELUMEN_SERVER, alone.");
         }
         if (reply.status >= 300) {
             throw new PlainException(said(reply));

@@ -39,7 +39,7 @@ public final class ServerSettings extends Command {
                 + "One on another machine asks for its token.");
         dialog.addStringField("Address", Settings.server(), 24);
         if (fromEnvironment) {
-            dialog.addMessage("The token is taken from RELUMEN_TOKEN.");
+            dialog.addMessage("The token is taken from RELUMEN_TOKEN, and sent to this address.");
         } else {
             dialog.setEchoChar('*');
             dialog.addStringField("Token", Settings.token(Settings.server()), 24);
@@ -50,7 +50,9 @@ public final class ServerSettings extends Command {
         }
         String address = dialog.getNextString();
         Recorder.saveCommand();
-        if (!fromEnvironment) { // not by getNextString(), which would have it recorded
+        if (fromEnvironment) {
+            Settings.confirm(address);
+        } else { // not by getNextString(), which would have it recorded
             Settings.setToken(address, ((TextField) dialog.getStringFields().get(1)).getText().trim());
         }
         use(address);
