@@ -38,8 +38,8 @@ _PHASE_CONTRAST = (
     "Images at the training's output resolution are not inputs: a native frame is as fine as the network's results.",
 )
 _LOW_MAGNIFICATION = (
-    "Images that were taken at a low magnification: the training inputs were made of high-resolution images "
-    "({degradation}), and have no other point spread function or noise than these."
+    "It has not been tried on images that were really taken at low magnification: its training inputs were made from "
+    "high-resolution images ({degradation}). Compare with a few high-resolution fields before you rely on it."
 )
 _TEXTURE = (
     "Texture: the adversarial loss rewards what looks real, so the network invents texture where the input tells none."
