@@ -139,6 +139,14 @@ def test_what_a_macro_leaves_out_has_its_default_whatever_was_said_last(run, ser
     }
 
 
+@pytest.mark.parametrize("more", [{}, {"iterations": "50", "lambda_w": "0"}])
+def test_a_method_has_its_own_steps_and_weights(run, server, cells_image, more):
+    run(" ".join(f"{key}={value}" for key, value in {"method": "pulse", **more}.items()), cells_image)
+    assert server.submitted.query["method"] == "pulse"
+    sent = {key: server.submitted.query.get(key) for key in ("iterations", "lambda_w", "lambda_c")}
+    assert sent == dict.fromkeys(sent) | more
+
+
 def test_the_server_that_was_used_last_is_used_where_a_macro_names_none(imagej, server, cells_image, jvm_properties):
     jvm_properties.remember("relumen.server", server.address)
     imagej.run_macro(f'run("{COMMAND}", "factor=2")', image=to_imageplus(cells_image, "cells.tif"))
@@ -302,6 +310,46 @@ def test_the_token_is_for_its_own_server_whatever_a_macro_says(run, server, cell
     jvm_properties.remember("relumen.token_for", "http://gpu-machine:8765")
     run("factor=2", cells_image)
     assert not [each for each in server.received if "authorization" in each.headers]
+
+
+LOCAL, FAR, STRANGE = "http://127.0.0.1:8765", "http://gpu-machine:8765", "http://stranger:8765"
+
+
+@pytest.mark.parametrize(
+    ("variables", "confirmed", "goes_to"),
+    [
+        ({}, "", []),
+        ({}, FAR, []),
+        ({"RELUMEN_TOKEN": "s3cret"}, "", [LOCAL]),
+        ({"RELUMEN_TOKEN": "s3cret"}, FAR, [LOCAL, FAR]),
+        ({"RELUMEN_TOKEN": "s3cret", "RELUMEN_SERVER": f"{FAR}/"}, "", [FAR]),
+        ({"RELUMEN_SERVER": FAR}, "", []),
+    ],
+)
+def test_the_environments_token_goes_only_where_the_user_said(jvm_properties, variables, confirmed, goes_to):
+    import jpype
+
+    jvm_properties.remember("relumen.token_for", confirmed)
+    token = jpype.JClass("relumen.Settings").class_.getDeclaredMethod(
+        "token", jpype.JClass("java.lang.String").class_, jpype.JClass("java.util.Map").class_
+    )
+    token.setAccessible(True)  # the process's own environment is read once, when Java starts
+    environment = jpype.JClass("java.util.HashMap")(variables)
+    sent = {each: str(token.invoke(None, each, environment)) for each in (LOCAL, FAR, STRANGE)}
+    assert sent == {each: "s3cret" if each in goes_to else "" for each in sent}
+
+
+def test_a_token_that_was_typed_for_one_server_does_not_go_to_the_next_that_is_confirmed(jvm_properties):
+    import jpype
+
+    jvm_properties.remember("relumen.token", "s3cret")
+    jvm_properties.remember("relumen.token_for", LOCAL)
+    confirm = jpype.JClass("relumen.Settings").class_.getDeclaredMethod("confirm", jpype.JClass("java.lang.String").class_)
+    confirm.setAccessible(True)
+    confirm.invoke(None, f"{LOCAL}/")
+    assert jvm_properties.recall("relumen.token") == "s3cret"
+    confirm.invoke(None, FAR)
+    assert jvm_properties.recall("relumen.token") == "" and jvm_properties.recall("relumen.token_for") == FAR
 
 
 def test_a_full_server_is_asked_again(run, server, cells_image):

@@ -47,14 +47,14 @@ public final class SuperResolution extends Command {
             throw new PlainException("The server at " + server.describe() + " has no prior.");
         }
         String[] priors = found.stream().map(prior -> prior.getOrDefault("name", "")).toArray(String[]::new);
-        boolean methods = form.gives("method"); // which has an iteration count and weights of its own
+        boolean ofMethod = form.gives("method"); // it has steps and weights of its own
         return form.message(WHAT_IT_IS)
                 .help(HELP)
                 .choice("prior", priors[0], priors)
                 .number("factor", "16", "times")
-                .number("iterations", methods ? "" : "200", "steps")
-                .text("lambda_w", methods ? "" : "5e-4")
-                .text("lambda_c", methods ? "" : "3e-4")
+                .number("iterations", ofMethod ? "" : "200", "steps")
+                .text("lambda_w", ofMethod ? "" : "5e-4")
+                .text("lambda_c", ofMethod ? "" : "3e-4")
                 .number("blur", "0", "sigma, pixels of the result")
                 .choice("reduction", "bicubic", "bicubic", "area")
                 .text("channels", "")
