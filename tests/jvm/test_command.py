@@ -344,7 +344,9 @@ def test_a_token_that_was_typed_for_one_server_does_not_go_to_the_next_that_is_c
 
     jvm_properties.remember("relumen.token", "s3cret")
     jvm_properties.remember("relumen.token_for", LOCAL)
-    confirm = jpype.JClass("relumen.Settings").class_.getDeclaredMethod("confirm", jpype.JClass("java.lang.String").class_)
+    confirm = jpype.JClass("relumen.Settings").class_.getDeclaredMethod(
+        "confirm", jpype.JClass("java.lang.String").class_
+    )
     confirm.setAccessible(True)
     confirm.invoke(None, f"{LOCAL}/")
     assert jvm_properties.recall("relumen.token") == "s3cret"
