@@ -5,12 +5,14 @@ import pytest
 from relumen.shipped import shipped_names
 
 
-def test_models_are_listed(relumen, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.mark.parametrize("columns", [80, 200])
+def test_models_are_listed_with_what_they_do(relumen, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
     code, said = relumen("models")
     assert code == 0
     assert all(name in said for name in shipped_names())
-    assert "restore" in said and "CC-BY-4.0" in said and "networks" in said
+    assert all(heading in said for heading in ("Command", "What it does", "Larger", "Pixel"))
+    assert "8x super-resolution of phase" in said and "6.94" in said and "networks" in said
 
 
 def test_a_card_is_shown(relumen):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from relumen.catalogue import Entry
 
+_LEGIBLE = 28
+"""Characters of a sentence in a line, also on a terminal of 80."""
+
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Show the card of this one.")] = None,
@@ -50,17 +53,14 @@ def models(
 def _table(entries: list[Entry]) -> Table:
     from rich.table import Table
 
-    table = Table()
+    table = Table(show_edge=False, pad_edge=False)
     table.add_column("Name", no_wrap=True)
-    table.add_column("For relumen", no_wrap=True)
-    for heading in ("What it does", "Channels"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("Larger", "Pixel, um", "MB"):
+    table.add_column("Command", no_wrap=True)
+    table.add_column("What it does", overflow="fold", min_width=_LEGIBLE)
+    for heading in ("Larger", "Pixel,\num"):
         table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("Licence", no_wrap=True)
     for each in entries:
         scale = f"{each.scale}x" if each.scale else ""
         pixel_size = f"{each.pixel_size_um:.3g}" if each.pixel_size_um else ""
-        size = f"{each.bytes / 1e6:.1f}"
-        table.add_row(each.name, each.use, each.summary, each.channels, scale, pixel_size, size, each.licence)
+        table.add_row(each.name, each.use, each.summary, scale, pixel_size)
     return table
