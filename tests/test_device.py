@@ -48,7 +48,7 @@ def test_gpus_come_first_in_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
         (True, "-1", True, True, "CUDA_VISIBLE_DEVICES='-1'", "unset CUDA_VISIBLE_DEVICES"),
         (True, "", True, True, "CUDA_VISIBLE_DEVICES=''", "unset CUDA_VISIBLE_DEVICES"),
         (True, "0", False, True, "built for the CPU alone", "pip uninstall tensorflow-cpu"),
-        (True, None, True, False, "CUDA libraries that TensorFlow needs are not installed", "relumen[gpu]"),
+        (True, None, True, False, "CUDA libraries that TensorFlow needs are not installed", "'.[gpu]'"),
         (True, None, True, True, "could not open a card", "12.9 or later"),
     ],
 )

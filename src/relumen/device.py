@@ -49,12 +49,13 @@ def why_no_gpu() -> tuple[str, str]:
     if not build["is_cuda_build"]:
         return (
             "this TensorFlow is built for the CPU alone",
-            "Run `pip uninstall tensorflow-cpu` and `pip install --force-reinstall 'relumen[gpu]'`.",
+            "Run `pip uninstall tensorflow-cpu`, then, in relumen's folder, "
+            "`pip install --force-reinstall -c constraints.txt '.[gpu]'`.",
         )
     if not _has_cuda_libraries():
         return (
             "there is a driver, but the CUDA libraries that TensorFlow needs are not installed",
-            "Run `pip install 'relumen[gpu]'`.",
+            "In relumen's folder, run `pip install -c constraints.txt '.[gpu]'`.",
         )
     return (
         "there are a driver and the CUDA libraries, but TensorFlow could not open a card",
