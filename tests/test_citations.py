@@ -38,6 +38,7 @@ def test_citation_cff_agrees():
     ]
     assert told_in_cff(CFF)[:2] == (RELUMEN.authors, RELUMEN.title)
     assert RELUMEN.note == f"Software, version {CFF['version']}"
+    assert (CFF["date-released"].year, CFF["repository-code"]) == (RELUMEN.year, RELUMEN.url)
 
 
 def test_a_reference_as_text():

@@ -145,6 +145,8 @@ RELUMEN = Reference(
     key="relumen",
     authors=(("", "the relumen developers"),),
     title="relumen",
+    year=2026,
+    url="https://github.com/relumen/relumen",
     note=f"Software, version {relumen.__version__}",
 )
 ESRGAN = Reference(
