@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from relumen.errors import UserError
+from relumen.normalisation import Normalisation
 from relumen.package import open_package, read_package
 from relumen.rdf import file_in, read_rdf
 
@@ -71,7 +72,7 @@ def test_reads_what_the_network_is(tmp_path):
     assert (package.name, package.input_id, package.output_id) == ("nuclei x2", "input", "output")
     assert (package.tile, package.scale, package.halo) == ((128, 128), 2, 10)
     assert (package.input_channels, package.output_channels) == (1, 1)
-    assert package.normalises and package.eps == 1e-6 and not package.channels_together
+    assert package.normalisation == Normalisation(measured=True, eps=1e-6)
     assert package.training_pixel_size == 0.65
     assert package.weights == {"onnx": tmp_path / "weights.onnx"}
     assert package.input_axes == package.output_axes == "byxc"
@@ -113,9 +114,9 @@ def test_normalisation_over_all_channels_together(tmp_path):
     rdf["inputs"][0]["axes"][3]["channel_names"] = ["dna", "actin"]
     rdf["inputs"][0]["preprocessing"][0]["kwargs"] = {"axes": ["channel", "y", "x"], "eps": "1e-5"}
     package = read_package(_write(tmp_path, rdf))
-    assert package.normalises and package.channels_together and package.eps == 1e-5
+    assert package.normalisation == Normalisation(measured=True, together=True, eps=1e-5)
     rdf["inputs"][0].pop("preprocessing")
-    assert not read_package(_write(tmp_path, rdf)).normalises
+    assert read_package(_write(tmp_path, rdf)).normalisation == Normalisation()
 
 
 def _set(path: str, value: object):

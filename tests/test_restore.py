@@ -11,6 +11,7 @@ from relumen.chunked import ChunkedPixels
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
+from relumen.normalisation import Normalisation
 from relumen.restore import Restorer, open_model, restore_file, restore_plane
 
 
@@ -60,7 +61,7 @@ def test_integer_results_are_rounded_and_clipped(tmp_path):
 def test_networks_of_several_channels_see_them_together(tmp_path, cells):
     stack = np.stack([cells[:40, :40], cells[40:80, :40]])
     write_image(tmp_path / "in.tif", Image(stack, "CYX"))
-    swap = model(run=lambda batch: double(batch[..., ::-1]), channels=2, normalises=False)
+    swap = model(run=lambda batch: double(batch[..., ::-1]), channels=2, normalisation=Normalisation())
     restore_file(tmp_path / "in.tif", swap, tmp_path / "out.tif")
     np.testing.assert_allclose(read_image(tmp_path / "out.tif").pixels[0, ::2, ::2], stack[1])
 
@@ -74,7 +75,8 @@ def test_normalisation_of_several_channels(cells, together):
         return double(batch)
 
     planes = np.stack([cells[:40, :40], 3.0 * cells[40:80, :40] + 7], -1).astype(np.float32)
-    several = model(run=spy, channels=2, channels_together=together, tile=(40, 40), halo=0)
+    whole = Normalisation(measured=True, together=together)
+    several = model(run=spy, channels=2, normalisation=whole, tile=(40, 40), halo=0)
     np.testing.assert_allclose(restore_plane(planes, several)[::2, ::2], planes, rtol=1e-4)
     axes = (0, 1, 2) if together else (0, 1)
     expected = (planes - planes.mean(axes, keepdims=True)) / planes.std(axes, keepdims=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.metrics import psnr, ssim
+from relumen.normalisation import Normalisation
 from relumen.restore import Restorer, restore_plane
 from relumen.run import Figures
 from relumen.training.sources import Pair, Source
@@ -84,12 +85,11 @@ def restored(source: Source, low: Float32, restorer: Restorer) -> Float32:
         low: the input.
         restorer: the network.
     """
-    if not restorer.normalises:
-        return restore_plane(low[..., np.newaxis], restorer)[..., 0]
-    mean, deviation = units(source, low)
-    deviation += restorer.eps
-    normalised = ((low - mean) / deviation).astype(np.float32)
-    return restore_plane(normalised[..., np.newaxis], replace(restorer, normalises=False))[..., 0] * deviation + mean
+    if restorer.normalisation.measured:
+        mean, deviation = units(source, low)
+        stated = Normalisation(mean=mean, deviation=deviation + restorer.normalisation.eps)
+        restorer = replace(restorer, normalisation=stated)
+    return restore_plane(low[..., np.newaxis], restorer)[..., 0]
 
 
 def held_out_figures(sources: Sequence[Source], restorer: Restorer, seed: int) -> tuple[Figures, ...]:

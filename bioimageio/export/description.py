@@ -10,8 +10,9 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from relumen.configs import Frozen
 from relumen.errors import UserError
+from relumen.normalisation import Normalisation
 
-from .normalisation import Normalisation, Normalised
+from .normalisation import Normalised
 from .purpose import ANSWERING, Purpose, restoring, simulating
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]

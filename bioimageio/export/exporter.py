@@ -231,7 +231,7 @@ def _write_example(
     _write_tiffs(folder, (files.example_input, files.example_output), image, answer, description, sample.dtype)
     shown = answer[..., 0]
     if description.undone:
-        mean, deviation = description.normalise.statistics(image)
+        mean, deviation = description.normalise.statistics(list(np.moveaxis(image, -1, 0)))
         shown = shown * deviation[0] + mean[0]
     write_cover(folder / files.cover, image[..., 0], shown, one_contrast=description.answer == "image")
 

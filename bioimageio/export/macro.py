@@ -8,7 +8,6 @@ from importlib.resources import files
 from relumen.errors import UserError
 
 from .description import PackageDescription
-from .normalisation import EPS
 
 _PLACE = re.compile(r"@([A-Z_]+)@")
 
@@ -50,7 +49,7 @@ def macro_text(description: PackageDescription) -> str:
         "MEAN": f"{normalise.mean:.9g}",
         "DEVIATION": f"{normalise.deviation:.9g}",
         "UNDOES": "true" if description.undone else "false",
-        "EPS": f"{EPS:.6f}",
+        "EPS": f"{normalise.eps:.6f}",
         "PIXEL_SIZE": f"{description.pixel_size_um or 0:.6g}",
     }
 

@@ -20,6 +20,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.rdf import RDF_NAME
 
 from .description import PackageDescription
+from .normalisation import preprocessing
 from .weights import INPUT_ID, ONNX_OPSET, OUTPUT_ID
 
 FORMAT_VERSION = "0.5.10"
@@ -212,7 +213,7 @@ def _input(description: PackageDescription, test: dict[str, str], sample: dict[s
         "test_tensor": test,
         "sample_tensor": sample,
     }
-    if steps := normalise.steps():
+    if steps := preprocessing(normalise):
         tensor["preprocessing"] = steps
     return tensor
 

@@ -150,6 +150,7 @@ function restorePlane(plane) {
 	measurePlane();
 	saveAs("Tiff", folder + "/plane.tif");
 	close();
+	if (!emptied()) exit("The result of the plane before can't be removed from " + folder + "/out");
 	runModel();
 	open(findResult());
 	if (UNDOES) {
@@ -224,9 +225,16 @@ function findResult() {
 	exit("DeepImageJ gave no result with the model " + model + ". Its reason stands in Window > Console.");
 }
 
-function removeFolder() {
+// A plugin that fails does not end the macro: what DeepImageJ made of one plane must not lie there for the next.
+function emptied() {
 	files = getFileList(folder + "/out");
 	for (i = 0; i < files.length; i++) gone = File.delete(folder + "/out/" + files[i]);
+	files = getFileList(folder + "/out");
+	return files.length == 0;
+}
+
+function removeFolder() {
+	gone = emptied();
 	gone = File.delete(folder + "/out");
 	gone = File.delete(folder + "/plane.tif");
 	gone = File.delete(folder);

@@ -164,7 +164,7 @@ class _Comparison:
             return
         yield from self._formats(image, expected)
         first, run = next(iter(self.runners.items()))
-        several = normalised(self._picture(self._size(_SOME_TILES)), self.package)
+        several = self.package.normalisation.applied(self._picture(self._size(_SOME_TILES)))
         if self.package.fixed_size:
             yield self._tiles_as_declared(run, several)
         else:
@@ -181,7 +181,7 @@ class _Comparison:
             name = f"Fiji's tiles, {first}, {tiles} tiles ({size[0]} x {size[1]})"
             picture = self._picture(size)
             try:
-                reference = self._tiled(run, normalised(picture, self.package))
+                reference = self._tiled(run, self.package.normalisation.applied(picture))
                 cut = jdll_cut(self.package.rdf, picture)
                 yield self._compare(name, cut.merge([run(tile) for tile in cut.tiles]), reference)
             except (UserError, CheckFailedError) as error:
@@ -191,7 +191,7 @@ class _Comparison:
             cuts.append(cut)
         yield deepimagej_check(self.package, run, expected[0])
         if jvm:
-            yield from self._engines(normalised(image[0], self.package), expected, references, cuts)
+            yield from self._engines(self.package.normalisation.applied(image[0]), expected, references, cuts)
 
     def _unread(self) -> Check | None:
         """The check in place of those of Fiji's tiles, where JDLL can't even read the package."""
@@ -204,7 +204,7 @@ class _Comparison:
         return None
 
     def _formats(self, image: Float32, expected: Float32) -> Iterator[Check]:
-        tensor = np.stack([normalised(each, self.package) for each in image])
+        tensor = np.stack([self.package.normalisation.applied(each) for each in image])
         answers: dict[str, Float32] = {}
         for form, run in self.runners.items():
             name = f"test output, {form}"
@@ -372,13 +372,3 @@ class _Comparison:
             )
         )
         return Check(name, "passed" if passed else "failed", said, value, self.tolerance)
-
-
-def normalised(image: Float32, package: Package) -> Float32:
-    """An image (y, x, channels) in the network's units, as bioimageio.core and `relumen restore` reckon it."""
-    if not package.normalises:
-        return ((image - package.mean) / package.deviation).astype(np.float32)
-    axes = (0, 1, 2) if package.channels_together else (0, 1)
-    mean = image.mean(axes, dtype=np.float64, keepdims=True)
-    deviation = image.std(axes, dtype=np.float64, keepdims=True)
-    return ((image - mean) / (deviation + package.eps)).astype(np.float32)

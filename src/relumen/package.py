@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from relumen.archive import unpack
 from relumen.errors import UserError
+from relumen.normalisation import EPS, Normalisation
 from relumen.rdf import RDF_NAME, file_in, is_number, is_whole, read_rdf, short
 
 WEIGHTS_FORMATS = ("tensorflow_saved_model_bundle", "onnx", "keras_v3")
 """The weights that relumen can run, in order of preference."""
 DEFAULT_CORE = 128  # pixels of a tile that are kept, where a package leaves the size open
-DEFAULT_EPS = 1e-6
 _OTHER_RDF_NAMES = ("bioimageio.yaml", "model.yaml")  # which the zoo's library and page take too
 
 
@@ -40,11 +40,7 @@ class Package:
         tile: input (height, width) of one tile, both halos included.
         scale: output pixels for each input pixel along y and x.
         halo: input pixels on each side of a tile that are context only.
-        normalises: the input is brought to mean 0 and standard deviation 1 over the whole image first.
-        eps: added to the standard deviation.
-        channels_together: one mean and standard deviation for all channels, instead of one for each.
-        mean: taken from every image before it enters the network, where it isn't the image's own.
-        deviation: what it is divided by then.
+        normalisation: what an image becomes before it enters the network.
         undone: the answer is an image in the units in which the input enters, so that this is undone on it; else it
             has units of its own, such as a probability.
         input_axes: order of the input's axes, such as ``byxc`` or ``bcyx``.
@@ -64,13 +60,9 @@ class Package:
     tile: tuple[int, int]
     scale: int
     halo: int
-    normalises: bool
-    eps: float
+    normalisation: Normalisation
     training_pixel_size: float | None
     weights: Mapping[str, Path]
-    channels_together: bool = False
-    mean: float = 0.0
-    deviation: float = 1.0
     undone: bool = True
     input_axes: str = field(default="byxc")
     output_axes: str = field(default="byxc")
@@ -79,9 +71,7 @@ class Package:
     @property
     def own_config(self) -> dict[str, Any] | None:
         """What relumen wrote into the rdf's config; None for packages of others."""
-        config = self.rdf.get("config")
-        ours = config.get("relumen") if isinstance(config, dict) else None
-        return ours if isinstance(ours, dict) else None
+        return _own_config(self.rdf)
 
     @property
     def fixed_size(self) -> bool:
@@ -169,7 +159,6 @@ def read_package(folder: Path) -> Package:
             f"{tile[0]} x {tile[1]} input pixels. Give inputs[0] a larger size or outputs[0] a smaller halo."
         )
     input_channels = _channels(input_axes.get("c"), "inputs[0]")
-    scaling = _scaling(source, input_channels)
     _check_postprocessing(target)
     return Package(
         folder=folder,
@@ -182,11 +171,7 @@ def read_package(folder: Path) -> Package:
         tile=(tile[0], tile[1]),
         scale=scale,
         halo=halo,
-        normalises=scaling.measured,
-        eps=scaling.eps,
-        channels_together=scaling.together,
-        mean=scaling.mean,
-        deviation=scaling.deviation,
+        normalisation=_normalisation(source, input_channels),
         undone=_ours(rdf, "answer") != "own",
         training_pixel_size=_pixel_size(rdf),
         weights=_weights(folder, rdf),
@@ -319,23 +304,13 @@ def _steps(tensor: dict[str, Any], key: str, where: str) -> list[tuple[str, dict
     return [(name, kwargs) for name, kwargs in steps if name != "ensure_dtype"]
 
 
-class _Scaling(NamedTuple):
-    """What an image becomes before it enters: (image - mean) / deviation, both measured on it or stated."""
-
-    measured: bool = False
-    eps: float = DEFAULT_EPS
-    together: bool = False
-    mean: float = 0.0
-    deviation: float = 1.0
-
-
-def _scaling(tensor: dict[str, Any], channels: int) -> _Scaling:
+def _normalisation(tensor: dict[str, Any], channels: int) -> Normalisation:
     steps = _steps(tensor, "preprocessing", "inputs[0]")
     if not steps:
-        return _Scaling()
+        return Normalisation()
     name, kwargs = steps[0]
     if name == "scale_linear" and len(steps) == 1:
-        return _stated_scaling(kwargs)
+        return _stated(kwargs)
     if name != "zero_mean_unit_variance" or len(steps) > 1:
         raise UserError(
             f"inputs[0].preprocessing is {', '.join(name for name, _ in steps)}; relumen runs packages that "
@@ -350,24 +325,26 @@ def _scaling(tensor: dict[str, Any], channels: int) -> _Scaling:
         raise UserError(
             f"inputs[0].preprocessing: zero_mean_unit_variance over {named} is not supported, over y and x it is."
         )
-    eps = kwargs.get("eps", DEFAULT_EPS)
+    eps = kwargs.get("eps", EPS)
     try:  # 1e-6 without a decimal point is text in YAML 1.1
         eps = float(eps)
     except (TypeError, ValueError, OverflowError):
         eps = math.nan
     if not 0 <= eps < 1:
         raise UserError(f"inputs[0].preprocessing: eps should be a small number. Received: {kwargs['eps']!r}")
-    return _Scaling(True, eps, "c" in over and channels > 1)
+    return Normalisation(measured=True, together="c" in over and channels > 1, eps=eps)
 
 
-def _stated_scaling(kwargs: dict[str, Any]) -> _Scaling:
+def _stated(kwargs: dict[str, Any]) -> Normalisation:
     gain, offset = kwargs.get("gain", 1.0), kwargs.get("offset", 0.0)
-    if not (is_number(gain) and is_number(offset) and gain > 0):
-        raise UserError(
-            "inputs[0].preprocessing: relumen runs scale_linear with one gain above 0 and one offset. "
-            f"Received: gain {short(gain)}, offset {short(offset)}"
-        )
-    return _Scaling(mean=-offset / gain, deviation=1 / gain)
+    if is_number(gain) and is_number(offset) and gain > 0:
+        mean, deviation = -offset / gain, 1 / gain
+        if math.isfinite(mean) and math.isfinite(deviation):
+            return Normalisation(mean=mean, deviation=deviation)
+    raise UserError(
+        "inputs[0].preprocessing: relumen runs scale_linear with one gain above 0 and one offset. "
+        f"Received: gain {short(gain)}, offset {short(offset)}"
+    )
 
 
 def _check_postprocessing(tensor: dict[str, Any]) -> None:
@@ -409,11 +386,16 @@ def _multiple(rdf: dict[str, Any], lengths: tuple[int, ...]) -> int:
     return multiple
 
 
-def _ours(rdf: dict[str, Any], key: str) -> Any:  # noqa: ANN401  as YAML has it
-    """A value that relumen wrote into the rdf's config; None where there is none."""
+def _own_config(rdf: dict[str, Any]) -> dict[str, Any] | None:
+    """What relumen wrote into an rdf's config; None for packages of others."""
     config = rdf.get("config")
     ours = config.get("relumen") if isinstance(config, dict) else None
-    return ours.get(key) if isinstance(ours, dict) else None
+    return ours if isinstance(ours, dict) else None
+
+
+def _ours(rdf: dict[str, Any], key: str) -> Any:  # noqa: ANN401  as YAML has it
+    """A value that relumen wrote into the rdf's config; None where there is none."""
+    return (_own_config(rdf) or {}).get(key)
 
 
 def _pixel_size(rdf: dict[str, Any]) -> float | None:

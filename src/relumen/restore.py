@@ -16,6 +16,7 @@ from relumen.chunked import Pixels
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import OmeZarrVersion, OutputType, as_type, image_writer, result_type
 from relumen.images import Image, PixelSize, read_image
+from relumen.normalisation import Normalisation
 from relumen.package import open_package
 from relumen.run import RunFolder
 from relumen.runners import package_runner, runner
@@ -29,7 +30,6 @@ PYTHON_TILE = 256
 MOST_ANSWER = 1024
 """Most height and width of the answer to a tile, pixels: some networks hold many features of that size in memory."""
 PIXEL_SIZE_TOLERANCE = 0.3
-_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,8 @@ class Restorer:
         any_size: whether the network takes other tiles than that.
         halo: context of a tile on each side, input pixels.
         multiple: of which the height and width of a tile must be, and at which tiles begin, where it takes any size.
-        normalises: whether it works in units of the input's mean and standard deviation.
-        channels_together: one mean and standard deviation for all channels, instead of one for each.
-        mean: taken from every image before it enters the network, where the image's own isn't.
-        deviation: what it is divided by then.
+        normalisation: what an image becomes before it enters the network.
         undone: whether the answer is an image in the units in which the input enters, so that this is undone on it.
-        eps: what is added to the standard deviation.
         pixel_size_um: pixel size of the training inputs, micrometres, where known.
         seams: a sentence on why tiles don't fit each other, where that is known.
     """
@@ -63,12 +59,8 @@ class Restorer:
     any_size: bool
     halo: int
     multiple: int = 1
-    normalises: bool = True
-    channels_together: bool = False
-    mean: float = 0.0
-    deviation: float = 1.0
+    normalisation: Normalisation = Normalisation(measured=True)
     undone: bool = True
-    eps: float = 1e-6
     pixel_size_um: float | None = None
     seams: str | None = None
 
@@ -190,12 +182,8 @@ def open_model(
             any_size=own,
             halo=package.halo,
             multiple=package.multiple,
-            normalises=package.normalises,
-            channels_together=package.channels_together,
-            mean=package.mean,
-            deviation=package.deviation,
+            normalisation=package.normalisation,
             undone=package.undone,
-            eps=package.eps,
             pixel_size_um=package.training_pixel_size,
             seams=_unfitting_tiles(package.name, package.tile[0], package.halo) if unfitting else None,
         )
@@ -348,41 +336,9 @@ def _channel_groups(image: Image, model: Restorer) -> list[tuple[int, ...]]:
     )
 
 
-def _statistics(planes: Sequence[Pixels], model: Restorer) -> tuple[Float32, Float32]:
-    """Mean and (standard deviation + eps) of each plane, read a few rows at a time.
-
-    zero_mean_unit_variance of the bioimage.io specification, over y and x of each channel, or over all channels.
-    """
-    if not model.normalises:
-        return np.full(len(planes), model.mean, np.float32), np.full(len(planes), model.deviation, np.float32)
-    blocks = [range(0, plane.shape[0], _ROWS_AT_ONCE) for plane in planes]
-    means = np.array(
-        [
-            sum(plane[y : y + _ROWS_AT_ONCE].sum(dtype=np.float64) for y in rows) / plane.size
-            for plane, rows in zip(planes, blocks, strict=True)
-        ]
-    )
-    if not np.isfinite(means).all():
-        raise UserError(
-            "The image holds pixels that are no finite numbers (NaN or infinite). "
-            "Replace them first, in Fiji with Process > Noise > Remove NaNs."
-        )
-    if model.channels_together:
-        means[:] = means.mean()
-    variances = np.array(
-        [
-            sum(np.square(plane[y : y + _ROWS_AT_ONCE].astype(np.float64) - mean).sum() for y in rows) / plane.size
-            for plane, rows, mean in zip(planes, blocks, means, strict=True)
-        ]
-    )
-    if model.channels_together:
-        variances[:] = variances.mean()
-    return means.astype(np.float32), (np.sqrt(variances) + model.eps).astype(np.float32)
-
-
 def _in_input_units(model: Restorer, planes: Sequence[Pixels], on_tile: Callable[[], None] = lambda: None) -> Runner:
     """The network as a function of raw intensities, with the planes' statistics going in and undone coming out."""
-    mean, deviation = _statistics(planes, model)
+    mean, deviation = model.normalisation.statistics(planes)
 
     def run(tiles: NDArray) -> Float32:
         answer = model.run(((tiles - mean) / deviation).astype(np.float32))

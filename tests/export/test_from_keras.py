@@ -88,8 +88,9 @@ def exported(model, sample, folder, said=None, **changes):
 def check_answers(folder, reference):
     """Every format answers to the test input as the model does, which takes it raw."""
     with open_package(folder) as package:
-        image, mean, deviation = np.load(folder / "test_input.npy"), package.mean, package.deviation
-        if package.normalises:
+        image, stated = np.load(folder / "test_input.npy"), package.normalisation
+        mean, deviation = stated.mean, stated.deviation
+        if stated.measured:
             mean, deviation = image.mean(), image.std() + 1e-6
         entering = ((image - mean) / deviation).astype(np.float32)
         wanted = np.asarray(reference(entering), np.float32)
@@ -288,7 +289,7 @@ def test_two_channels_enter_together(cells, tmp_path):
         exported(model, two, tmp_path / "p")
     folder = exported(model, two, tmp_path / "p", normalise="together", channels=("a", "b"))
     with open_package(folder) as package:
-        assert package.channels_together and package.input_channels == package.output_channels == 2
+        assert package.normalisation.together and package.input_channels == package.output_channels == 2
     check_answers(folder, model)
     assert "var MEASURES = true;" in (folder / "run.ijm").read_text()
 

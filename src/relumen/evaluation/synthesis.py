@@ -19,6 +19,7 @@ from relumen.evaluation.limited_figures import draw_divergence, draw_made
 from relumen.image_writing import write_image
 from relumen.images import Image
 from relumen.models import limited
+from relumen.normalisation import EPS, Normalisation
 from relumen.restore import Restorer, python_tile, restore_plane
 from relumen.run import RunFolder
 from relumen.tiling import Runner
@@ -66,7 +67,7 @@ class Maker:
             pieces: some of :meth:`pieces`.
             whole: the image, whose mean and standard deviation are the units of each of its pieces, as in training.
         """
-        mean, deviation = whole.mean(), whole.std() + self.network.eps
+        mean, deviation = whole.mean(), whole.std() + EPS
         normalised = [((piece - mean) / deviation).astype(np.float32)[..., np.newaxis] for piece in pieces]
         if self.only is None:
             answers = [restore_plane(each, self.network) for each in normalised]
@@ -101,7 +102,7 @@ def makers(runs: Sequence[Path]) -> dict[str, Maker]:
                 any_size=about.tile is None,
                 halo=about.halo,
                 multiple=about.multiple,
-                normalises=False,
+                normalisation=Normalisation(),
             )
             found[defect] = Maker(defect, path, restorer, about.tile)
     return found
