@@ -9,11 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import corpus
 from killing import Found, Moment, run
+
+if TYPE_CHECKING:
+    from relumen.run import RunFolder
 
 CHECK_EVERY = 4
 STEPS_A_KILL = 8  # so that a training is not done before it was killed often enough
@@ -37,9 +41,8 @@ def kill_trainings(work: Path, kept: Path, count: int, seed: int) -> Found:
     straight = work / "straight"
     networks, life_s = _straight([*begin, "-o", str(straight)], straight, work)
     changes = sorted(set((work / "changes").read_text().splitlines()))
-    folder = work / "killed"
-    over = False
-    while not over:
+    folder, progress = work / "killed", Progress()
+    while True:
         begun = (folder / "config.yaml").exists()
         command = ["train", "esrgan", "--resume", str(folder)] if begun else [*begin, "-o", str(folder)]
         over = found.kills == count  # the last life is left to its end
@@ -47,11 +50,27 @@ def kill_trainings(work: Path, kept: Path, count: int, seed: int) -> Found:
         found.note(ended)
         if ended.code not in (0, -signal.SIGKILL):
             break
-        _check(found, folder, straight, networks)
+        _check(found, folder, straight, networks, progress)
         if ended.code == 0:
             _compare(found, folder, straight)
-            folder = work / f"killed-{found.kills}"
+            folder, progress = work / f"killed-{found.kills}", Progress()
+        if over:
+            break
+    found.check("the last life comes to its end", ended.code == 0, ended.phase)
     return found.done()
+
+
+@dataclass
+class Progress:
+    """The greatest steps that one run folder was seen at.
+
+    Attributes:
+        network: of model.keras.
+        checkpoint: of what the training is resumed from.
+    """
+
+    network: int = 0
+    checkpoint: int = 0
 
 
 def _straight(command: list[str], folder: Path, work: Path) -> tuple[dict[str, int], float]:
@@ -88,12 +107,10 @@ def _digest(file: Path) -> str:
     return answer.hexdigest()
 
 
-def _check(found: Found, folder: Path, straight: Path, networks: dict[str, int]) -> None:
+def _check(found: Found, folder: Path, straight: Path, networks: dict[str, int], progress: Progress) -> None:
     """Looks at a run folder as it was left."""
     import imageio.v3 as iio
-    import tensorflow as tf
 
-    from relumen.errors import UserError
     from relumen.images import read_image
     from relumen.run import RunFolder
 
@@ -103,49 +120,59 @@ def _check(found: Found, folder: Path, straight: Path, networks: dict[str, int])
     found.checks["files of a write that was cut short, and stayed hidden"] += len(leftovers)
     if not (folder / "config.yaml").exists():
         return  # nothing was begun; the command begins anew
-    opened = RunFolder.open(folder)
-    found.check("config.yaml is whole", opened.config().get("system") == "esrgan", str(folder))
+    opened = found.tried("a run folder that was begun can be opened", lambda: RunFolder.open(folder))
+    if opened is None:
+        return
+    system = found.tried("config.yaml can be read", lambda: opened.config()["system"])
+    found.check("config.yaml is whole", system == "esrgan", system)
     for name in ("history.csv", "validation.csv"):
-        _check_table(found, folder / name, straight / name)
+        found.tried("tables can be read", lambda name=name: _check_table(found, folder / name, straight / name))
     for picture in sorted(opened.pictures.glob("step-*.png")):
-        try:
-            found.check("pictures are whole", iio.imread(picture).size, picture.name)
-        except Exception as error:  # of any decoder
-            found.check("pictures are whole", False, f"{picture.name}: {error}")
+        found.tried("pictures are whole", lambda picture=picture: iio.imread(picture))
     if opened.sample_file.exists():
-        found.check("the sample is whole", read_image(opened.sample_file).pixels.size, "sample.tif")
+        found.tried("the sample is whole", lambda: read_image(opened.sample_file).pixels[...])
     for milestone in folder.glob("model-*.keras"):
-        found.check("milestones are whole", _digest(milestone), milestone.name)
-    if (last := tf.train.latest_checkpoint(str(opened.checkpoints))) is not None:
-        reader = tf.train.load_checkpoint(last)
-        sizes = [reader.get_tensor(name).size for name in reader.get_variable_to_shape_map() if "OBJECT" not in name]
-        found.check("the last checkpoint is whole", sizes, last)
-    if not opened.model_file.exists():
-        return
-    try:
-        digest = _digest(opened.model_file)
-    except Exception as error:  # of Keras's reader
-        found.check("model.keras is that of a checkpoint of the training without a break", False, str(error))
-        return
-    found.check(
-        "model.keras is that of a checkpoint of the training without a break", digest in networks, "another network"
-    )
-    try:
-        about = opened.about()
-    except UserError as error:
+        found.tried("milestones are whole", lambda milestone=milestone: _digest(milestone))
+    step = found.tried("the last checkpoint is whole", lambda: _step_of_checkpoint(opened.checkpoints)) or 0
+    what = "the step of the last checkpoint is that of an earlier life, or a later one"
+    found.check(what, step >= progress.checkpoint, f"fell from {progress.checkpoint} to {step}")
+    progress.checkpoint = max(progress.checkpoint, step)
+    _check_network(found, opened, networks, progress)
+
+
+def _step_of_checkpoint(folder: Path) -> int:
+    """Of the last checkpoint, all of whose values are read; 0: there is none."""
+    import tensorflow as tf
+
+    last = tf.train.latest_checkpoint(str(folder))
+    if last is None:
+        return 0
+    reader = tf.train.load_checkpoint(last)
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    return int(values["step/.ATTRIBUTES/VARIABLE_VALUE"])
+
+
+def _check_network(found: Found, opened: RunFolder, networks: dict[str, int], progress: Progress) -> None:
+    """Looks at model.keras and what is told of it."""
+    step = 0
+    if opened.model_file.exists():
+        digest = found.tried("model.keras can be loaded", lambda: _digest(opened.model_file))
+        what = "model.keras is that of a checkpoint of the training without a break"
+        found.check(what, digest in networks, "another network")
+        step = networks.get(digest or "", 0)
+    what = "the step of model.keras is that of an earlier life, or a later one"
+    found.check(what, step >= progress.network, f"fell from {progress.network} to {step}")
+    progress.network = max(progress.network, step)
+    if not opened.about_file.exists():
+        return  # the first network was written, and it was not
+    about = found.tried("about.json can be read", opened.about)
+    if about is not None:
+        found.checks["of these, times that about.json was still that of the checkpoint before"] += about.steps < step
         found.check(
             "about.json is whole, and of model.keras or of the checkpoint before",
-            not opened.about_file.exists(),
-            str(error),
+            about.steps in (step, step - CHECK_EVERY),
+            f"says step {about.steps}, the network is that of step {step}",
         )
-        return
-    step = networks.get(digest, 0)
-    found.checks["of these, times that about.json was still that of the checkpoint before"] += about.steps < step
-    found.check(
-        "about.json is whole, and of model.keras or of the checkpoint before",
-        about.steps in (step, step - CHECK_EVERY),
-        f"says step {about.steps}, the network is that of step {step}",
-    )
 
 
 def _check_table(found: Found, file: Path, straight: Path) -> None:
@@ -160,10 +187,12 @@ def _check_table(found: Found, file: Path, straight: Path) -> None:
 
 def _compare(found: Found, folder: Path, straight: Path) -> None:
     """Whether a training that was killed often became what it would have become."""
-    same = _digest(folder / "model.keras") == _digest(straight / "model.keras")
+    digest = found.tried("the finished network can be loaded", lambda: _digest(folder / "model.keras"))
+    same = digest == _digest(straight / "model.keras")
     found.check("the finished network is that of the training without a break, to the bit", same, "it differs")
     for name in ("history.csv", "validation.csv"):
-        equal = (folder / name).read_bytes() == (straight / name).read_bytes()
+        read = found.tried("the finished tables can be read", lambda name=name: (folder / name).read_bytes())
+        equal = read == (straight / name).read_bytes()
         found.check(f"the finished {name} is that of the training without a break", equal, "it differs")
     files = [
         {path.relative_to(each).as_posix() for path in each.rglob("*") if "tensorboard" not in path.parts}

@@ -1,7 +1,8 @@
 """Kills relumen's commands without warning (SIGKILL) at random moments, and looks at what they leave.
 
-Half of the moments are drawn by the clock, half are right before a change on the disk, each change alike. A training is
-resumed each time until it is done, an export is begun anew, a server is started again.
+Half of the moments are drawn by the clock, half are right before a change on the disk, each alike of those that
+killed.py knows. TensorFlow writes its checkpoints unseen by it: only the clock's kills can come into that. A training
+is resumed each time until it is done, an export is begun anew, a server is started again.
 
     python benchmarks/endurance/kills.py
     python benchmarks/endurance/kills.py --what export --count 10 --seed 3
@@ -34,8 +35,10 @@ def main() -> None:
     given = parser.parse_args()
     from relumen.device import describe_device
 
-    command = f"python benchmarks/endurance/kills.py --count {given.count} --seed {given.seed}"
-    print(f"Made by `{command}` on: {describe_device().removeprefix('Device: ')}.\n")
+    command = f"kills.py --what {' '.join(given.what)} --count {given.count} --seed {given.seed}"
+    print(f"Made by `python benchmarks/endurance/{command}` on: {describe_device().removeprefix('Device: ')}.\n")
+    print("Kills that come right before a change are of changes that Python or SQLite tells of; into what TensorFlow")
+    print("writes by itself (a training's checkpoints) only kills by the clock can come.\n", flush=True)
     faults = 0
     with TemporaryDirectory(prefix="relumen-kills-") as folder:
         for what in given.what:

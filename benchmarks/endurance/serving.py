@@ -22,7 +22,16 @@ RELUMEN = (sys.executable, "-c", "from relumen.cli import main; main()")
 
 
 class NotStartedError(Exception):
-    """The server ended before it listened."""
+    """The server ended before it listened.
+
+    Args:
+        code: its exit code.
+        complaints: the last of what it wrote.
+    """
+
+    def __init__(self, code: int, complaints: str) -> None:
+        super().__init__(f"It ended with {code}: {complaints}")
+        self.code = code
 
 
 class Server:
@@ -65,7 +74,7 @@ class Server:
         address = next((match.group(1) for match in found if match), None)
         if address is None:
             self._process.communicate()
-            raise NotStartedError(self.complaints.read_text()[-2000:])
+            raise NotStartedError(self._process.returncode, self.complaints.read_text()[-2000:])
         self.address = address
 
     def wait_until_ready(self) -> None:
@@ -81,9 +90,13 @@ class Server:
         """Whether its process runs."""
         return self._process.poll() is None
 
-    def wait(self) -> int:
-        """Waits for its end; gives its exit code."""
-        self._process.communicate(timeout=LONGEST_S)
+    def wait(self, seconds: float = LONGEST_S) -> int:
+        """Waits for its end; gives its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it didn't end.
+        """
+        self._process.communicate(timeout=seconds)
         return self._process.returncode
 
     def stop(self) -> int:
