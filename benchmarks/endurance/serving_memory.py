@@ -2,8 +2,8 @@
 
 Each client draws a job (a search of any shipped prior, or a restoration by any shipped package, of an image of any
 size), submits it, follows it in one of the ways there are, fetches the result, and draws the next. Some cancel, some
-send nonsense. The server's memory is read every few seconds. It counts as flat where the slope after the warm-up is
-not surely above the limit.
+send nonsense. The server's memory is read every few seconds. It counts as flat only where the slope after the warm-up
+is surely below the limit; memory.py says of what.
 
     python benchmarks/endurance/serving_memory.py --picture docs/images/endurance-memory.png
 """
@@ -11,7 +11,6 @@ not surely above the limit.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import random
 import sys
@@ -21,9 +20,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import httpx
+import memory
 import numpy as np
 from serving import LONGEST_S, RAW, Server
 
@@ -41,34 +40,7 @@ PACKAGES = ("esrgan-widefield", "cgan-fluorescence", "cascade-phase-2x", "cascad
 VIEW = 128  # pixels of the priors' images
 SHARE_OF_SEARCHES = 0.6
 EXPIRE_S = 120  # results are removed within the hour, and their rows after ten times as long
-BLOCK_S = 120  # samples whose mean is one point of the fit: jobs make the memory go up and down within it
 POLL_S = 0.5
-MIB = 1 << 20
-
-
-class Sample(NamedTuple):
-    """What the system says of the server's process.
-
-    Attributes:
-        seconds: since the first sample.
-        resident: MiB in memory.
-        own: MiB of it that are no files.
-        threads: of the process.
-        files: that it has open.
-    """
-
-    seconds: float
-    resident: float
-    own: float
-    threads: int
-    files: int
-
-
-class Slope(NamedTuple):
-    """MiB an hour, and the half width of its 95 % interval."""
-
-    value: float
-    uncertainty: float
 
 
 @dataclass
@@ -82,7 +54,7 @@ class Seen:
 
 
 def main() -> None:
-    """Serves and measures; prints Markdown, and exits with 1 where the memory grows or anything failed."""
+    """Serves and measures; prints Markdown, and exits with 1 where the memory isn't shown flat or anything failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--warm-up", type=float, default=25, help="minutes that are left out of the slope")
@@ -92,51 +64,59 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=20, help="MiB an hour that are no growth")
     parser.add_argument("--picture", type=Path, help="PNG to draw")
     parser.add_argument("--samples", type=Path, help="CSV to write; the samples so far, should the run be cut short")
+    parser.add_argument("--again", type=Path, help="CSV of an earlier run's samples: serves nothing, judges them anew")
     given = parser.parse_args()
-    from relumen.device import describe_device
+    seen = Seen()
+    if given.again is not None:
+        print(f"Of the samples of an earlier run, {given.again.name}:\n")
+        samples, words = memory.read(given.again), []
+    else:
+        from relumen.device import describe_device
 
-    device = describe_device()
+        words = ["minutes", "warm_up", "clients", "seed", "every", "limit"]
+        command = " ".join(f"--{name.replace('_', '-')} {getattr(given, name):g}" for name in words)
+        print(f"Made by `python benchmarks/endurance/serving_memory.py {command}`. {describe_device()}.\n", flush=True)
+        samples = serve(given, seen)
+        words = ["", *served(seen)]
+    judged = memory.Judged.of(samples, given.warm_up * 60, given.limit)
+    if given.picture is not None:
+        memory.draw(samples, judged, given.picture)
+    print("\n".join([*memory.report(samples, judged), *words]))
+    sys.exit(0 if judged.flat and not seen.faults else 1)
+
+
+def serve(given: argparse.Namespace, seen: Seen) -> list[memory.Sample]:
+    """Serves while clients ask, and measures meanwhile."""
     with TemporaryDirectory() as folder:
         server = Server(Path(folder) / "server", ["--queue", "32", "--expire-s", str(EXPIRE_S)])
         server.wait_until_ready()
-        seen, over = Seen(), threading.Event()
+        over = threading.Event()
         clients = [
             threading.Thread(target=client, args=(server.address, random.Random(f"{given.seed} {number}"), seen, over))
             for number in range(given.clients)
         ]
         for each in clients:
             each.start()
-        samples = watch(server, given.minutes * 60, given.every, given.samples)
-        over.set()
-        for each in clients:
-            each.join()
+        try:
+            samples = watch(server, given.minutes * 60, given.every, given.samples)
+        finally:
+            over.set()
+            for each in clients:
+                each.join()
         if server.stop() != 0:
             seen.faults.append(f"The server ended badly: {server.complaints.read_text()[-500:]}")
-    slopes = {name: slope(samples, name, given.warm_up * 60) for name in ("resident", "own")}
-    if given.picture is not None:
-        draw(samples, slopes["resident"], given.warm_up * 60, given.picture)
-    print(report(samples, slopes, seen, given, device))
-    grows = slopes["resident"].value - slopes["resident"].uncertainty > given.limit
-    sys.exit(1 if grows or seen.faults else 0)
-
-
-def watch(server: Server, seconds: float, every: float, file: Path | None) -> list[Sample]:
-    """Samples of a server until the time is over, or it dies."""
-    began, samples = time.monotonic(), []
-    while (now := time.monotonic() - began) < seconds and server.alive:
-        samples.append(_sample(server.pid, now))
-        if file is not None:
-            with file.open("w", newline="") as stream:
-                csv.writer(stream).writerows([Sample._fields, *samples])
-        time.sleep(every)
     return samples
 
 
-def _sample(pid: int, seconds: float) -> Sample:
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    kib = {name: int(lines[name].split()[0]) for name in ("VmRSS", "RssAnon", "Threads")}
-    files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return Sample(seconds, kib["VmRSS"] / 1024, kib["RssAnon"] / 1024, kib["Threads"], files)
+def watch(server: Server, seconds: float, every: float, file: Path | None) -> list[memory.Sample]:
+    """Samples of a server until the time is over, or it dies."""
+    began, samples = time.monotonic(), []
+    while (now := time.monotonic() - began) < seconds and server.alive:
+        samples.append(memory.sample(server.pid, now))
+        if file is not None:
+            memory.write(samples, file)
+        time.sleep(every)
+    return samples
 
 
 def client(address: str, draw: random.Random, seen: Seen, over: threading.Event) -> None:
@@ -161,6 +141,8 @@ def _one_job(http: httpx.Client, draw: random.Random, seen: Seen) -> str:
         answer = http.request(method, path, **what)  # type: ignore[arg-type]
         with seen.lock:
             seen.codes[answer.status_code] += 1
+        if answer.status_code >= 500 and answer.status_code != 503:
+            raise RuntimeError(f"{answer.status_code} {answer.text[:300]} to {method} {path}")
         return answer
 
     path, query, image = _drawn(draw)
@@ -207,60 +189,9 @@ def _drawn(draw: random.Random) -> tuple[str, dict[str, object], np.ndarray]:
     return "/v1/restorations", {"package": draw.choice(PACKAGES)}, noise.normal(100, 20, shape).astype("<f4")
 
 
-def slope(samples: list[Sample], name: str, warm_up_s: float) -> Slope:
-    """How fast it grows after the warm-up, by least squares over the means of blocks of two minutes."""
-    from scipy.stats import linregress, t
-
-    later = [each for each in samples if each.seconds >= warm_up_s]
-    blocks: dict[int, list[Sample]] = {}
-    for each in later:
-        blocks.setdefault(int(each.seconds // BLOCK_S), []).append(each)
-    if len(blocks) < 4:
-        return Slope(float("nan"), float("nan"))
-    hours = [np.mean([each.seconds for each in block]) / 3600 for block in blocks.values()]
-    found = linregress(hours, [np.mean([getattr(each, name) for each in block]) for block in blocks.values()])
-    return Slope(float(found.slope), float(found.stderr * t.ppf(0.975, len(blocks) - 2)))
-
-
-def draw(samples: list[Sample], fitted: Slope, warm_up_s: float, path: Path) -> None:
-    """The curves of resident and own memory."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 3.5), layout="constrained")
-    minutes = [each.seconds / 60 for each in samples]
-    axes.plot(minutes, [each.resident for each in samples], label="resident", lw=1)
-    axes.plot(minutes, [each.own for each in samples], label="resident, without files", lw=1)
-    axes.axvspan(0, warm_up_s / 60, color="0.9", label="warm-up")
-    axes.set(xlabel="minutes of serving", ylabel="MiB", ylim=(0, None))
-    axes.set_title(f"{fitted.value:+.0f} ± {fitted.uncertainty:.0f} MiB an hour after the warm-up", fontsize=10)
-    axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
-
-
-def report(samples: list[Sample], slopes: dict[str, Slope], seen: Seen, given: argparse.Namespace, device: str) -> str:
-    """The tables."""
-    later = [each for each in samples if each.seconds >= given.warm_up * 60] or samples
-    lines = [
-        f"Made by `python benchmarks/endurance/serving_memory.py`: {given.clients} clients for {given.minutes:g} "
-        f"minutes, seed {given.seed}. {device}.",
-        "",
-        "| memory, MiB | at the start | after the warm-up | at the end | most | slope after the warm-up, MiB an hour |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, words in (("resident", "resident"), ("own", "of it no files")):
-        values = [getattr(each, name) for each in (samples[0], later[0], later[-1])]
-        most, fitted = max(getattr(each, name) for each in samples), slopes[name]
-        shown = " | ".join(f"{value:.0f}" for value in (*values, most))
-        lines.append(f"| {words} | {shown} | {fitted.value:+.0f} ± {fitted.uncertainty:.0f} |")
-    threads, files = ({getattr(each, name) for each in later} for name in ("threads", "files"))
-    lines += [
-        "",
-        f"After the warm-up ({given.warm_up:g} minutes) the process had {min(threads)} to {max(threads)} threads and "
-        f"{min(files)} to {max(files)} open files.",
-        "",
+def served(seen: Seen) -> list[str]:
+    """What the clients saw, in words."""
+    return [
         "Jobs: " + ", ".join(f"{count} {end}" for end, count in sorted(seen.ends.items())) + ".",
         "",
         "Answers by code: " + ", ".join(f"{count} times {code}" for code, count in sorted(seen.codes.items())) + ".",
@@ -268,7 +199,6 @@ def report(samples: list[Sample], slopes: dict[str, Slope], seen: Seen, given: a
         f"Faults: {len(seen.faults)}.",
         *(f"- {fault}" for fault in seen.faults[:10]),
     ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
