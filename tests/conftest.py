@@ -56,14 +56,35 @@ TINY_LIMITED = (
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 
+LONG = (
+    "jvm",
+    "docs.test_tutorials",
+    "docs.test_how_to",
+    "training.test_prior",
+    "training.test_loop",
+    "docs.test_notebooks",
+    "tests.test_shipped",
+    "training.test_replicas",
+    "cli.test_evaluate_rls",
+)
+"""Groups of tests that take minutes, the longest first."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives a worker whole files, whose fixtures are costly, and one worker all that fetches Java's libraries."""
+    """Gives a worker whole files, whose fixtures are costly, and one worker all that fetches Java's libraries.
+
+    Groups that take minutes come first, so that at the end no worker waits for another; ``--no-loadscope-reorder``
+    keeps this order.
+    """
     java = {item.path for item in items if item.get_closest_marker("jvm")}
+
+    def group(item: pytest.Item) -> str:
+        return "jvm" if item.path in java else f"{item.path.parent.name}.{item.path.stem}"
+
     for item in items:
-        group = "jvm" if item.path in java else f"{item.path.parent.name}.{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: LONG.index(group(item)) if group(item) in LONG else len(LONG))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -33,6 +33,16 @@ class Block:
     comment: str
 
 
+def pages_of(folder: str) -> list[Path]:
+    """The pages in a folder of the repository and in those below it."""
+    return sorted((ROOT / folder).rglob("*.md"))
+
+
+def name_of(page: Path) -> str:
+    """A page's name in the repository, such as "docs/how-to/train.md"."""
+    return page.relative_to(ROOT).as_posix()
+
+
 def blocks(page: str) -> list[Block]:
     """The fenced blocks of a page's text, those in lists too."""
     found: list[Block] = []

@@ -72,6 +72,7 @@ class Reader:
         folder: where the page is followed.
         tools: an empty folder, for the stand-ins of the commands.
         short: changes by which a training of a system, or a "search", takes seconds, as ``--set`` has them.
+        left_out: options that are not given to relumen, since another page has them.
         skipped: "line NUMBER: REASON" of the blocks that were not run.
         took: "SECONDS s: COMMAND" of what ran in this process.
     """
@@ -79,6 +80,7 @@ class Reader:
     folder: Path
     tools: Path
     short: Mapping[str, Sequence[str]]
+    left_out: Sequence[str] = ()
     skipped: list[str] = field(default_factory=list)
     took: list[str] = field(default_factory=list)
     _server: list[str] = field(default_factory=list)
@@ -184,6 +186,7 @@ class Reader:
 
     def _relumen(self, arguments: list[str], told: str) -> None:
         """Runs the command line in this process."""
+        arguments = [each for each in arguments if each not in self.left_out]
         name = arguments[0] if arguments[:1] == ["search"] else " ".join(arguments[1:2])
         if arguments[:1] in (["train"], ["search"]) and "--resume" not in arguments:
             changes = (part for change in self.short.get(name, ()) for part in ("--set", change))
