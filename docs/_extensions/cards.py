@@ -1,4 +1,4 @@
-"""The trained networks that come along: a catalogue, and a page for each card, from their own files."""
+"""The bundled networks: a catalogue, and a page for each card, from their own files."""
 
 from __future__ import annotations
 
