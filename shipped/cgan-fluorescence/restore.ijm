@@ -149,6 +149,7 @@ function restorePlane(plane) {
 	deviation = deviation * sqrt((pixels - 1) / pixels) + EPS;   // ImageJ divides by n - 1, DeepImageJ by n
 	saveAs("Tiff", folder + "/plane.tif");
 	close();
+	if (emptyOut() > 0) exit("The result of the plane before can't be removed from " + folder + "/out");
 	runModel();
 	open(findResult());
 	if (NORMALISES) {
@@ -201,9 +202,17 @@ function findResult() {
 	exit("DeepImageJ gave no result with the model " + model + ". Its reason stands in Window > Console.");
 }
 
-function removeFolder() {
+// Gives the number of files that stay. A plugin that fails does not end the macro: what DeepImageJ made of one plane
+// must not lie there for the next.
+function emptyOut() {
 	files = getFileList(folder + "/out");
 	for (i = 0; i < files.length; i++) gone = File.delete(folder + "/out/" + files[i]);
+	files = getFileList(folder + "/out");
+	return files.length;
+}
+
+function removeFolder() {
+	left = emptyOut();
 	gone = File.delete(folder + "/out");
 	gone = File.delete(folder + "/plane.tif");
 	gone = File.delete(folder);

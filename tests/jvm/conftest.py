@@ -20,7 +20,7 @@ def deepimagej(imagej):
     """Answers ``DeepImageJ Run`` as DeepImageJ 3.1's macro mode does; keeps the options of each call.
 
     DeepImageJ itself is not on Maven Central: the options are those that its source reads, the file is the one that
-    it writes. What a network makes of a plane is told by ``answers``; with None there is no file.
+    it writes. What a network makes of a plane is told by ``answers``; with None there is no file, nor after ``runs``.
     """
     import jpype
 
@@ -29,10 +29,10 @@ def deepimagej(imagej):
 
     @jpype.JImplements(jpype.JClass("ij.CommandListener"))
     class DeepImageJ:
-        network = None
+        network, runs = None, 0
 
-        def answers(self, network):
-            self.network = network
+        def answers(self, network, runs=1000):
+            self.network, self.runs = network, runs
             calls.clear()
 
         @jpype.JOverride
@@ -44,7 +44,7 @@ def deepimagej(imagej):
             call = {key: str(options.getValue(text, key, "")) for key in keys}
             calls.append(call)
             source = Path(call["input_path"])
-            if self.network is not None:
+            if self.network is not None and len(calls) <= self.runs:
                 image = read_image(source)
                 channels = [self.network(plane) for plane in np.atleast_3d(image.pixels.T).T]
                 answer = np.stack(channels) if image.channels > 1 else channels[0]

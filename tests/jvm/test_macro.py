@@ -145,8 +145,10 @@ def test_small_images_of_odd_size_are_told_of_deepimagejs_shift(imagej, restore,
     assert ("DeepImageJ shifts its result by half a pixel of the image" in imagej.printed) == warned
 
 
-def test_a_run_without_result_is_told_and_cleaned_up(restore, deepimagej, cells):
-    deepimagej.answers(None)
-    with pytest.raises(CheckFailedError, match="DeepImageJ gave no result"):
-        restore(Image(cells[:80, :80], "YX"))
+@pytest.mark.parametrize("planes", [1, 3])
+def test_a_run_without_result_is_told_and_cleaned_up(restore, deepimagej, cells, planes):
+    deepimagej.answers(network, runs=planes - 1)
+    with pytest.raises(CheckFailedError, match="DeepImageJ gave no result"):  # and not that of the plane before
+        restore(Image(np.stack([cells[:80, :80]] * planes), "ZYX"))
+    assert len(deepimagej.calls) == planes
     assert not os.path.exists(os.path.dirname(deepimagej.calls[0]["input_path"]))
