@@ -58,13 +58,18 @@ def main() -> None:
         _make_corpus(corpus)
         seen = _given(root, corpus, given)
     print("\n".join(report(seen, given)))
-    sys.exit(1 if seen.faults else 0)
+    sys.exit(0 if not seen.faults and seen.count == _asked(given) else 1)
+
+
+def _asked(given: argparse.Namespace) -> int:
+    """How many inputs are to be given."""
+    return len(given.only or range(given.count))
 
 
 def _make_corpus(folder: Path) -> None:
     """Makes the whole files, in a process of its own, as TensorFlow is needed."""
-    code = "import sys, corpus, entries, pathlib; f = pathlib.Path(sys.argv[1]); entries.stock(f); corpus.package(f)"
-    code += "; corpus.prior(f)"
+    code = "import sys, corpus, whole_files, pathlib; folder = pathlib.Path(sys.argv[1]); "
+    code += "whole_files.stock(folder); corpus.package(folder); corpus.prior(folder)"
     where = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     subprocess.run(
         [sys.executable, "-c", code, str(folder)],
@@ -99,6 +104,11 @@ class Seen:
     workers: int = 0
     seconds: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def count(self) -> int:
+        """Inputs that were given."""
+        return sum(sum(told.ends.values()) for told in self.kinds.values())
 
     def note(self, told: dict[str, Any]) -> None:
         """Takes what is told of one input."""
@@ -266,12 +276,14 @@ def work(root: Path, corpus: Path, seed: int, only: list[str]) -> None:
     faulthandler.register(signal.SIGUSR1)
     told = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    from entries import ENTRIES, Site
+    from entries import ENTRIES
+    from sandbox import Site
     from sentry import Watch
+    from whole_files import stock
 
     _bring_in()
     entries = {name: entry for name, entry in ENTRIES.items() if not only or name in only}
-    site = Site(Watch(root), corpus)
+    site = Site(Watch(root, stock(corpus) / "secrets"), corpus)
     for line in sys.stdin:
         draw = random.Random(f"{seed} {int(line)}")
         name = draw.choices(list(entries), [entry.share for entry in entries.values()])[0]
@@ -340,10 +352,14 @@ def _emptied(folder: Path) -> None:
 
 def report(seen: Seen, given: argparse.Namespace) -> list[str]:
     """The tables."""
-    count = sum(sum(told.ends.values()) for told in seen.kinds.values())
+    options = [f"--count {given.count}", f"--seed {given.seed}", f"--minutes {given.minutes:g}"]
+    options += [f"--entry {' '.join(map(repr, given.entry))}"] if given.entry else []
+    options += [f"--only {' '.join(map(str, given.only))}"] if given.only else []
+    missing = _asked(given) - seen.count
     lines = [
-        f"Made by `python benchmarks/endurance/hostile.py --count {given.count} --seed {given.seed}`: {count} inputs "
+        f"Made by `python benchmarks/endurance/hostile.py {' '.join(options)}`: {seen.count} inputs "
         f"in {seen.seconds / 60:.0f} minutes, by {seen.workers} processes; {len(seen.faults)} faults.",
+        *(["", f"**{missing} inputs were not given: the time was over.**"] if missing else []),
         "",
         "| where it enters | inputs | taken | refused | faults | slowest, s of the processor | most memory, MiB |",
         "|---|---|---|---|---|---|---|",

@@ -9,12 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote
 
 import damage
-from entries import FaultError, Give
+import damage_zip
+from sandbox import FaultError, Give
+from sentry import Watch
 
 ALLOWED_ABOVE_499 = (503, 507)
 _DEADLINE_S = 20.0
@@ -70,10 +71,10 @@ class Asking:
     """The server; its searches and restorations are accepted, and never begun.
 
     Args:
-        folder: of its jobs.
+        watch: the folders; told at which port the server listens.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, watch: Watch) -> None:
         from relumen.imagej_bridge.server.app import make_app
         from relumen.imagej_bridge.server.board import Board
         from relumen.imagej_bridge.server.config import ServeConfig
@@ -82,7 +83,7 @@ class Asking:
         from relumen.imagej_bridge.server.work import Work
         from relumen.search.priors import Priors
 
-        self._folder = folder
+        self._watch, folder = watch, watch.server
         self._config = ServeConfig(
             folder=folder, queue=50, min_free_bytes=0, max_bytes=4 << 20, max_pixels=1 << 20, upload_s=0.3, expire_s=1e6
         )
@@ -155,7 +156,9 @@ class Asking:
         return lambda: self._sent(pieces, goes)
 
     def _path(self, draw: random.Random) -> str:
-        odd = quote_from_bytes(draw.choice((*damage.NAMES, *damage.TEXTS)).encode("utf-8", "surrogatepass"), safe="/.%")
+        odd = quote_from_bytes(
+            draw.choice((*damage_zip.NAMES, *damage.TEXTS)).encode("utf-8", "surrogatepass"), safe="/.%"
+        )
         return draw.choice(_PATHS).replace("{id}", self._known.id).replace("{odd}", odd)
 
     async def _asked(self, scope: dict[str, Any], pieces: list[bytes], ends: bool) -> tuple[int, bytes]:
@@ -183,7 +186,7 @@ class Asking:
                 self._store.cancel(job.id)
         if code >= 500 and code not in ALLOWED_ABOVE_499:
             raise FaultError(f"answered {code}: {answer[:300]!r}")
-        if str(self._folder).encode() in answer:
+        if str(self._watch.server).encode() in answer:
             raise FaultError(f"told a path of the server: {code} {answer[:300]!r}")
         if any(self._store.incoming.iterdir()):
             raise FaultError("an upload stayed")
@@ -194,7 +197,7 @@ class Asking:
 
         if not self._port:
             listener = socket.create_server(("127.0.0.1", 0), backlog=100)
-            self._port = listener.getsockname()[1]
+            self._port = self._watch.port = listener.getsockname()[1]
             server = Server(self._app, self._board, self._worker, self._config)
             threading.Thread(target=server.run, args=([listener],), daemon=True).start()
             while not server.started:

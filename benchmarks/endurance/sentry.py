@@ -1,16 +1,23 @@
-"""Watches a process while it takes a hostile input: what it runs, what it writes, and how much memory it takes.
+"""Watches a process while it takes a hostile input: what it runs, writes and reads, and how much memory it takes.
 
-Python tells of files, processes and pickles by its audit events. What other languages write is found by looking at a
-folder before and after: everything but the places where results belong is to be as it was.
+What Python does is told by its audit events: processes and code that are run, pickled names that are looked up,
+connections, files that are opened to be written anywhere but where results belong, and any file below outside/ or
+/etc/passwd that is opened at all. What other languages do is seen in these places alone: reads by inotify in the
+folders outside/, but not in folders inside them; writes by comparing before and after all of outside/, the home and the
+input, the names in the folders above them up to the root's own parent, and what is called "written" in /tmp and in /.
+Elsewhere a read or write, and any connection, by other languages would not be noticed.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from opened import Opened
 
 MEMORY_LIMIT = 1536 << 20
 """Bytes by which the resident memory may grow for one input, at its most."""
@@ -24,32 +31,47 @@ _CHANGES = {
     "os.utime": ((0, 3),), "os.truncate": ((0, None),),
 }  # fmt: skip
 """Where among an event's arguments the paths are, and the open folders that they are relative to."""
-_CANARIES = ("this", "antigravity", "idlelib")
+_CANARIES = ("this", "antigravity")
+_ASKS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg")
 _DEVICES = ("/dev/null", "/dev/tty", "/proc/self/")
+_SECRETS = ("/etc/passwd/",)
+_WORKERS = "worker-"  # as hostile.py calls the roots of all
+_TOLD_BY_NAME = (Path("/tmp"), Path("/"))
 
 
 class Watch:
     """One folder with all that a process may and may not touch.
 
-    root/outside/    what nobody may write to, with a file to be stolen
-    root/sandbox/in/ the input; the current folder
-    root/sandbox/out/ where results go, server/ a server's folder, and tmp/ for temporary files
+    root/outside/, root/sandbox/outside/    what nobody may write to or read, with files to be stolen
+    root/sandbox/in/    the input; the current folder
+    root/sandbox/out/   where results go, server/ a server's folder, and tmp/ for temporary files
 
     Args:
         root: made where there is none.
+        secrets: a folder of the files to be stolen.
+
+    Attributes:
+        port: of this machine to which the process may connect; 0: to none.
+        events: what was done that isn't allowed.
+        grown: bytes by which the resident memory grew.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, secrets: Path) -> None:
         self.root = root.resolve()
-        self.outside = self.root / "outside"
         self.input, self.output, self.temporary, self.home, self.server = (
             self.root / "sandbox" / name for name in ("in", "out", "tmp", "home", "server")
         )
-        for folder in (self.outside, self.input, self.output, self.temporary, self.home, self.server):
+        self.outside = self.root / "outside"
+        self._outside = (self.outside, self.root / "sandbox" / "outside")
+        for folder in (self.input, self.output, self.temporary, self.home, self.server):
             folder.mkdir(parents=True, exist_ok=True)
-        (self.outside / "secret.txt").write_text("secret " * 100)
+        for folder in self._outside:
+            shutil.copytree(secrets, folder, dirs_exist_ok=True)
+        self._opened = Opened(self._outside)
         self._allowed = tuple(f"{folder}/" for folder in (self.output, self.temporary, self.server))
+        self._forbidden = (*(f"{folder}/" for folder in self._outside), *_SECRETS)
         self._armed = False
+        self.port = 0
         self.events: list[str] = []
         self.grown = 0
         sys.addaudithook(self._hook)
@@ -58,6 +80,7 @@ class Watch:
     def armed(self) -> Iterator[None]:
         """Meanwhile whatever isn't allowed is noted in ``events``."""
         before, self.events = self._seen(), []
+        self._opened.since()  # the look itself
         _begin_of_peak()
         resident = _status("VmRSS")
         self._armed = True
@@ -68,19 +91,21 @@ class Watch:
             self.grown = max(0, _status("VmHWM") - resident)
             if self.grown > MEMORY_LIMIT:
                 self.events.append(f"memory: {self.grown >> 20} MiB more")
+            self.events += [f"opened: {path}" for path in self._opened.since()]
             after = self._seen()
             self.events += [f"changed: {path}" for path in sorted(set(before.items()) ^ set(after.items()))]
 
     def _seen(self) -> dict[str, tuple[int, int]]:
         """Size and time of each file, but for where results belong."""
+        paths = [path for folder in (*self._outside, self.home, self.input) for path in _files(folder)]
+        paths += [*(self.root / "sandbox").iterdir(), *self.root.iterdir()]
+        paths += [path for path in self.root.parent.iterdir() if not path.name.startswith((_WORKERS, "corpus"))]
+        paths += [path for folder in _TOLD_BY_NAME for path in folder.iterdir() if "written" in path.name]
         found = {}
-        for folder in (self.outside, self.home, self.input, self.root / "sandbox", self.root, Path("/tmp")):
-            for path in folder.iterdir() if folder in (self.root / "sandbox", self.root) else _files(folder):
-                if folder == Path("/tmp") and "written" not in path.name:
-                    continue
-                stat = path.lstat()
-                is_folder = path.is_dir() and not path.is_symlink()
-                found[str(path)] = (0, 0) if is_folder else (stat.st_size, stat.st_mtime_ns)
+        for path in paths:
+            stat = path.lstat()
+            is_folder = path.is_dir() and not path.is_symlink()
+            found[str(path)] = (0, 0) if is_folder else (stat.st_size, stat.st_mtime_ns)
         return found
 
     def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
@@ -90,17 +115,21 @@ class Watch:
             self.events.append(f"ran: {event} {str(arguments)[:200]}")
         elif event == "import" and str(arguments[0]).partition(".")[0] in _CANARIES:
             self.events.append(f"ran: import {arguments[0]}")
-        elif event in ("socket.connect", "socket.getaddrinfo") and "127.0.0.1" not in str(arguments):
-            self.events.append(f"asked the network: {str(arguments[-1])[:100]} {event}")
+        elif event in _ASKS and not self._is_own(event, arguments):
+            self.events.append(f"asked the network: {event} {str(arguments[1:] or arguments)[:100]}")
         elif event == "open":
             path, _, flags = arguments
-            if isinstance(flags, int) and flags & _WRITES:
-                self._written(event, path)
+            self._touched(event, path, writes=isinstance(flags, int) and bool(flags & _WRITES))
         elif event in _CHANGES:
             for place, base in _CHANGES[event]:
-                self._written(event, arguments[place], -1 if base is None else arguments[base])
+                self._touched(event, arguments[place], -1 if base is None else arguments[base])
 
-    def _written(self, event: str, path: object, base: object = -1) -> None:
+    def _is_own(self, event: str, arguments: tuple[object, ...]) -> bool:
+        """Whether the server in this process is asked."""
+        asked = arguments[:2] if event == "socket.getaddrinfo" else arguments[-1]
+        return self.port > 0 and asked == ("127.0.0.1", self.port)
+
+    def _touched(self, event: str, path: object, base: object = -1, *, writes: bool = True) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
             return  # an open file
         below = f"/proc/self/fd/{base}" if isinstance(base, int) and base >= 0 else ""
@@ -108,8 +137,10 @@ class Watch:
         resolved = os.path.join(resolved, os.path.basename(os.fsdecode(path))) + "/"
         if os.path.islink(resolved[:-1]) and event == "open":
             resolved = os.path.realpath(resolved[:-1]) + "/"
-        if not resolved.startswith((*self._allowed, *_DEVICES)):
-            self.events.append(f"wrote outside: {event} {resolved}")
+        if resolved.startswith(self._forbidden):
+            self.events.append(f"{'wrote' if writes else 'read'} outside: {event} {resolved}")
+        elif writes and not resolved.startswith((*self._allowed, *_DEVICES)):
+            self.events.append(f"wrote elsewhere: {event} {resolved}")
 
 
 def _importing() -> bool:
@@ -118,9 +149,6 @@ def _importing() -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    if folder == Path("/tmp"):
-        yield from folder.iterdir()
-        return
     for path, folders, names in os.walk(folder):
         yield from (Path(path) / name for name in (*folders, *names))
 
