@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from relumen.rdf import RDF_NAME
+from relumen.tables import markdown
 
 from .description import PackageDescription, Table
 from .rdf import Measured, PackageFiles
@@ -98,7 +99,7 @@ def _network(description: PackageDescription, measured: Measured) -> str:
             f"{measured.halo_error:.1e} standard deviations of the output (limit {measured.tolerance:.0e})."
         )
         return "\n".join(lines)
-    if description.fixed_size and measured.halo:
+    if description.draws:
         lines.append(
             f"- Tiles of {description.tile} x {description.tile} input pixels and no others, with a halo of "
             f"{measured.halo}. Random numbers are part of the network, the same in every tile: two tiles of one place "
@@ -107,8 +108,9 @@ def _network(description: PackageDescription, measured: Measured) -> str:
         )
         return "\n".join(lines)
     if description.fixed_size:
+        beside = f"with a halo of {measured.halo}" if measured.halo else "side by side"
         lines.append(
-            f"- Tiles of {description.tile} x {description.tile} input pixels and no others, side by side: the answer "
+            f"- Tiles of {description.tile} x {description.tile} input pixels and no others, {beside}: the answer "
             "depends on the whole of a tile, so that no halo makes tiles fit each other, and **seams show between "
             f"them**. Two tiles of one place differ by up to {measured.halo_error:.1g} of the output's standard "
             f"deviation (declared limit {measured.tolerance:.1g})."
@@ -229,14 +231,11 @@ def _validation(description: PackageDescription, measured: Measured) -> str:
 def _markdown(table: Table) -> Iterator[str]:
     yield table.caption
     yield ""
-    yield f"| {' | '.join(table.columns)} |"
-    yield f"|{'---|' * len(table.columns)}"
-    for row in table.rows:
-        yield f"| {' | '.join(_cell(value) for value in row)} |"
+    yield markdown(table.columns, [[_cell(value) for value in row] for row in table.rows])
 
 
 def _cell(value: str | int | float) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("\n", " ")
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("\n", " ")
 
 
 def _sources(description: PackageDescription) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from relumen.configs import Frozen
 from relumen.errors import UserError
@@ -97,6 +97,9 @@ class PackageDescription(Frozen):
         description="Whether the network takes inputs of the tile's size alone, since its answer depends on the whole "
         "of a tile, or on the place in it: then tiles don't fit each other, and the halo is as stated, or none.",
     )
+    draws: bool = Field(
+        False, description="Whether random numbers are part of the network, the same in every tile; of a fixed size."
+    )
     multiple: int = Field(
         1,
         ge=1,
@@ -126,9 +129,7 @@ class PackageDescription(Frozen):
     uploader: Person | None = Field(None, description="Who hands it to the zoo, with an email.")
     cite: tuple[Citation, ...] = Field(min_length=1, description="The method's paper first.")
     tags: tuple[Line, ...] = Field((), description="Words for the zoo's search; 'deepimagej' is added.")
-    license: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")] = Field(
-        "CC-BY-4.0", description="SPDX name of the weights' licence."
-    )
+    license: str = Field("CC-BY-4.0", description="SPDX name of the weights' licence.")
     git_repo: Link | None = Field(
         "https://github.com/relumen/relumen", description="Where the code that made the model lives."
     )
@@ -138,6 +139,20 @@ class PackageDescription(Frozen):
     training: Training = Field(description="Data, command, duration, machine.")
     validation: tuple[Table, ...] = Field((), description="Measured figures on images not trained on.")
     limitations: tuple[Text, ...] = Field((), description="What the model is not good for.")
+
+    @field_validator("license")
+    @classmethod
+    def _is_spdx(cls, name: str) -> str:
+        from bioimageio.spec.generic.v0_3 import LicenseId
+
+        try:
+            LicenseId(name)
+        except ValidationError:
+            raise ValueError(
+                f"there is no licence {name!r} in the SPDX list (https://spdx.org/licenses); say one such as "
+                "CC-BY-4.0, MIT or BSD-3-Clause"
+            ) from None
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_TRAINING = ("compile_config",)  # losses, metrics and optimisers, which answer nothing
+_TRAINING = "compile_config"
+"""Losses, metrics and optimisers. Keras leaves out the whole model's, and makes those of a model inside it."""
 _LAMBDA = "__lambda__"
 
 
@@ -31,7 +32,7 @@ def foreign_parts(config: object) -> Iterator[ForeignPart]:
     Args:
         config: as :func:`keras.saving.serialize_keras_object` gives it, or as config.json of a .keras file has it.
     """
-    for part in _parts(config):
+    for part in _parts(_untrained(config)):
         kind, module, key = part["class_name"], part.get("module"), part.get("registered_name")
         if str(module).split(".")[0] == "keras" or kind == _LAMBDA:
             continue
@@ -44,11 +45,15 @@ def foreign_parts(config: object) -> Iterator[ForeignPart]:
 def lambdas(config: object) -> list[str]:
     """Names of the layers whose code is in the file itself, which Keras doesn't run unless it is told to trust it."""
     found = []
-    for part in _parts(config):
+    for part in _parts(_untrained(config)):
         inside = part.get("config")
         if isinstance(inside, dict) and any(_is_lambda(value) for value in inside.values()):
             found.append(str(inside.get("name", part["class_name"])))
     return found
+
+
+def _untrained(config: object) -> object:
+    return {key: value for key, value in config.items() if key != _TRAINING} if isinstance(config, dict) else config
 
 
 def _is_lambda(value: Any) -> bool:  # noqa: ANN401  as JSON has it
@@ -60,9 +65,8 @@ def _parts(config: object) -> Iterator[dict[str, Any]]:
     if isinstance(config, dict):
         if "class_name" in config and "module" in config:
             yield config
-        for key, value in config.items():
-            if key not in _TRAINING:
-                yield from _parts(value)
+        for value in config.values():
+            yield from _parts(value)
     elif isinstance(config, list | tuple):
         for value in config:
             yield from _parts(value)

@@ -43,9 +43,8 @@ class Stated:
         cite: what a user should cite, the method's paper first.
         channels: names of the input's channels.
         output_channels: names of the answer's.
-        credits: people, training images' address, and limitations.
+        credits: people, training images' address, limitations, and licence.
         data: the training images in words.
-        license: SPDX name of the weights' licence.
         git_repo: where the code that made the model lives.
         tags: for the zoo's search.
         pixel_size_um: of the training images; None: the sample's, where it tells one.
@@ -63,7 +62,6 @@ class Stated:
     output_channels: tuple[str, ...] = ()
     credits: Credits = field(default_factory=Credits)
     data: str | None = None
-    license: str = "CC-BY-4.0"
     git_repo: str | None = None
     tags: tuple[str, ...] = ()
     pixel_size_um: float | None = None
@@ -141,16 +139,6 @@ def _first_plane(image: Image) -> NDArray[Any]:
 
 def _describe(stated: Stated, image: Image, pixels: NDArray[Any], found: Geometry | None) -> PackageDescription:
     """The description of the package, of what is known; without a geometry, to check the rest."""
-    from bioimageio.spec.generic.v0_3 import LicenseId
-    from pydantic import ValidationError
-
-    try:
-        LicenseId(stated.license)
-    except ValidationError:
-        raise UserError(
-            f"There is no licence {stated.license!r} in the SPDX list (https://spdx.org/licenses). "
-            "Say one by --license, such as CC-BY-4.0, MIT or BSD-3-Clause."
-        ) from None
     inputs = _names(stated.channels, pixels.shape[-1], "--channel", "the sample has", "intensity")
     outputs: tuple[str, ...] = ("answer",)
     if found is not None:
@@ -178,7 +166,7 @@ def _describe(stated: Stated, image: Image, pixels: NDArray[Any], found: Geometr
             "uploader": authors[0] if stated.credits.email else None,
             "cite": stated.cite,
             "tags": stated.tags,
-            "license": stated.license,
+            "license": stated.credits.license,
             "git_repo": stated.git_repo,
             "training": {
                 "data": stated.data or _UNTOLD,

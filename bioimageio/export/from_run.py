@@ -34,6 +34,7 @@ class Credits:
         email: of the first author, who then counts as its uploader.
         data_link: where the training images can be had.
         limitations: what the model is not good for, as its makers found; the card says it first.
+        license: SPDX name of the weights' licence.
     """
 
     authors: tuple[str, ...] = ("anonymous",)
@@ -41,6 +42,7 @@ class Credits:
     email: str | None = None
     data_link: str | None = None
     limitations: tuple[str, ...] = ()
+    license: str = "CC-BY-4.0"
 
 
 _NOBODY = Credits()
@@ -72,7 +74,7 @@ def export_run(
         run_folder: a run that has come to a checkpoint at least.
         folder: the package folder to make.
         trained: a network made of the run's, and what is known of it; None: the run's last one.
-        defect: the one that the network shall make, of a run of CIN-GAN.
+        defect: the one that the network is to make, of a run of CIN-GAN.
         name: the model's name, which is followed by the defect's; the run's where it is None.
         credits: people and data.
         overwrite: whether a package that is there may be replaced.
@@ -173,12 +175,14 @@ def describe(
             "tile": tile_of(about),
             "fixed_size": about.tile is not None or about.draws,
             "halo": about.halo if about.draws else None,
+            "draws": about.draws,
             "multiple": about.multiple,
             "defect": None if defect is None else in_words(defect),
             "pixel_size_um": about.pixel_size_um,
             "authors": authors,
             "maintainers": authors[:1] if credits.github_user else [],
             "uploader": authors[0] if credits.email else None,
+            "license": credits.license,
             "cite": tuple(Citation(text=work.short, doi=work.doi, url=work.url) for work in works_of(config)),
             "tags": system.tags,
             "training": {

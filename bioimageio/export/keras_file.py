@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relumen.archive import NOT_READ
 from relumen.errors import UserError
+from relumen.keras_files import load_network, register
 
 from .foreign import ForeignPart, foreign_parts, lambdas
 
@@ -32,6 +34,10 @@ _REBUILD = (
     "Build the network in Keras 3 by the code that trained it, load its weights by load_weights, and save it by "
     'model.save("model.keras").'
 )
+_OWN_LAYERS = (
+    "Layers of one's own need a get_config that gives all arguments of their __init__; a network that is whole opens "
+    "where it was saved."
+)
 _CONFIG_BYTES = 64 << 20
 
 
@@ -46,10 +52,6 @@ def load_keras(path: Path, code: Sequence[Path] = (), say: Callable[[str], None]
     Raises:
         UserError: another kind of file, code in the file, classes that no file defines, or anything that Keras refuses.
     """
-    import keras
-
-    import relumen.models.layers  # noqa: F401  registers them
-
     config = _config(path)
     if names := lambdas(config):
         raise UserError(
@@ -62,6 +64,7 @@ def load_keras(path: Path, code: Sequence[Path] = (), say: Callable[[str], None]
         say(f"Importing {file}, as --code says: its code runs")
         known |= _imported(file)
     parts = {part.key: part for part in foreign_parts(config)}
+    register()
     missing = [part for key, part in parts.items() if not _is_known(part, known)]
     if missing:
         listed = ", ".join(part.name + (f" (of {part.module})" if part.module else "") for part in missing)
@@ -69,16 +72,7 @@ def load_keras(path: Path, code: Sequence[Path] = (), say: Callable[[str], None]
             f"{path} holds what doesn't come with Keras: {listed}. Name the Python file that defines it: "
             f"--code {_file_of(missing[0])}"
         )
-    try:
-        loaded: Any = keras.saving.load_model(path, custom_objects=known, compile=False, safe_mode=True)
-        return loaded
-    # Layers of anyone raise whatever they like.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:400]
-        raise UserError(
-            f"{path} can't be opened by Keras {keras.__version__}: {reason} Layers of one's own need a get_config that "
-            "gives all arguments of their __init__; a network that is whole opens where it was saved."
-        ) from error
+    return load_network(path, _OWN_LAYERS, known)
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -104,7 +98,8 @@ def _config(path: Path) -> dict[str, Any]:
             if any(zipped.getinfo(name).file_size > _CONFIG_BYTES for name in names):
                 raise UserError(f"{path} describes a network in over 64 MiB, which is not read.")
             about, config = (json.loads(zipped.read(name)) for name in names)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    # KeyError: a member is missing; RuntimeError: encrypted, or nested without end.
+    except (*NOT_READ, KeyError, OSError) as error:
         raise UserError(
             f"{path} is no .keras file, or it is damaged ({error}). Save the network anew: model.save('model.keras')."
         ) from error
@@ -139,7 +134,7 @@ def _imported(path: Path) -> dict[str, Any]:
         with _beside(path):
             spec.loader.exec_module(module)
     # It is anyone's code.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UserError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
     return {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("__")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import lcm
 
@@ -158,14 +159,14 @@ def _halo(run: Runner, image: Float32, scale: int, multiple: int) -> int:
     """Context that a tile needs which begins where the network's grids do, whichever they are."""
     aligned = multiple * _PHASES[-1] if multiple <= 4 else multiple
     *smaller, largest = (_filled(side // scale, aligned) for side in _ANSWERS)
-    for tile in (*smaller, largest):
-        curve = HaloCurve(halo_curve(run, image, scale=scale, tile=tile, multiple=aligned).errors)
-        try:
-            return curve.halo(TOLERANCE)
-        except CheckFailedError:
-            if tile == largest:
-                raise
-    raise AssertionError  # of no tile at all
+    for tile in smaller:
+        with suppress(CheckFailedError):
+            return _curve(run, image, scale, tile, aligned).halo(TOLERANCE)
+    return _curve(run, image, scale, largest, aligned).halo(TOLERANCE)
+
+
+def _curve(run: Runner, image: Float32, scale: int, tile: int, multiple: int) -> HaloCurve:
+    return HaloCurve(halo_curve(run, image, scale=scale, tile=tile, multiple=multiple).errors)
 
 
 def _phase(run: Runner, image: Float32, scale: int, multiple: int, halo: int) -> int:
@@ -182,7 +183,7 @@ def _phase(run: Runner, image: Float32, scale: int, multiple: int, halo: int) ->
         error = np.abs(whole[inside, inside] - shifted[same, same]).max()
         if error <= TOLERANCE * max(float(whole.std()), 1e-12):
             return phase
-    return multiple
+    return _PHASES[-1] * multiple  # the strictest that is tried: the exporter measures the halo with it, and tells
 
 
 def _of_one_size(run: Runner, image: Float32, size: int, tile: int | None, say: Callable[[str], None]) -> Geometry:

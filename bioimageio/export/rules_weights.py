@@ -13,16 +13,15 @@ from relumen.rdf import is_whole, short
 from relumen.runners import SIGNATURE
 
 from .rule import Content, Fault, Rule, older_format
+from .weights import NEWEST_IR, ONNX_OPSET
 
 if TYPE_CHECKING:
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 SAVED_MODEL = "tensorflow_saved_model_bundle"
 ONNX = "onnx"
-NEWEST_OPSET = 15
-NEWEST_IR = 8
 _ENGINES = {SAVED_MODEL: "TensorFlow", ONNX: "ONNX Runtime, the only one on Apple silicon"}
-_ONNX_LINES = f"weights:\n  onnx:\n    source: weights.onnx\n    opset_version: {NEWEST_OPSET}"
+_ONNX_LINES = f"weights:\n  onnx:\n    source: weights.onnx\n    opset_version: {ONNX_OPSET}"
 _VARIABLES = {"VarHandleOp", "ReadVariableOp", "VariableV2", "Variable", "AssignVariableOp"}
 
 
@@ -52,7 +51,7 @@ def _without(entries: dict[str, object]) -> Fault:
         return Fault(
             "weights has neither SavedModel nor ONNX. Fiji runs torchscript with its PyTorch engine, which relumen "
             "can't try. For a package that is checked, and that runs everywhere, add ONNX: torch.onnx.export with "
-            f"opset_version={NEWEST_OPSET}.",
+            f"opset_version={ONNX_OPSET}.",
             _ONNX_LINES,
             "better",
         )
@@ -60,7 +59,7 @@ def _without(entries: dict[str, object]) -> Fault:
         return Fault(
             "weights has pytorch_state_dict alone, which no engine in Fiji loads: DeepImageJ 3.1 first installs a "
             "Python with PyTorch of several GB, and older ones refuse. Add ONNX: torch.onnx.export with "
-            f"opset_version={NEWEST_OPSET}, or 'bioimageio add-weights' of bioimageio.core.",
+            f"opset_version={ONNX_OPSET}, or 'bioimageio add-weights' of bioimageio.core.",
             _ONNX_LINES,
         )
     names = ", ".join(map(str, entries)) or "no format"
@@ -80,8 +79,8 @@ def _versions(content: Content) -> Iterator[str | Fault]:
             )
     if isinstance(content.at("weights", ONNX), dict):
         opset = content.at("weights", ONNX, "opset_version")
-        if not is_whole(opset) or not 7 <= opset <= NEWEST_OPSET:
-            yield f"weights.onnx.opset_version is {short(opset)}. Export with opset {NEWEST_OPSET} and write that."
+        if not is_whole(opset) or not 7 <= opset <= ONNX_OPSET:
+            yield f"weights.onnx.opset_version is {short(opset)}. Export with opset {ONNX_OPSET} and write that."
 
 
 def _saved_model(content: Content) -> Iterator[str | Fault]:
@@ -158,9 +157,9 @@ def _onnx(content: Content) -> Iterator[str | Fault]:
         return
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     opset = opsets.pop("ai.onnx", 0)
-    if not 7 <= opset <= NEWEST_OPSET:
+    if not 7 <= opset <= ONNX_OPSET:
         yield (
-            f"{where} has opset {opset}; ONNX Runtime 1.13 in Fiji is sure of {NEWEST_OPSET}. Export with that, or "
+            f"{where} has opset {opset}; ONNX Runtime 1.13 in Fiji is sure of {ONNX_OPSET}. Export with that, or "
             "lower it with onnx.version_converter."
         )
     elif content.at("weights", ONNX, "opset_version") != opset:
@@ -188,7 +187,7 @@ def _onnx(content: Content) -> Iterator[str | Fault]:
         if kind.HasField("shape") and len(kind.shape.dim) != rank:
             yield (
                 f"{where}: its {what} has {len(kind.shape.dim)} axes, the rdf {rank}. Export with opset "
-                f"{NEWEST_OPSET}: tf2onnx adds an axis from opset 16 on."
+                f"{ONNX_OPSET}: tf2onnx adds an axis from opset 16 on."
             )
         if kind.elem_type != onnx.TensorProto.FLOAT:
             yield f"{where}: its {what} is not float32. Let the network take and give float32."
@@ -205,7 +204,7 @@ WEIGHTS_RULES = (
     ),
     Rule(
         "onnx",
-        f"The ONNX has opset {NEWEST_OPSET} or lower, IR {NEWEST_IR} or lower and the rdf's names",
+        f"The ONNX has opset {ONNX_OPSET} or lower, IR {NEWEST_IR} or lower and the rdf's names",
         _onnx,
         blocked=older_format,
     ),

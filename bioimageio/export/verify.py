@@ -23,7 +23,7 @@ from .report import Check, Matter, Report
 from .rule import Content
 from .rules import check_rules
 from .zoo_deepimagej import deepimagej_check
-from .zoo_library import REFUSED, format_checks, test_checks
+from .zoo_library import REFUSED, core_checks, format_checks
 
 DEFAULT_TOLERANCE = 1e-4
 _RUNS = ("test output", "tiled against whole", "Fiji's tiles")
@@ -88,13 +88,13 @@ def _checks(folder: Path, report: Report, jvm: bool, sizes: Sequence[float]) -> 
     try:
         package = read_package(folder)
     except UserError as error:
-        yield from test_checks(content, refused)
+        yield from core_checks(content, refused)
         yield from _not_run(_RUNS, "fiji", f"relumen can't run it: {error}")
         return
     tolerance = declared_tolerance(package)
     # The same list of checks goes on under the package's own name and tolerance.
     yield Report(report.source, package.name, tolerance, report.versions, report.checks)
-    yield from test_checks(content, refused)
+    yield from core_checks(content, refused)
     if jvm:
         yield from _java(report.versions)
     told = any(result.status == "failed" and result.matters == "fiji" for result in rules)

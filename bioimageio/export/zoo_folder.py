@@ -14,6 +14,7 @@ from relumen.whole import copy_whole, files_in
 
 from .rule import Content
 from .rules_files import FILE_RULES, named_files
+from .target import check_target
 
 STEPS = (
     "Log in at https://bioimage.io and open https://bioimage.io/#/upload. Agree to the terms of service.",
@@ -81,16 +82,20 @@ def prepare(source: Path, target: Path, *, overwrite: bool = False) -> ZooFiles:
         overwrite: whether it may take the place of what stands there.
 
     Raises:
-        UserError: the package's files are not whole, or there is something at the target.
+        UserError: the package's files are not whole, or there is something at the target: with ``overwrite``, what is
+            neither a package nor a zip, or the source itself.
         CheckFailedError: the disk refused to write.
     """
-    if target.exists() and not overwrite:
-        raise UserError(f"There is something at {target} already. Choose another place, or give --overwrite.")
-    if target.is_dir() and not (target / RDF_NAME).is_file():
-        raise UserError(f"{target} is no package (it has no {RDF_NAME}), so it is not overwritten.")
+    if source.resolve() == target.resolve():
+        raise UserError(
+            f"{target} is the package itself, whose other files would be lost. Choose another place for the zoo's."
+        )
+    zipped = target.suffix.lower() == ".zip"
+    if not (zipped and target.is_file() and overwrite):
+        check_target(target, overwrite)
     with package_folder(source) as folder:
         files = zoo_files(folder)
-        if target.suffix.lower() == ".zip":
+        if zipped:
             pack(folder, files.names, target)
         else:
             copy_whole(folder, files.names, target, replace=overwrite)

@@ -88,7 +88,7 @@ def format_checks(content: Content, rules: Sequence[RuleResult]) -> Iterator[Che
         yield Check(name, "passed", "bioimageio.spec accepts it without any warning", matters="zoo")
 
 
-def test_checks(content: Content, refused: bool) -> Iterator[Check]:
+def core_checks(content: Content, refused: bool) -> Iterator[Check]:
     """bioimageio.core's own test, for each format of the weights.
 
     Args:
@@ -192,9 +192,7 @@ def _quiet() -> Iterator[None]:
 def _offline(rdf: dict[str, Any]) -> Iterator[dict[str, None]]:
     """The library has no offline mode: what it would look up is told to it as known. Gives the known addresses."""
     from bioimageio.spec._internal.constants import KNOWN_GITHUB_USERS
-    from loguru import logger
 
-    logger.disable("bioimageio")
     addresses = {text.rstrip("/") for text in _texts(rdf) if text.startswith(("http://", "https://"))}
     users = {str(user).lower() for user in _texts(rdf, "github_user")} - KNOWN_GITHUB_USERS
     KNOWN_GITHUB_USERS.update(users)

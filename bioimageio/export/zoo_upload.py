@@ -131,7 +131,10 @@ def _check_arrived(client: ZooClient, artifact: str, files: ZooFiles) -> tuple[s
 def _listed(client: ZooClient, artifact: str, folder: str) -> dict[str, int]:
     where = {"dir_path": folder.rstrip("/")} if folder else {}
     found: dict[str, int] = {}
-    for entry in client.call("list_files", artifact_id=artifact, stage=True, **where):
+    listed = client.call("list_files", artifact_id=artifact, stage=True, **where)
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) and "name" in entry for entry in listed):
+        raise CheckFailedError(f"The zoo doesn't tell which files arrived; it answered {str(listed)[:200]}.")
+    for entry in listed:
         name = f"{folder}{entry['name']}"
         if entry.get("type") == "directory":
             found |= _listed(client, artifact, f"{name.rstrip('/')}/")

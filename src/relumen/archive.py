@@ -20,6 +20,8 @@ _CHUNK = 1 << 20
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # plain, strong, and masked-header encryption
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _WHEN, _READABLE = (1980, 1, 1, 0, 0, 0), 0o644  # of all members, so that equal files are equal zips
+NOT_READ = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What Python raises of a zip that is damaged, encrypted, or packed in a way that it doesn't know."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def unpack(archive: Path, target: Path, limits: Limits | None = None) -> None:
             except BaseException:
                 shutil.rmtree(target, ignore_errors=True)
                 raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except NOT_READ as error:
         if isinstance(error, UserError | CheckFailedError):
             raise
         raise UserError(f"{archive} is not a zip that can be unpacked: {error}. Download or make it again.") from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from relumen.errors import UserError
@@ -14,6 +15,7 @@ from relumen.errors import UserError
 if TYPE_CHECKING:
     import keras
 
+_MOST_WORDS = 400
 _FREE_BYTES, _RATIO = 64 << 20, 100
 """What a file's members, and the weights of its layers, may hold: so many bytes in any case, and so many for each byte
 of the file."""
@@ -26,32 +28,36 @@ _ALONE = {"width", "widths", "growth", "channels", "hidden", "dim", "z_dim", "w_
 """The same of relumen's own layers and networks; each of their weights is a product of two of these."""
 
 
-def load_network(file: Path, advice: str) -> keras.Model:
+def load_network(file: Path, advice: str, known: Mapping[str, Any] | None = None) -> keras.Model:
     """The network of a .keras file.
 
     Args:
-        file: of a training, a package or a prior.
+        file: of a training, a package, a prior, or anyone's.
         advice: what to do where it can't be read, a sentence.
+        known: classes and functions that the network is made of, by name, besides Keras's and relumen's.
 
     Raises:
         UserError: it can't be read; a layer would run what the file says; or it claims to hold far more than it does.
     """
     import keras
 
-    # registers them
-    import relumen.models.flow
-    import relumen.models.layers
-    import relumen.models.stylegan2  # noqa: F401
-
+    register()
     try:
         _check_members(file)
-        network: Any = keras.saving.load_model(file, compile=False, safe_mode=True)
+        network: Any = keras.saving.load_model(file, custom_objects=dict(known or {}), compile=False, safe_mode=True)
     except Exception as error:  # Keras and HDF5 raise whatever they like on a damaged file
-        why = str(error) or type(error).__name__
+        why = shorten(str(error), _MOST_WORDS, placeholder="...") or type(error).__name__
         raise UserError(f"{file} can't be read by Keras {keras.__version__} ({why}). {advice}") from error
     if not isinstance(network, keras.Model):
         raise UserError(f"{file} holds a {type(network).__name__}, and no network. {advice}")
     return network
+
+
+def register() -> None:
+    """Makes relumen's own layers known to Keras."""
+    import relumen.models.flow
+    import relumen.models.layers
+    import relumen.models.stylegan2  # noqa: F401
 
 
 def _check_members(file: Path) -> None:

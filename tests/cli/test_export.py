@@ -76,7 +76,7 @@ def test_what_a_keras_model_needs_is_asked_for_and_nothing_else(relumen, own_mod
     assert code == 2 and "Of a Keras model, --cite can't be measured" in said
     code, said = relumen("export", "--keras", own_model, "--sample", image, *STATED, *CITE, "--alpha", "0.5")
     assert code == 2 and "--alpha can't be said of a Keras model" in said
-    code, said = relumen("export", tmp_path, "--normalise", "none")
-    assert code == 2 and "--normalise can't be said of a run" in said
+    code, said = relumen("export", tmp_path, "--normalise", "none", "--tile", "0")
+    assert code == 2 and "--normalise, --tile can't be said of a run" in said
     code, said = relumen("export")
     assert code == 2 and "Name a run folder, or a Keras model" in said

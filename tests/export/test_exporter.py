@@ -322,8 +322,9 @@ def test_a_wrong_scale_is_told(network, sample, tmp_path):
 
 
 def test_a_field_that_the_format_refuses_is_named(network, sample, tmp_path):
-    with pytest.raises(UserError, match="license"):
-        export_package(network, described(license="No-Such-Licence"), sample, tmp_path / "p")
+    mistyped = Person(name="Ada", orcid="0000-0001-2345-6780")  # its check digit is another
+    with pytest.raises(UserError, match="orcid"):
+        export_package(network, described(authors=(mistyped,)), sample, tmp_path / "p")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -270,7 +270,7 @@ def test_what_is_no_network_from_image_to_image_is_refused(sample, tmp_path, mak
         ({"normalise": "percentile"}, "(?s)normalise: say input, together, none, or MEAN,DEVIATION.*Percentiles"),
         ({"normalise": "0,0"}, "deviation"),
         ({"answer": "labels"}, "answer: "),
-        ({"license": "mine"}, "no licence 'mine' in the SPDX list"),
+        ({"credits": Credits(license="mine")}, "no licence 'mine' in the SPDX list"),
         ({"name": "x"}, "name: "),
         ({"channels": ("a", "b")}, r"--channel names 2 channel\(s\) \(a, b\), and the sample has 1"),
         ({"tile": 6}, "multiple of 1 pixels, and 16 or more"),
@@ -328,9 +328,35 @@ def test_a_layer_of_ones_own_needs_its_file(tmp_path):
     code.write_text(MINE)
     model = load_keras(path, [code], said.append)
     assert float(model(np.full((1, 2, 2, 1), 3.0))[0, 0, 0, 0]) == 6 and "its code runs" in said[0]
-    code.write_text("1 / 0")
-    with pytest.raises(UserError, match="can't be imported: ZeroDivisionError"):
-        load_keras(path, [code])
+    for text, words in (("1 / 0", "ZeroDivisionError"), ("import sys; sys.exit()", "SystemExit")):
+        code.write_text(text)
+        with pytest.raises(UserError, match=f"can't be imported: {words}"):
+            load_keras(path, [code])
+
+
+def test_a_loss_of_ones_own_inside_a_model(tmp_path):
+    """Keras leaves out the loss of the whole model, and not that of a model in it."""
+
+    def my_loss(truth, answer):
+        return keras.ops.mean(keras.ops.abs(truth - answer))
+
+    inner = sequential(layers.Conv2D(1, 3, padding="same"))
+    inner.compile(loss=my_loss)
+    inner.save(tmp_path / "inner.keras")
+    load_keras(tmp_path / "inner.keras")
+    image = keras.Input((None, None, 1))
+    keras.Model(image, inner(image)).save(tmp_path / "outer.keras")
+    with pytest.raises(UserError, match="doesn't come with Keras: my_loss"):
+        load_keras(tmp_path / "outer.keras")
+
+
+def test_a_network_far_larger_than_its_file_is_not_built(tmp_path):
+    sequential(layers.Conv2D(77, 3), layers.Conv2D(1, 3)).save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as good, zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
+        for name in good.namelist():
+            bad.writestr(name, good.read(name).replace(b'"filters": 77', b'"filters": 777777777'))
+    with pytest.raises(UserError, match="which its size does not explain"):
+        load_keras(tmp_path / "bad.keras")
 
 
 def test_files_that_are_not_opened(tmp_path):

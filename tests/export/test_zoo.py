@@ -148,6 +148,8 @@ def test_the_folder_holds_what_the_rdf_names(package_copy, tmp_path):
         assert {name: zipped.read(name) for name in zipped.namelist()} == copied
     with pytest.raises(UserError, match="--overwrite"):
         prepare(package_copy, tmp_path / "zoo")
+    with pytest.raises(UserError, match="is the package itself"):
+        prepare(package_copy, package_copy, overwrite=True)
     (package_copy / "cover.png").unlink()
     with pytest.raises(UserError, match="not whole"):
         prepare(package_copy, tmp_path / "zoo", overwrite=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relumen.cli.progress import say
 from relumen.errors import UserError
+
+if TYPE_CHECKING:
+    from relumen.export.from_keras import Stated
+    from relumen.export.from_run import Credits
 
 _MODEL = "A Keras model that was trained elsewhere"
 
@@ -33,6 +37,9 @@ def export(
     limitation: Annotated[
         list[str] | None, typer.Option(help="What the model is not good for, for its card; give it again for each.")
     ] = None,
+    license: Annotated[
+        str, typer.Option(help="SPDX name of the licence under which the weights may be used.")
+    ] = "CC-BY-4.0",
     alpha: Annotated[
         float | None,
         typer.Option(help="Between the pixel-only network (0) and the last one (1): from faithful to sharp."),
@@ -45,8 +52,11 @@ def export(
         Path | None, typer.Option(rich_help_panel=_MODEL, help="A real image like those that it was trained on.")
     ] = None,
     axes: Annotated[
-        str, typer.Option(rich_help_panel=_MODEL, help="Of the network's input: byxc, or bcyx for channels first.")
-    ] = "byxc",
+        str | None,
+        typer.Option(
+            rich_help_panel=_MODEL, help="Of the network's input: byxc, or bcyx for channels first. [default: byxc]"
+        ),
+    ] = None,
     summary: Annotated[
         str | None, typer.Option(rich_help_panel=_MODEL, help="What it does, in one or two sentences.")
     ] = None,
@@ -94,9 +104,6 @@ def export(
         float | None,
         typer.Option(rich_help_panel=_MODEL, help="Of the training images, in micrometres. [default: the sample's]"),
     ] = None,
-    license: Annotated[
-        str, typer.Option(rich_help_panel=_MODEL, help="SPDX name of the weights' licence.")
-    ] = "CC-BY-4.0",
     git_repo: Annotated[
         str | None, typer.Option(rich_help_panel=_MODEL, help="Where the code that made the model lives, https://...")
     ] = None,
@@ -124,62 +131,52 @@ def export(
     Example: relumen export --keras model.keras --sample image.tif --normalise input --answer image
     --name "My denoiser" --summary "Denoises nuclei." --cite "Biologist 2026=https://example.org/paper"
     """
-    from relumen.device import describe_device
-    from relumen.export.from_run import Credits, export_run, packages_of
-    from relumen.run import RunFolder
-    from relumen.training.interpolation import interpolated
+    from relumen.export.from_run import Credits
 
-    credits = Credits(tuple(author or Credits.authors), github_user, email, data_link, tuple(limitation or ()))
-    of_a_model = {
-        "--sample": sample, "--summary": summary, "--normalise": normalise, "--answer": answer, "--cite": cite,
-        "--code": code, "--channel": channel, "--output-channel": output_channel, "--data": data,
-        "--pixel-size": pixel_size, "--git-repo": git_repo, "--tag": tag, "--tile": tile, "--fixed-size": fixed_size,
-    }  # fmt: skip
+    people = (tuple(author or Credits.authors), github_user, email)
+    credits = Credits(*people, data_link, tuple(limitation or ()), license)
     untold = {"--author": author, "--github-user": github_user, "--email": email, "--data-link": data_link}
     if keras is None:
-        _check_alone("a run", of_a_model)
-        if run is None:
-            raise UserError("Name a run folder, or a Keras model by --keras model.keras.")
-        packages = packages_of(run, output, defect, overwrite)
-        say(describe_device())
-        trained = None if alpha is None else interpolated(RunFolder.open(run), alpha, say)
-        for each, made in packages.items():
-            export_run(
-                run, made, trained=trained, defect=each, name=name, credits=credits, overwrite=overwrite, say=say
-            )
-        folders = list(packages.values())
+        of_a_model = {
+            "--sample": sample, "--axes": axes, "--summary": summary, "--normalise": normalise, "--answer": answer,
+            "--cite": cite, "--code": code, "--channel": channel, "--output-channel": output_channel, "--data": data,
+            "--pixel-size": pixel_size, "--git-repo": git_repo, "--tag": tag, "--tile": tile,
+            "--fixed-size": fixed_size or None,
+        }  # fmt: skip
+        _refuse(of_a_model, "a run")
+        folders = _export_run(run, output, defect, name, alpha, credits, overwrite)
     else:
-        from relumen.export.from_keras import Stated, citation, export_keras
+        from relumen.export.from_keras import Stated, citation
 
-        _check_alone("a Keras model", {"RUN": run, "--defect": defect, "--alpha": alpha})
-        wanted = {name: of_a_model[name] for name in ("--sample", "--summary", "--normalise", "--answer", "--cite")}
-        if missing := [option for option, value in {"--name": name, **wanted}.items() if not value]:
+        _refuse({"RUN": run, "--defect": defect, "--alpha": alpha}, "a Keras model")
+        if not (name and sample and summary and normalise and answer and cite):
+            asked = {
+                "--name": name, "--sample": sample, "--summary": summary, "--normalise": normalise, "--answer": answer,
+                "--cite": cite,
+            }  # fmt: skip
+            missing = ", ".join(option for option, value in asked.items() if not value)
             raise UserError(
-                f"Of a Keras model, {', '.join(missing)} can't be measured: say what it is. relumen export --help "
-                "tells what each means."
+                f"Of a Keras model, {missing} can't be measured: say what it is. relumen export --help tells what each "
+                "means."
             )
         stated = Stated(
-            name=name or "",
-            summary=summary or "",
-            axes=axes,
-            normalise=normalise or "",
-            answer=answer or "",
-            cite=tuple(map(citation, cite or ())),
+            name=name,
+            summary=summary,
+            axes=axes or "byxc",
+            normalise=normalise,
+            answer=answer,
+            cite=tuple(map(citation, cite)),
             channels=tuple(channel or ()),
             output_channels=tuple(output_channel or ()),
             credits=credits,
             data=data,
-            license=license,
             git_repo=git_repo,
             tags=tuple(tag or ()),
             pixel_size_um=pixel_size,
             tile=tile,
             fixed_size=fixed_size,
         )
-        say(describe_device())
-        say(f"The weights' licence will be {license}, as --license says")
-        folders = [output or Path("packages") / keras.stem]
-        export_keras(keras, sample or Path(), folders[0], stated, code=tuple(code or ()), overwrite=overwrite, say=say)
+        folders = [_export_model(keras, sample, output, stated, code or (), overwrite)]
         untold |= {"--data": data, "--git-repo": git_repo}
     if missing := [option for option, value in untold.items() if not value]:
         say(f"The zoo wants to know more, and verify will say so: give {', '.join(missing)} (and --overwrite).")
@@ -187,7 +184,48 @@ def export(
         say(f"Package: {folder}. Next: relumen verify {folder}")
 
 
-def _check_alone(what: str, others: Mapping[str, object]) -> None:
+def _export_run(
+    run: Path | None,
+    output: Path | None,
+    defect: str | None,
+    name: str | None,
+    alpha: float | None,
+    credits: Credits,
+    overwrite: bool,
+) -> list[Path]:
+    """Exports a run; gives its packages."""
+    from relumen.device import describe_device
+    from relumen.export.from_run import export_run, packages_of
+
+    if run is None:
+        raise UserError("Name a run folder, or a Keras model by --keras model.keras.")
+    packages = packages_of(run, output, defect, overwrite)
+    say(describe_device())
+    trained = None
+    if alpha is not None:
+        from relumen.run import RunFolder
+        from relumen.training.interpolation import interpolated
+
+        trained = interpolated(RunFolder.open(run), alpha, say)
+    for each, package in packages.items():
+        export_run(run, package, trained=trained, defect=each, name=name, credits=credits, overwrite=overwrite, say=say)
+    return list(packages.values())
+
+
+def _export_model(
+    keras: Path, sample: Path, output: Path | None, stated: Stated, code: Sequence[Path], overwrite: bool
+) -> Path:
+    """Exports a Keras model; gives its package."""
+    from relumen.device import describe_device
+    from relumen.export.from_keras import export_keras
+
+    say(describe_device())
+    say(f"The weights' licence will be {stated.credits.license}, as --license says")
+    folder = output or Path("packages") / keras.stem
+    return export_keras(keras, sample, folder, stated, code=code, overwrite=overwrite, say=say)
+
+
+def _refuse(options: Mapping[str, object], of: str) -> None:
     """Refuses options that say nothing of what is exported."""
-    if given := [option for option, value in others.items() if value not in (None, False, [])]:
-        raise UserError(f"{', '.join(given)} can't be said of {what}. Leave that out, or export the other.")
+    if given := [option for option, value in options.items() if value is not None and value != []]:
+        raise UserError(f"{', '.join(given)} can't be said of {of}. Leave that out, or export the other.")
