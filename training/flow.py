@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 import zipfile
 import zlib
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from relumen.errors import CheckFailedError, UserError
 from relumen.models.flow import MaskedAutoregressiveFlow, standard_normal_log_prob
 from relumen.training.flow_config import FlowConfig
+from relumen.whole import file_appears_whole
 
 Float32 = NDArray[np.float32]
 
@@ -238,14 +238,9 @@ class _State:
         }
         arrays |= {f"best-{i}": each for i, each in enumerate(best)}
         rows = np.array([astuple(epoch) for epoch in history.epochs])
-        partial = self._path.with_name(f".{self._path.name}.partial")
         try:
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                np.savez(file, mark=np.array(self._mark), history=rows, seconds=np.array(history.seconds), **arrays)
-            os.replace(partial, self._path)
-        except OSError as error:
-            raise CheckFailedError(
-                f"{self._path} could not be written ({error}). Free some space, and train again: it goes on from the "
-                "last pass that was kept."
-            ) from error
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with file_appears_whole(self._path) as partial:
+                np.savez(partial, mark=np.array(self._mark), history=rows, seconds=np.array(history.seconds), **arrays)
+        except (OSError, UserError, CheckFailedError) as error:
+            raise CheckFailedError(f"{error} Train again: it goes on from the last pass that was kept.") from error

@@ -15,7 +15,6 @@ runs/NAME/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relumen.errors import UserError
 from relumen.plain_yaml import plain_values
+from relumen.whole import file_appears_whole
 
 if TYPE_CHECKING:
     import keras
@@ -195,12 +195,13 @@ class RunFolder:
 
         Raises:
             UserError: the folder can't be made or written to.
+            CheckFailedError: the disk is full.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False))
         except OSError as error:
             raise UserError(f"{self.path} can't be written to ({error.strerror}). Choose another with -o.") from error
+        write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False))
 
     def first_command(self, command: str) -> str:
         """The command that began this training: the one given, unless one was kept before."""
@@ -307,7 +308,11 @@ def software() -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file so that it is never seen half-written."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    """Writes a text file so that it is never seen half-written.
+
+    Raises:
+        UserError: the folder doesn't exist or can't be written to.
+        CheckFailedError: the disk is full.
+    """
+    with file_appears_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -66,6 +66,25 @@ def test_the_flow_is_kept_beside_the_generator(prior):
     assert again.about_flow == about_flow(prior)
 
 
+@pytest.mark.parametrize("at", [0, 1], ids=["before both files", "between them"])
+def test_a_kill_leaves_no_flow_beside_what_is_told_of_another(prior, monkeypatch, at):
+    prior.write_flow(flow(), about_flow(prior))
+    replaced = []
+
+    def killed(source, target, replace=os.replace):
+        if len(replaced) == at:
+            raise KeyboardInterrupt
+        replaced.append(replace(source, target))
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prior.write_flow(flow(), about_flow(prior, epochs=2))
+    monkeypatch.undo()
+    assert not prior.has_flow
+    prior.write_flow(flow(), about_flow(prior, epochs=2))
+    assert prior.has_flow and prior.about_flow.epochs == 2
+
+
 def test_a_flow_of_other_weights_is_refused(prior):
     prior.write_flow(flow(), about_flow(prior, generator="0" * 64))
     with pytest.raises(UserError, match="flow of another generator.*relumen train flow"):

@@ -95,6 +95,11 @@ class Prior:
         return self.path / "flow.json"
 
     @property
+    def stains(self) -> tuple[str, ...]:
+        """What the channels show; "channel1", "channel2" and so on where that isn't known."""
+        return self.about.stains or tuple(f"channel{i + 1}" for i in range(self.about.channels))
+
+    @property
     def ships(self) -> bool:
         """Whether it comes with relumen, whose own folders are not written to."""
         from relumen.shipped import shipped_names, shipped_path
@@ -180,13 +185,16 @@ class Prior:
     def write_flow(self, flow: MaskedAutoregressiveFlow, about: AboutFlow, history: str = "") -> None:
         """Stores the flow, what is known of it, and the curves of its training as CSV where there are any.
 
+        Whatever ends the process, there is a flow with what is known of that very one, or none.
+
         Raises:
             UserError: the folder can't be written to.
             CheckFailedError: the disk is full.
         """
-        with file_appears_whole(self.flow_file) as partial:
-            flow.save(partial)
-        write_text(self.about_flow_file, about.model_dump_json(indent=1) + "\n")
+        with file_appears_whole(self.flow_file) as network, file_appears_whole(self.about_flow_file) as known:
+            flow.save(network)
+            known.write_text(about.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            self.flow_file.unlink(missing_ok=True)  # what is known appears first, and is not of an older flow
         if history:
             write_text(self.path / "flow-history.csv", history)
 

@@ -67,8 +67,8 @@ def match_channels(prior: Prior, available: int, named: Sequence[str] = ()) -> C
         UserError: another number of channels and no names, a stain that the prior lacks or that is left out, a channel
             that the image lacks, or none that was measured.
     """
-    count = prior.generator.architecture.channels
-    stains = prior.about.stains or tuple(f"channel{i + 1}" for i in range(count))
+    stains = prior.stains
+    count = len(stains)
     words = f"{prior.path.name} shows {', '.join(stains)}"
     if not named:
         if available != count:

@@ -75,8 +75,6 @@ class Priors:
             UserError: none has this name, or it can't be read.
         """
         prior = self.open(name)
-        architecture = prior.generator.architecture
-        stains = prior.about.stains or tuple(f"channel{i + 1}" for i in range(architecture.channels))
-        size = architecture.size
+        size = prior.generator.architecture.size
         factors = tuple(f for f in range(1, size // _SMALLEST_VIEW + 1) if size % f == 0)
-        return PriorEntry(name, size, stains, factors, prior.has_flow, prior.about.data)
+        return PriorEntry(name, size, prior.stains, factors, prior.has_flow, prior.about.data)
