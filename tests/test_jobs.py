@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from relumen.cli.progress import progress_bar
 from relumen.errors import UserError
-from relumen.jobs import plan_jobs
+from relumen.jobs import plan_jobs, run_jobs
 
 
 @pytest.fixture
@@ -23,7 +24,23 @@ def test_folders_and_patterns_are_expanded_in_order(folder, tmp_path):
             ("a.tif", "a_restored.tif"),
             ("b.tif", "b_restored.tif"),
         ]
-    assert (tmp_path / "out").is_dir()
+
+
+def test_folders_of_results_are_made_where_there_is_something_to_write(folder, tmp_path):
+    def work(job, on_progress):
+        if job.source.name == "b.tif":
+            raise UserError("b.tif is damaged")
+        job.target.write_text("result")
+
+    output = tmp_path / "new" / "day 2"
+    jobs = plan_jobs([str(folder)], output) + plan_jobs(
+        [str(folder / "b.tif")], tmp_path / "other" / "folder" / "r.tif"
+    )
+    assert not output.parent.exists()
+    with progress_bar("image") as bar, pytest.raises(UserError, match="2 of 3 images failed"):
+        run_jobs(jobs, work, bar, lambda line: None)
+    assert [path.name for path in output.iterdir()] == ["a_restored.tif"]
+    assert not (tmp_path / "other").exists()
 
 
 def test_one_image_goes_to_the_file_that_is_named(folder, tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import glob
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -61,7 +64,8 @@ def plan_jobs(
 
     Args:
         images: images, folders of them, and glob patterns that the shell did not expand.
-        output: the result of one image; a folder, made if need be, for several or where it has no image suffix.
+        output: the result of one image; a folder for several, or where it has no image suffix. Folders that are not
+            there are made by :func:`run_jobs`.
         existing: what to do with results that are there: "refuse", "skip" or "overwrite".
         output_type: "float32" or "input".
         axes: overrides the axes of every image.
@@ -71,7 +75,8 @@ def plan_jobs(
         ome_zarr: version of results in OME-Zarr.
 
     Raises:
-        UserError: no image, two results of one name, or a result that is there and may not be replaced.
+        UserError: no image, two results of one name, a result that is there and may not be replaced, or a folder
+            that can't be made.
     """
     if ome_zarr not in get_args(OmeZarrVersion):
         raise UserError(f"--ome-zarr is {' or '.join(get_args(OmeZarrVersion))}. Received: {ome_zarr!r}")
@@ -92,8 +97,7 @@ def plan_jobs(
     for place in (output, *output.resolve().parents):
         if is_zarr(place) and (place != output or suffix != ZARR):
             raise UserError(f"{place} is an image (Zarr), and no folder for results. Name another with -o.")
-    if targets != [output]:
-        _make_folder(output)
+    _check_makable(targets[0].parent)
     if len(set(targets)) < len(targets):
         raise UserError("Two of the images have the same name. Have their results go to different folders.")
     jobs = []
@@ -126,7 +130,8 @@ def run_jobs(jobs: Sequence[Job], work: Work, bar: Progress, say: Callable[[str]
     for job in jobs:
         task = bar.add_task(job.source.name, total=None)
         try:
-            work(job, lambda done, total, task=task: bar.update(task, completed=done, total=total))
+            with _folder_made(job.target.parent):
+                work(job, lambda done, total, task=task: bar.update(task, completed=done, total=total))
         except UserError as error:
             if len(jobs) == 1:
                 raise
@@ -168,8 +173,30 @@ def _result_name(source: Path, ending: str, keeps_zarr: bool) -> str:
     return f"{'_'.join(names)}_{ending}{'.ome.zarr' if keeps_zarr else '.tif'}"
 
 
-def _make_folder(folder: Path) -> None:
+def _check_makable(folder: Path) -> None:
+    """Whether a folder is there or can be made, before anything is computed."""
+    place = folder.resolve()
+    while not place.exists():
+        place = place.parent
+    number = None if os.access(place, os.W_OK) else errno.EACCES
+    if not place.is_dir():
+        number = errno.ENOTDIR
+    if number is not None:
+        raise UserError(f"The folder {folder} can't be made or written to ({os.strerror(number)}). Choose another.")
+
+
+@contextmanager
+def _folder_made(folder: Path) -> Iterator[None]:
+    """Makes a folder with those above it; where nothing came to be in them, they are gone again."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"The folder {folder} can't be made ({error.strerror}).") from error
+        raise UserError(f"The folder {folder} can't be made ({error.strerror}). Choose another with -o.") from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # something is in one of them
+            for place in missing:
+                place.rmdir()
+        raise
