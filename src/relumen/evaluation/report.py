@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING
 
 from relumen.errors import UserError
 from relumen.evaluation.scores import Evaluation
 from relumen.evaluation.system import C, System
 from relumen.evaluation.tables import Cells, as_markdown, for_terminal, images_csv, table_csv, terminal
-from relumen.run import write_text
 from relumen.tables import as_csv, markdown
 
 if TYPE_CHECKING:
@@ -105,22 +106,27 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
         raise UserError(f"{folder} holds an evaluation already. Replace it with --overwrite, or name another with -o.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise UserError(f"{folder} can't be written to ({error.strerror}). Choose another with -o.") from error
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Writes everything, in place of an evaluation that is there.
+    """Writes everything, in place of an evaluation that is there until then.
 
     Returns:
         The files.
     """
-    for old in _files(folder):
-        old.unlink()
-    for name, text in report.texts.items():
-        write_text(folder / name, text)
-    for name, figure in report.figures:
-        figure.savefig(folder / name, dpi=_DPI)
+    with TemporaryDirectory(prefix=".evaluation-", dir=folder) as inside:
+        for name, text in report.texts.items():
+            Path(inside, name).write_text(text, encoding="utf-8")
+        for name, figure in report.figures:
+            figure.savefig(Path(inside, name), dpi=_DPI)
+        for old in _files(folder):
+            old.unlink()
+        for new in Path(inside).iterdir():
+            os.replace(new, folder / new.name)
     return _files(folder)
 
 
