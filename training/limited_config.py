@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from relumen.configs import Frozen
-from relumen.training.settings import RestorationConfig, Schedule
+from relumen.training.settings import DataConfig, RestorationConfig, Schedule
 
 
 class ResNetConfig(Frozen):
@@ -122,6 +122,11 @@ class DefectImages(RestorationConfig, Schedule):
         default=False, description="Whether patches are turned by quarters too: not where a defect has a direction."
     )
 
+    @model_validator(mode="after")
+    def _as_they_are(self) -> Self:
+        _check_unused(self.data, ("degradation", "offsets"), "defective images are taken as they are")
+        return self
+
 
 class UnpairedImages(DefectImages):
     """What is said where defective and clean images need not show the same."""
@@ -133,6 +138,11 @@ class UnpairedImages(DefectImages):
         default=None,
         description="Folder of clean images. None: the data's subfolder clean/, or the targets of its pairs.",
     )
+
+    @model_validator(mode="after")
+    def _from_anywhere(self) -> Self:
+        _check_unused(self.data, ("overlap", "densities"), "patches are drawn from anywhere in an image")
+        return self
 
 
 class FeatureLosses(DefectImages):
@@ -282,6 +292,14 @@ class CycleGANConfig(UnpairedImages):
     def _consistent(self) -> Self:
         _check_patch(self.data.patch, self.generator.multiple, self.discriminator.widths)
         return self
+
+
+def _check_unused(data: DataConfig, names: Sequence[str], why: str) -> None:
+    """Refuses settings of the data that would have no effect."""
+    for name in names:
+        value = getattr(data, name)
+        if value != DataConfig.model_fields[name].default:
+            raise ValueError(f"data.{name} has no effect here, since {why}: leave it out, received {value!r}")
 
 
 def _check_patch(patch: int, multiple: int, widths: Sequence[int]) -> None:

@@ -69,6 +69,26 @@ def test_faults_are_named_with_their_place(override, words):
         load_config("esrgan", "compact", [override], **{"data.folder": "images"})
 
 
+@pytest.mark.parametrize(
+    ("system", "override"),
+    [
+        *((system, "data.degradation={}") for system in ("cgan", "cin-gan", "cyclegan")),
+        *((system, "data.offsets=2") for system in ("cgan", "cin-gan", "cyclegan")),
+        *((system, "data.densities=3") for system in ("cin-gan", "cyclegan")),
+        *((system, "data.overlap=0.25") for system in ("cin-gan", "cyclegan")),
+    ],
+)
+def test_what_a_system_would_not_use_is_refused(system, override):
+    name = override.partition("=")[0]
+    with pytest.raises(UserError, match=f"{name} has no effect here"):
+        load_config(system, "compact", [override], **{"data.folder": "images"})
+
+
+def test_pairs_of_defects_are_shown_as_often_as_is_said():
+    config = load_config("cgan", "compact", ["data.densities=3", "data.overlap=0.25"], **{"data.folder": "images"})
+    assert (config.data.densities, config.data.overlap) == (3, 0.25)
+
+
 def test_an_unknown_preset_names_the_known_ones():
     with pytest.raises(UserError, match="compact, w2s"):
         load_config("esrgan", "huge")
