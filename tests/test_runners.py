@@ -135,3 +135,10 @@ def test_exhausted_memory_is_pythons_own_error(small_package, monkeypatch):
         monkeypatch.setattr(tf, "constant", exhausted)
         with pytest.raises(MemoryError, match="OOM"):
             run(np.zeros((1, 8, 8, 1), np.float32))
+
+
+def test_a_network_that_fails_is_told_plainly(small_package):
+    with open_package(small_package) as package:
+        for form in package.weights:
+            with pytest.raises(UserError, match="can't compute on this image"):
+                package_runner(package, form)(np.zeros((1, 8, 8, 5), np.float32))

@@ -83,7 +83,8 @@ def runner(
         output_axes: order of the output's axes.
 
     Returns:
-        A function (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out), float32.
+        A function (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out), float32. It raises a
+        UserError where the network can't compute, and a MemoryError where it has too little memory to.
 
     Raises:
         UserError: an unknown format, weights that cannot be loaded, or names that they do not have.
@@ -126,7 +127,7 @@ def _saved_model(weights: Path, input_id: str, output_id: str) -> Runner:
     _check_name(weights, "output", output_id, signature.structured_outputs)
 
     def run(tiles: Float32) -> Float32:
-        with _memory_errors(tf.errors.ResourceExhaustedError):
+        with _engine_errors(weights, tf.errors.ResourceExhaustedError):
             answer = signature(**{input_id: tf.constant(tiles, tf.float32)})
             return np.asarray(answer[output_id], np.float32)
 
@@ -167,7 +168,7 @@ def _onnx(weights: Path, input_id: str, output_id: str) -> Runner:
     _check_name(weights, "output", output_id, [value.name for value in session.get_outputs()])
 
     def run(tiles: Float32) -> Float32:
-        with _memory_errors(RuntimeError, saying="allocate memory"):
+        with _engine_errors(weights, RuntimeError, saying="allocate memory"):
             (answer,) = session.run([output_id], {input_id: np.ascontiguousarray(tiles, np.float32)})
             return np.asarray(answer, np.float32)
 
@@ -185,21 +186,24 @@ def _keras(weights: Path, input_id: str, output_id: str) -> Runner:
         return answer[output_id] if isinstance(answer, dict) else answer
 
     def run(tiles: Float32) -> Float32:
-        with _memory_errors(tf.errors.ResourceExhaustedError):
+        with _engine_errors(weights, tf.errors.ResourceExhaustedError):
             return np.asarray(graph(tf.constant(tiles, tf.float32)), np.float32)
 
     return run
 
 
 @contextmanager
-def _memory_errors(kind: type[Exception], saying: str = "") -> Iterator[None]:
-    """An engine's own error of exhausted memory becomes Python's, so that a smaller tile can be tried."""
+def _engine_errors(weights: Path, exhausted: type[Exception], saying: str = "") -> Iterator[None]:
+    """An engine's error becomes the user's; that of exhausted memory Python's, so that a smaller tile can be tried."""
     try:
         yield
-    except kind as error:
-        if saying in str(error):
+    except Exception as error:  # of any engine on a graph that someone else made
+        if isinstance(error, exhausted) and saying in str(error):
             raise MemoryError(str(error)) from error
-        raise
+        raise UserError(
+            f"The network in {weights.name} can't compute on this image: {error}\nIt may take other sizes or channels, or "
+            "be damaged: run `relumen verify` on its package."
+        ) from error
 
 
 def _check_name(weights: Path, what: str, name: str, names: object) -> None:
