@@ -11,7 +11,7 @@ import csv
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BLOCK_S = 120
 """Samples of which the least is one point of the fit."""
@@ -112,7 +112,7 @@ def _slope(samples: list[Sample], name: str) -> Slope:
     least = [min(block, key=lambda each: getattr(each, name)) for block in blocks.values()]
     if len(least) < FEWEST_BLOCKS:
         return Slope(float("nan"), float("nan"))
-    found = linregress([each.seconds / 3600 for each in least], [getattr(each, name) for each in least])
+    found: Any = linregress([each.seconds / 3600 for each in least], [getattr(each, name) for each in least])
     return Slope(float(found.slope), float(found.stderr * t.ppf(0.975, len(least) - 2)))
 
 
