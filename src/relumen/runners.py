@@ -201,8 +201,8 @@ def _engine_errors(weights: Path, exhausted: type[Exception], saying: str = "") 
         if isinstance(error, exhausted) and saying in str(error):
             raise MemoryError(str(error)) from error
         raise UserError(
-            f"The network in {weights.name} can't compute on this image: {error}\nIt may take other sizes or channels, or "
-            "be damaged: run `relumen verify` on its package."
+            f"The network in {weights.name} can't compute on this image: {error}\n"
+            "It may take other sizes or channels, or be damaged: run `relumen verify` on its package."
         ) from error
 
 
