@@ -19,6 +19,7 @@ if (!File.exists(output)) File.makeDirectory(output);
 
 setBatchMode(true);
 files = Array.sort(getFileList(input));
+checkNames(files);
 done = 0;
 left = 0;
 for (i = 0; i < files.length; i++) {
@@ -46,9 +47,25 @@ function superResolve(source, result) {
 	close("*");
 }
 
+// a.tif and a.png would have one result; large and small letters are one on many disks.
+function checkNames(files) {
+	names = newArray(files.length);
+	for (i = 0; i < files.length; i++) {
+		names[i] = "/";   // which no name holds
+		if (isImage(files[i])) names[i] = toLowerCase(File.getNameWithoutExtension(files[i])) + "/" + files[i];
+	}
+	Array.sort(names);
+	for (i = 1; i < names.length; i++) {
+		at = indexOf(names[i], "/");
+		if (at > 0 && startsWith(names[i - 1], substring(names[i], 0, at + 1)))
+			exit(substring(names[i - 1], at + 1) + " and " + substring(names[i], at + 1)
+				+ " would have results of the same name. Rename one of them.");
+	}
+}
+
+// return evaluates no ||
 function isImage(name) {
-	name = toLowerCase(name);
-	return endsWith(name, ".tif") || endsWith(name, ".tiff") || endsWith(name, ".png");
+	return matches(toLowerCase(name), ".*\\.(tiff?|png)");
 }
 
 function folder(key, title) {

@@ -150,9 +150,9 @@ def test_ctrl_c_is_the_escape_key(session):
 def test_a_folder_is_gone_on_with(session, expected, tmp_path):
     low, high = tmp_path / "low", tmp_path / "high"
     low.mkdir()
-    for name in "ab":
-        write_image(low / f"{name}.tif", Image(LOW, "CYX", PixelSize(1.0, 1.0)))
-    (low / "notes.txt").write_text("no image")
+    for name in ("a.tif", "b.TIFF"):
+        write_image(low / name, Image(LOW, "CYX", PixelSize(1.0, 1.0)))
+    (low / "a.tif.txt").write_text("no image")
     argument = f"input={low}/;output={high};options={OPTIONS}"
     session.run_macro(MACROS / "super_resolve_folder.ijm", argument)
     assert sorted(path.name for path in high.iterdir()) == ["a_rls.tif", "b_rls.tif"]
@@ -164,6 +164,10 @@ def test_a_folder_is_gone_on_with(session, expected, tmp_path):
     assert (high / "b_rls.tif").is_file() and (high / "a_rls.tif").stat().st_mtime_ns == kept
     with pytest.raises(CheckFailedError, match="There is no folder"):
         session.run_macro(MACROS / "super_resolve_folder.ijm", f"input={low}/none;output={high}")
+    for name in ("A.PNG", "a-1.tif"):
+        (low / name).touch()
+    with pytest.raises(CheckFailedError, match=r"A\.PNG and a\.tif would have results of the same name. Rename one"):
+        session.run_macro(MACROS / "super_resolve_folder.ijm", argument)
 
 
 def test_the_command_line_gives_the_same_image(address, expected, tmp_path):
