@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
@@ -62,9 +63,18 @@ class Packages:
             NotFoundError: there is none of this name.
             CheckFailedError: the disk is full.
         """
-        source, target = self.path(name), self._folder / f"{name}.zip"
+        source, target = self.path(name), self._archive(name)
         with self._lock:
             if not target.is_file():
                 self._folder.mkdir(parents=True, exist_ok=True)
+                current = {self._archive(each) for each in shipped_packages()}
+                for other in set(self._folder.glob("*.zip")) - current:  # of an older relumen
+                    other.unlink()
                 pack(source, files_in(source), target)
         return target
+
+    def _archive(self, name: str) -> Path:
+        digest = sha256(
+            (self.path(name) / "rdf.yaml").read_bytes()
+        ).hexdigest()  # it holds those of the files
+        return self._folder / f"{name}-{digest}.zip"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from relumen.configs import validated
 from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
-from relumen.imagej_bridge.server import restoring, work
+from relumen.imagej_bridge.server import packages, restoring, work
 from relumen.imagej_bridge.server.board import Board
 from relumen.imagej_bridge.server.checkpoints import Checkpoints
 from relumen.imagej_bridge.server.config import ServeConfig
@@ -71,9 +72,9 @@ class Bench:
     def open(self):
         self.board = Board()
         self.store = JobStore(self.config.folder, queue=100, expire_s=1000)
-        packages = Packages(self.config.folder / "packages")
+        archives = Packages(self.config.folder / "packages")
         self.work = Work(
-            self.config, self.store, self.board, self.priors, packages, lambda: [self.engine], "the tests' machine"
+            self.config, self.store, self.board, self.priors, archives, lambda: [self.engine], "the tests' machine"
         )
 
     def submit(self, image: Image, kind="search", **changes):
@@ -388,6 +389,21 @@ def test_packages_travel_as_zips_that_open(bench):
     before = archive.read_bytes()
     archive.unlink()
     assert server.work.package_zip("esrgan-widefield").read_bytes() == before
+
+
+def test_after_an_upgrade_a_package_is_zipped_anew(tmp_path, monkeypatch):
+    source = tmp_path / "cells"
+    source.mkdir()
+    monkeypatch.setattr(packages, "shipped_packages", lambda: ["cells", "cells-2x"])
+    monkeypatch.setattr(packages, "shipped_path", lambda name: source)
+    kept = Packages(tmp_path / "zips")
+    for version in ("one", "two"):
+        (source / "rdf.yaml").write_text(version)
+        archives = {kept.zipped("cells"), kept.zipped("cells-2x")}
+        assert set((tmp_path / "zips").iterdir()) == archives
+        for archive in archives:
+            with zipfile.ZipFile(archive) as members:
+                assert members.read("rdf.yaml").decode() == version
 
 
 def test_priors_are_described(bench):
