@@ -20,8 +20,8 @@ import shutil
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any, get_args
@@ -117,8 +117,7 @@ class JobStore:
         Raises:
             QueueFullError: too many do.
         """
-        with self._lock:
-            (waiting,) = self._connection.execute("SELECT count(*) FROM jobs WHERE state = 'waiting'").fetchone()
+        ((waiting,),) = self._rows("SELECT count(*) FROM jobs WHERE state = 'waiting'")
         if waiting >= self._queue:
             raise QueueFullError(f"{waiting} jobs wait already, as many as this server keeps. Try again later.")
 
@@ -128,11 +127,10 @@ class JobStore:
         Raises:
             NoSuchJobError: there is none of this id.
         """
-        with self._lock:
-            row = self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
-        if row is None:
+        found = self._select("id = ?", id)
+        if not found:
             raise NoSuchJobError("There is no such job here. It may have expired long ago; send the image again.")
-        return record(row)
+        return found[0]
 
     def waiting(self) -> list[JobRecord]:
         """The jobs that wait, the oldest first."""
@@ -140,12 +138,11 @@ class JobStore:
 
     def place(self, id: str) -> int:
         """Which of the waiting jobs this is, from 1; 0: it doesn't wait."""
-        with self._lock:
-            (place,) = self._connection.execute(
-                "SELECT count(*) FROM jobs AS job JOIN jobs AS before ON before.number <= job.number "
-                "WHERE job.id = ? AND job.state = 'waiting' AND before.state = 'waiting'",
-                (id,),
-            ).fetchone()
+        ((place,),) = self._rows(
+            "SELECT count(*) FROM jobs AS job JOIN jobs AS before ON before.number <= job.number "
+            "WHERE job.id = ? AND job.state = 'waiting' AND before.state = 'waiting'",
+            id,
+        )
         return place
 
     def begin(self, id: str) -> bool:
@@ -260,8 +257,7 @@ class JobStore:
 
     def counts(self) -> dict[State, int]:
         """How many jobs are in each state."""
-        with self._lock:
-            rows = self._connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+        rows = self._rows("SELECT state, count(*) FROM jobs GROUP BY state")
         return dict.fromkeys(get_args(State), 0) | dict(rows)
 
     def typical_seconds(self) -> float | None:
@@ -308,7 +304,7 @@ class JobStore:
         """A job that brings every server down must not do so for ever."""
         with self._lock:
             self._execute("UPDATE jobs SET crashes = crashes + 1 WHERE id = ?", (id,))
-            (crashes,) = self._connection.execute("SELECT crashes FROM jobs WHERE id = ?", (id,)).fetchone()
+            ((crashes,),) = self._rows("SELECT crashes FROM jobs WHERE id = ?", id)
         if crashes < _MOST_CRASHES:
             self.requeue(id)
         else:
@@ -318,10 +314,11 @@ class JobStore:
             )
 
     def _select(self, where: str, *values: object) -> list[JobRecord]:
-        with self._lock:
-            return [
-                record(row) for row in self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where}", values)
-            ]
+        return [record(row) for row in self._rows(f"SELECT {COLUMNS} FROM jobs WHERE {where}", *values)]
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock, _disk_told():
+            return self._connection.execute(statement, values).fetchall()
 
     def _change(self, id: str, to: State, *possible: State, tell: bool = True, **columns: object) -> bool:
         """From one of the possible states to another, in one step: of two that want to, one does."""
@@ -342,12 +339,8 @@ class JobStore:
         return changed
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> int:
-        try:
+        with _disk_told():
             return self._connection.execute(statement, values).rowcount
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in _NO_ROOM:
-                raise no_room(error) from error
-            raise
 
     def _told(self, id: str) -> JobRecord:
         record = self.get(id)
@@ -363,3 +356,14 @@ class JobStore:
         if not self._spare.is_file():
             with suppress(UserError, CheckFailedError):  # the disk is full already
                 write_whole(self._spare, lambda path: path.write_bytes(bytes(_SPARE_BYTES)))
+
+
+@contextmanager
+def _disk_told() -> Iterator[None]:
+    """Tells of SQLite's disk as of any other file's."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in _NO_ROOM:
+            raise no_room(error) from error
+        raise

@@ -1,5 +1,6 @@
 import errno
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -146,6 +147,23 @@ def test_a_full_database_is_told_and_leaves_nothing(store, folder):
                 store.begin(store.waiting()[0].id)
     jobs = store.counts()
     assert len(list((folder / "jobs").iterdir())) == jobs["waiting"] + jobs["running"]
+
+
+def test_a_database_that_can_not_be_read_is_told_as_the_disks_fault(store, monkeypatch):
+    id = added(store)
+
+    class Broken:
+        def execute(self, *_):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+            raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "_connection", Broken())
+        for read in (store.waiting, store.counts, store.check_room, lambda: store.get(id), lambda: store.place(id)):
+            with pytest.raises(DiskFullError, match="disk I/O error"):
+                read()
+    assert store.get(id).state == "waiting"
 
 
 def test_of_many_who_want_a_job_one_gets_it(store):
