@@ -152,6 +152,8 @@ def _sweep(store: JobStore, board: Board, over: threading.Event) -> None:
             sweep(store, board, time.time())
         except CheckFailedError as error:  # a full disk; next time then
             _log.warning("%s", error)
+        except Exception:  # the thread outlives it
+            _log.exception("Old jobs could not be removed")
 
 
 def sweep(store: JobStore, board: Board, now: float) -> None:

@@ -6,9 +6,11 @@ import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 from contextlib import closing, contextmanager
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -18,7 +20,8 @@ from asking import DEADLINE_S, TIFF, tiff_bytes, until
 
 from relumen.errors import UserError
 from relumen.imagej_bridge.server.config import ServeConfig
-from relumen.imagej_bridge.server.serve import serve
+from relumen.imagej_bridge.server.errors import DiskFullError
+from relumen.imagej_bridge.server.serve import _sweep, serve
 
 
 def pixels_of(number):
@@ -247,3 +250,15 @@ def test_an_address_that_is_taken(tmp_path):
         pytest.raises(UserError, match="can't listen.*--port"),
     ):
         serve(ServeConfig(folder=tmp_path, port=taken.getsockname()[1]), None, print)
+
+
+def test_the_sweeper_outlives_what_it_stumbles_over(monkeypatch):
+    swept, over = [], iter([False, False, False, True])
+
+    def sweep(*_):
+        swept.append(True)
+        raise [sqlite3.OperationalError("locked"), DiskFullError("full"), RuntimeError("anything")][len(swept) - 1]
+
+    monkeypatch.setattr("relumen.imagej_bridge.server.serve.sweep", sweep)
+    _sweep(None, None, SimpleNamespace(wait=lambda seconds: next(over)))
+    assert len(swept) == 3
