@@ -43,7 +43,8 @@ class Restorations:
         self._packages = packages
         self._changed = Condition()
         self._stopping = False
-        self._left: set[str] = set()
+        self._running = ""  # the job's id
+        self._left = False  # by whoever waited for it
         self._networks: dict[str, Restorer] = {}
         self._open = ExitStack()
         self._thread = Thread(target=self._work, name="relumen-restore", daemon=True)
@@ -59,7 +60,8 @@ class Restorations:
 
     def cancelled(self, id: str) -> None:
         """A job was cancelled."""
-        self._left.add(id)
+        with self._changed:
+            self._left |= id == self._running
 
     def stop(self, timeout_s: float) -> None:
         """Ends after the present tile; the job begins anew when the server is back."""
@@ -89,7 +91,7 @@ class Restorations:
         while not self._stopping:
             try:
                 idle = not self._work_once()
-            except CheckFailedError:  # of the store, where the disk is full
+            except Exception:  # of the store, where the disk is full: the thread outlives it
                 logger.exception("Restorations paused")
                 idle = True
             with self._changed:
@@ -101,6 +103,8 @@ class Restorations:
         record = next((job for job in self._store.waiting() if job.kind == "restoration"), None)
         if record is None:
             return False
+        with self._changed:  # before it begins: no cancel of it is missed
+            self._running, self._left = record.id, False
         return self._do(record) if self._store.begin(record.id) else True
 
     def _do(self, record: JobRecord) -> bool:
@@ -116,7 +120,6 @@ class Restorations:
             return False
         except Exception as error:
             fail(self._store, record.id, error)
-        self._left.discard(record.id)
         return True
 
     def _restore(self, id: str, parameters: RestorationParameters, target: Path) -> None:
@@ -124,7 +127,7 @@ class Restorations:
         said: list[str] = []
 
         def on_tile(done: int, total: int) -> None:
-            if self._stopping or id in self._left:
+            if self._stopping or self._left:
                 raise _LeftError
             if time.monotonic() > until:
                 raise CheckFailedError(took_too_long(self._config.max_seconds))
