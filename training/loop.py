@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from relumen.errors import CheckFailedError
+from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image, write_picture
 from relumen.images import Image
 from relumen.run import About, RunFolder
+from relumen.whole import file_appears_whole
 
 Batch = tuple[NDArray[Any], ...]
 _AHEAD = 4  # batches prepared while the device works
@@ -128,16 +128,17 @@ def train(
     with _tensorboard(run.tensorboard, start) as board:
         window: list[Mapping[str, tf.Tensor]] = []
         for step, batch in _prefetched(system, start):
-            with _memory_told(run):
+            with _memory_told(run, "a training step"):
                 window.append(system.train_step(step, batch))
             done = step + 1
             finished = done == system.total_steps
             if done % log_every == 0 or finished:
                 losses = _means(window)
                 window = []
-                write_row(done, losses)
-                for name, value in losses.items():
-                    tf.summary.scalar(f"train/{name}", value, step=done)
+                with _full_disk_told(run):
+                    write_row(done, losses)
+                    for name, value in losses.items():
+                        tf.summary.scalar(f"train/{name}", value, step=done)
                 if not all(np.isfinite(value) for value in losses.values()):
                     raise CheckFailedError(
                         f"At step {done} a loss is no longer finite: {losses}. The last good checkpoint is kept. "
@@ -145,10 +146,15 @@ def train(
                     )
                 on_step(done, losses)
             if done in system.milestones:
+                network = system.network
                 with _full_disk_told(run):
-                    _save(system.network, run.milestone_file(system.milestones[done]))
+                    _save(network, run.milestone_file(system.milestones[done]))
             if done % check_every == 0 or finished:
-                figures, picture = system.validate()
+                elapsed = earlier + time.monotonic() - began
+                with _memory_told(run, "what is told of the network at a checkpoint"):
+                    figures, picture = system.validate()
+                    about = system.about(steps=done, seconds=elapsed, finished=finished)
+                    network = system.network
                 with _full_disk_told(run):
                     write_figures(done, figures)
                     for name, value in figures.items():
@@ -157,8 +163,8 @@ def train(
                     run.pictures.mkdir(exist_ok=True)
                     write_picture(run.pictures / f"step-{done:07d}.png", picture)
                     board.flush()
-                    elapsed = earlier + time.monotonic() - began
-                    _save_network(system, run, steps=done, seconds=elapsed, finished=finished)
+                    _save(network, run.model_file)
+                    run.write_about(about)
                     step_done.assign(done)
                     seconds.assign(elapsed)
                     manager.save(checkpoint_number=done)
@@ -206,7 +212,6 @@ def _table(path: Path, start: int) -> Callable[[int, Mapping[str, float]], None]
         with path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["step"].isdigit() and int(row["step"]) <= start]
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     columns = list(rows[0]) if rows else []
 
     def add(step: int, losses: Mapping[str, float]) -> None:
@@ -216,9 +221,9 @@ def _table(path: Path, start: int) -> Callable[[int, Mapping[str, float]], None]
             _append(path, columns, row)
         else:  # a new phase brings new terms
             columns.extend(name for name in row if name not in columns)
-            _rewrite(partial, path, columns, rows)
+            _rewrite(path, columns, rows)
 
-    _rewrite(partial, path, columns, rows)
+    _rewrite(path, columns, rows)
     return add
 
 
@@ -227,13 +232,12 @@ def _append(path: Path, columns: list[str], row: dict[str, str]) -> None:
         csv.DictWriter(file, columns, restval="").writerow(row)
 
 
-def _rewrite(partial: Path, path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    with partial.open("w", encoding="utf-8", newline="") as file:
+def _rewrite(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    with file_appears_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         if columns:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
-    os.replace(partial, path)
 
 
 @contextmanager
@@ -245,12 +249,12 @@ def _tensorboard(folder: Path, start: int) -> Iterator[tf.summary.SummaryWriter]
 
 
 @contextmanager
-def _memory_told(run: RunFolder) -> Iterator[None]:
+def _memory_told(run: RunFolder, doing: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         raise CheckFailedError(
-            "The device has too little memory for a training step. Make the batch smaller in a new run, such as --set "
+            f"The device has too little memory for {doing}. Make the batch smaller in a new run, such as --set "
             f"batch=4, or the network; {run.config_file} tells what its sizes are called."
         ) from error
 
@@ -259,20 +263,13 @@ def _memory_told(run: RunFolder) -> Iterator[None]:
 def _full_disk_told(run: RunFolder) -> Iterator[None]:
     try:
         yield
-    except (OSError, CheckFailedError, tf.errors.OpError) as error:  # TensorFlow's file system raises its own
+    except (OSError, UserError, CheckFailedError, tf.errors.OpError) as error:  # the last: TensorFlow's file system
         raise CheckFailedError(
-            f"{run.path} could not be written to ({error}). Its last checkpoint is whole: free some space, and go on "
-            f"with `relumen train {run.config()['system']} --resume {run.path}`."
+            f"{str(error).rstrip('.')}. The last checkpoint in {run.path} is whole: free some space, and go on with "
+            f"`relumen train {run.config()['system']} --resume {run.path}`."
         ) from error
 
 
-def _save_network(system: System, run: RunFolder, *, steps: int, seconds: float, finished: bool) -> None:
-    about = system.about(steps=steps, seconds=seconds, finished=finished)
-    _save(system.network, run.model_file)
-    run.write_about(about)
-
-
 def _save(network: keras.Model, path: Path) -> None:
-    partial = path.with_name(".partial.keras")
-    network.save(partial)
-    os.replace(partial, path)
+    with file_appears_whole(path) as partial:
+        network.save(partial)

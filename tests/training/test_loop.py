@@ -105,13 +105,14 @@ def test_a_full_disk_is_told_and_the_run_goes_on_from_its_last_checkpoint(tmp_pa
     assert run.about().finished
 
 
-def test_exhausted_memory_names_what_can_be_made_smaller(tmp_path, data_folder, tiny, monkeypatch):
-    def exhausted(*_):
+@pytest.mark.parametrize("part", ["train_step", "validate", "about"])
+def test_exhausted_memory_names_what_can_be_made_smaller(part, tmp_path, data_folder, tiny, monkeypatch):
+    def exhausted(*_, **__):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
-    monkeypatch.setattr(ESRGAN, "train_step", exhausted)
+    monkeypatch.setattr(ESRGAN, part, exhausted)
     run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
-    with pytest.raises(CheckFailedError, match="--set batch="):
+    with pytest.raises(CheckFailedError, match="too little memory.*--set batch="):
         start.go(run, command="", machine="", say=lambda text: None)
 
 
