@@ -9,10 +9,11 @@ import tifffile
 import typer
 import yaml
 
-from relumen.cli import app
+from relumen.cli import app, train
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
 from relumen.run import RunFolder
+from relumen.training.config import presets
 
 
 def commands(command, *names):
@@ -28,6 +29,12 @@ def test_every_command_has_help_with_an_example(relumen, command):
     code, said = relumen(*command, "--help")
     assert code == 0
     assert f"Example: relumen {' '.join(command)}" in said
+
+
+@pytest.mark.parametrize("system", typer.main.get_command(train.app).commands)
+def test_the_help_of_a_training_names_every_preset(relumen, system):
+    _, said = relumen("train", system, "--help")
+    assert presets(system) and all(f"'{preset}'" in said for preset in presets(system))
 
 
 def test_train_resume_restore_export(relumen, tmp_path, data_folder, tiny):
@@ -121,6 +128,7 @@ WRONG = {
     "a package in no folder": (["export", "RUN", "-o", "IMAGE/package"], "can't be written"),
     "a result in no folder": (["restore", "IMAGE", "-m", "PACKAGE", "-o", "IMAGE/out"], "can't be made"),
     "a package that is none": (["verify", "EMPTY"], "rdf.yaml"),
+    "a report in no folder": (["verify", "PACKAGE", "--json", "gone/report.json"], "Make it first"),
 }
 
 
@@ -155,8 +163,9 @@ def test_a_wrong_channel_count(relumen, tmp_path, small_package, tiny_run, cells
 
 
 def test_export_tells_the_blend_and_what_its_makers_found(relumen, tiny_run, tmp_path):
-    options = ["--alpha", "0.3", "--limitation", "Actin bundles were not seen."]
+    options = ["--alpha", "0.3", "--limitation", "Actin bundles were not seen.", "--license", "CC0-1.0"]
     assert relumen("export", tiny_run, "-o", tmp_path / "package", *options)[0] == 0
     card = (tmp_path / "package" / "README.md").read_text()
+    assert "Licence: CC0-1.0." in card
     assert "0.3 of the last network's and 0.7 of the pixel-only one's" in card
     assert "- Actin bundles were not seen." in card.partition("not good for")[2].partition("## In Fiji")[0]

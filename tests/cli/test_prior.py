@@ -30,6 +30,9 @@ def test_a_flow_is_trained_and_judged(relumen, tiny_prior, tmp_path):
     assert code == 2 and "--overwrite" in said
     code, said = relumen("train", "flow", tiny_prior, *set_(TINY_FLOW))
     assert code == 2 and "--overwrite" in said
+    (tiny_prior / "flow.json").unlink()
+    code, said = relumen("train", "flow", tiny_prior, *set_(TINY_FLOW))
+    assert code == 2 and f"relumen train flow {tiny_prior} --overwrite" in said
     code, said = relumen("train", "flow", tiny_prior, "--overwrite", *set_(TINY_FLOW))
     assert code == 0 and "Trained:" in said
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from relumen.cli import train
 from relumen.training import start
 
 
@@ -21,14 +20,26 @@ def test_a_run_is_prepared_and_what_comes_next_is_said(relumen, tmp_path, monkey
     assert code == 0 and trained[1].path == trained[0].path
 
 
-def test_an_interrupted_training_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+def test_a_run_is_not_resumed_with_other_options_or_as_another_system(relumen, tmp_path, monkeypatch):
+    monkeypatch.setattr(start, "go", lambda run, **_: pytest.fail("it trains"))
+    run = tmp_path / "run"
+    start.prepare(run, system="features", preset="microscopy")
+    code, said = relumen("train", "features", "--resume", run, "--set", "steps=7", "--preset", "microscopy")
+    assert code == 2 and "leave out --preset, --set." in said
+    code, said = relumen("train", "cgan", "--share", 0.5, "--resume", run)
+    assert code == 2 and "leave out --share." in said
+    code, said = relumen("train", "cascade", "--resume", run)
+    assert code == 2 and f"relumen train features --resume {run}" in said
+
+
+def test_an_interrupted_training_says_how_to_go_on(relumen, tmp_path, monkeypatch):
     def interrupted(run, **_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(start, "go", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train.features(output=tmp_path / "run")
-    assert "relumen train features --resume" in capsys.readouterr().out
+    code, said = relumen("train", "features", "-o", tmp_path / "run")
+    assert code == 130 and f"relumen train features --resume {tmp_path / 'run'}" in said
+    assert said.endswith("Interrupted.")
 
 
 @pytest.mark.parametrize(

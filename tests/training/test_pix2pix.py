@@ -6,6 +6,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from relumen.cli import train as cli
 from relumen.degrade import forward_operator
@@ -203,11 +204,14 @@ def test_presets_are_of_the_published_sizes(tmp_path):
     assert small.images == load_config("prior", "cells").images
 
 
-def test_the_command_makes_a_run_and_says_where_its_pictures_are(cache, tmp_path, monkeypatch, capsys):
+def test_the_command_makes_a_run_and_says_where_its_pictures_are(cache, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(start, "go", lambda run, **_: trained.append(run))
-    cli.pix2pix(output=tmp_path / "run", overrides=changed(cache, "factor=8"))
+    monkeypatch.chdir(tmp_path)
+    changes = [part for change in changed(cache, "factor=8") for part in ("--set", change)]
+    said = CliRunner().invoke(cli.app, ["pix2pix", "-o", "run", *changes])
+    assert said.exit_code == 0
     assert trained[0].config()["system"] == "pix2pix" and trained[0].config()["factor"] == 8
-    assert f"{tmp_path / 'run' / 'pictures'}" in capsys.readouterr().out.replace("\n", "")
-    cli.pix2pix(resume=tmp_path / "run")
+    assert "run/pictures" in said.output
+    assert CliRunner().invoke(cli.app, ["pix2pix", "--resume", "run"]).exit_code == 0
     assert trained[1].path == trained[0].path

@@ -27,6 +27,8 @@ from relumen.cli import (
 )
 from relumen.errors import CheckFailedError, UserError
 
+_INTERRUPTED = 130
+
 app: typer.Typer = typer.Typer(
     help="Restore and super-resolve microscopy images, and carry the models into Fiji.",
     no_args_is_help=True,
@@ -66,9 +68,10 @@ def main() -> None:
     except OSError as failure:  # a disk that is full or goes away can fail anywhere
         error.print(f"[red]Failed:[/red] {_plain(failure)}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        error.print("Interrupted.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # what Typer makes of Ctrl-C
+            error.print("Interrupted.")
+        raise
 
 
 def _plain(error: Exception) -> str:

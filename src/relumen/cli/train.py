@@ -5,70 +5,79 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relumen.cli.progress import progress_bar, say
+from relumen.cli.training import train_run
 from relumen.errors import UserError
 
 if TYPE_CHECKING:
-    from relumen.run import RunFolder
     from relumen.training.flow import Epoch
 
 app: typer.Typer = typer.Typer(no_args_is_help=True)
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: SYSTEM-PRESET in runs/]")
+]
+PixelSize = Annotated[
+    float | None, typer.Option(help="Pixel size of the inputs in micrometres, where the files don't tell it.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Changes a value, such as --set seed=1; config.yaml in a run folder has them all."),
+]
+Clean = Annotated[
+    Path | None, typer.Option(help="Folder of clean images. [default: DATA/clean, or the targets of the pairs]")
+]
 Resume = Annotated[
-    Path | None, typer.Option(help="Goes on with the run in this folder; all other options are read from it.")
+    Path | None, typer.Option(help="Goes on with the run in this folder, as it was begun; no other option is given.")
 ]
 
 
 @app.command()
 def esrgan(
+    context: typer.Context,
     data: Annotated[
         Path | None, typer.Option(help="Folder of pairs, of high-quality images alone, of W2S, or a .npz of CSBDeep.")
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="'compact' for laptops, 'w2s' for the paper's training, or a .yaml file.")
+        str,
+        typer.Option(
+            help="'compact' for laptops, 'widefield' as it ships, 'w2s' for the paper's training, or a .yaml file."
+        ),
     ] = "compact",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/esrgan-PRESET]")
-    ] = None,
+    output: Output = None,
     degrade: Annotated[
         bool,
         typer.Option("--degrade", help="Make the inputs from high-quality images: blur, binning, noise."),
     ] = False,
-    pixel_size: Annotated[
-        float | None,
-        typer.Option(help="Pixel size of the inputs in micrometres, where the files don't tell it."),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Changes a value, such as --set phase_1.steps=1000.")
-    ] = None,
+    pixel_size: PixelSize = None,
+    overrides: Overrides = None,
     resume: Resume = None,
 ) -> None:
     """Trains ESRGAN for joint denoising and 2x super-resolution.
 
     Example: relumen train esrgan --data my-images/ --degrade -o runs/nuclei
     """
-    if resume is None and data is None:
-        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
-    run = _train(
+    run = train_run(
+        context,
         "esrgan",
-        output or Path("runs") / f"esrgan-{Path(preset).stem}",
-        resume=resume,
-        preset=preset,
+        preset,
+        output,
+        overrides,
+        resume,
         data=data,
         degrade=degrade,
         pixel_size=pixel_size,
-        overrides=overrides or [],
     )
     say(f"Trained: {run.path}. Next: relumen export {run.path}")
 
 
 @app.command()
 def cascade(
+    context: typer.Context,
     data: Annotated[
         Path | None, typer.Option(help="Folder of high-resolution images, or of pairs in low/ and high/.")
     ] = None,
@@ -79,82 +88,51 @@ def cascade(
             "baseline, or a .yaml file."
         ),
     ] = "compact",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cascade-PRESET]")
-    ] = None,
-    pixel_size: Annotated[
-        float | None,
-        typer.Option(help="Pixel size of the inputs in micrometres, where the files don't tell it."),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Changes a value, such as --set scale=4.")
-    ] = None,
+    output: Output = None,
+    pixel_size: PixelSize = None,
+    overrides: Overrides = None,
     resume: Resume = None,
 ) -> None:
     """Trains the cascaded refinement GAN for 2x to 16x super-resolution of phase contrast images.
 
     Example: relumen train cascade --data my-images/ -o runs/phase
     """
-    if resume is None and data is None:
-        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
-    run = _train(
-        "cascade",
-        output or Path("runs") / f"cascade-{Path(preset).stem}",
-        resume=resume,
-        preset=preset,
-        data=data,
-        pixel_size=pixel_size,
-        overrides=overrides or [],
-    )
+    run = train_run(context, "cascade", preset, output, overrides, resume, data=data, pixel_size=pixel_size)
     say(f"Trained: {run.path}. Next: relumen export {run.path}")
 
 
 @app.command("cin-gan")
 def cin_gan(
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(
             help="Folder with a subfolder of defective images, or pairs, for each defect, and perhaps clean/."
         ),
     ] = None,
-    clean: Annotated[
-        Path | None, typer.Option(help="Folder of clean images. [default: DATA/clean, or the targets of the pairs]")
-    ] = None,
+    clean: Clean = None,
     images: Annotated[
         int | None, typer.Option(min=1, help="Defective images of each defect that are used. [default: all]")
     ] = None,
     preset: Annotated[
         str, typer.Option(help="'compact' for laptops, 'author' for the paper's training, or a .yaml file.")
     ] = "compact",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cin-gan-PRESET]")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Changes a value, such as --set losses.style=10.")
-    ] = None,
+    output: Output = None,
+    overrides: Overrides = None,
     resume: Resume = None,
 ) -> None:
     """Trains CIN-GAN, which makes defects of clean images, from unpaired examples of each.
 
     Example: relumen train cin-gan --data my-defects/ --clean good-images/ -o runs/defects
     """
-    if resume is None and data is None:
-        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
     fields = {"images": images, "clean": None if clean is None else str(clean.resolve())}
-    run = _train(
-        "cin-gan",
-        output or Path("runs") / f"cin-gan-{Path(preset).stem}",
-        resume=resume,
-        preset=preset,
-        data=data,
-        fields={name: value for name, value in fields.items() if value is not None},
-        overrides=overrides or [],
-    )
+    run = train_run(context, "cin-gan", preset, output, overrides, resume, data=data, fields=fields)
     say(f"Trained: {run.path}. Next: relumen data synthesise {run.path} --clean GOOD-IMAGES -o made")
 
 
 @app.command()
 def cgan(
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of pairs in low/ and high/, or with a subfolder of pairs for each defect."),
@@ -181,51 +159,34 @@ def cgan(
     preset: Annotated[
         str,
         typer.Option(
-            help="'compact' for laptops, 'author' for the paper's training, 'care' and 'deblurgan' for its baselines, "
-            "or a .yaml file."
+            help="'compact' for laptops, 'fluorescence' as it ships, 'author' for the paper's training, 'care' and "
+            "'deblurgan' for its baselines, or a .yaml file."
         ),
     ] = "compact",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cgan-PRESET]")
-    ] = None,
-    pixel_size: Annotated[
-        float | None,
-        typer.Option(help="Pixel size of the images in micrometres, where the files don't tell it."),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Changes a value, such as --set losses.adversarial=0.1.")
-    ] = None,
+    output: Output = None,
+    pixel_size: PixelSize = None,
+    overrides: Overrides = None,
     resume: Resume = None,
 ) -> None:
     """Trains cGAN, one restorer for one or several defects, on few pairs, made pairs, or both.
 
     Example: relumen train cgan --data my-pairs/ -o runs/restorer
     """
-    if resume is None and data is None:
-        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
-    fields: dict[str, object] = {} if pairs is None else {"pairs": pairs}
+    fields: dict[str, object] = {"pairs": pairs}
     if synthetic is not None:
         usual = 1.0 if pairs == 0 else 0.5
         parts = {"share": share, "until": until}
         chosen = {name: usual if value is None else value for name, value in parts.items()}
         fields["synthetic"] = {"folder": str(synthetic.resolve()), **chosen}
-    elif share is not None or until is not None:
+    elif resume is None and not share is until is None:
         raise UserError("--share and --until are those of made pairs: name their folder with --synthetic.")
-    run = _train(
-        "cgan",
-        output or Path("runs") / f"cgan-{Path(preset).stem}",
-        resume=resume,
-        preset=preset,
-        data=data,
-        pixel_size=pixel_size,
-        fields=fields,
-        overrides=overrides or [],
-    )
+    run = train_run(context, "cgan", preset, output, overrides, resume, data=data, pixel_size=pixel_size, fields=fields)
     say(f"Trained: {run.path}. Next: relumen export {run.path}")
 
 
 @app.command()
 def cyclegan(
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -235,62 +196,41 @@ def cyclegan(
     defect: Annotated[
         str | None, typer.Option(help="Which of several subfolders is restored; CycleGAN restores one defect.")
     ] = None,
-    clean: Annotated[
-        Path | None, typer.Option(help="Folder of clean images. [default: DATA/clean, or the targets of the pairs]")
-    ] = None,
+    clean: Clean = None,
     images: Annotated[int | None, typer.Option(min=1, help="Defective images that are used. [default: all]")] = None,
     preset: Annotated[str, typer.Option(help="'compact' for laptops, or a .yaml file.")] = "compact",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/cyclegan-PRESET]")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Changes a value, such as --set losses.cycle=5.")
-    ] = None,
+    output: Output = None,
+    overrides: Overrides = None,
     resume: Resume = None,
 ) -> None:
     """Trains CycleGAN, cGAN's baseline without pairs: it restores one defect.
 
     Example: relumen train cyclegan --data my-defects/ --defect noise -o runs/cycle
     """
-    if resume is None and data is None:
-        raise UserError("Name the images with --data FOLDER, or an interrupted run with --resume RUN.")
     fields = {
         "defects": None if defect is None else [defect],
         "images": images,
         "clean": None if clean is None else str(clean.resolve()),
     }
-    run = _train(
-        "cyclegan",
-        output or Path("runs") / f"cyclegan-{Path(preset).stem}",
-        resume=resume,
-        preset=preset,
-        data=data,
-        fields={name: value for name, value in fields.items() if value is not None},
-        overrides=overrides or [],
-    )
+    run = train_run(context, "cyclegan", preset, output, overrides, resume, data=data, fields=fields)
     say(f"Trained: {run.path}. Next: relumen export {run.path}")
 
 
 @app.command()
 def features(
+    context: typer.Context,
     preset: Annotated[
         str, typer.Option(help="'microscopy' for the network that comes with relumen, or a .yaml file.")
     ] = "microscopy",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/features]")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Changes a value, such as --set steps=1000.")
-    ] = None,
+    output: Output = None,
+    overrides: Overrides = None,
     resume: Resume = None,
 ) -> None:
     """Trains the feature network of perceptual losses on shipped and procedural images; needs no download.
 
     Example: relumen train features -o runs/features
     """
-    run = _train(
-        "features", output or Path("runs") / "features", resume=resume, preset=preset, overrides=overrides or []
-    )
+    run = train_run(context, "features", preset, output, overrides, resume, needs_data=False)
     say(
         f"Trained: {run.path}. Next, as a perceptual loss: relumen train esrgan --set features=microscopy "
         f"--set features_weights={run.path} --set phase_2.losses.perceptual=0.01"
@@ -299,6 +239,7 @@ def features(
 
 @app.command()
 def prior(
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(help="BBBC021 as published, in place of the preset's images; other folders: --set images.crops."),
@@ -309,15 +250,11 @@ def prior(
     preset: Annotated[
         str,
         typer.Option(
-            help="'cells' and 'nfkb' for CPUs, 'auto128' and 'paper256' for GPUs, or a .yaml file.",
+            help="'cells', 'nfkb' and 'golgi' for CPUs, 'auto128' and 'paper256' for GPUs, or a .yaml file.",
         ),
     ] = "cells",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/prior-PRESET]")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Changes a value, such as --set kimg=1000.")
-    ] = None,
+    output: Output = None,
+    overrides: Overrides = None,
     resume: Resume = None,
 ) -> None:
     """Trains StyleGAN2-ADA, the prior of regularized latent search, on images of cells.
@@ -326,44 +263,28 @@ def prior(
     """
     from relumen.prior.folder import Prior
 
-    fields: dict[str, object] = {} if init is None else {"init": str(Prior.open(init).path.resolve())}
+    fields: dict[str, object] = {"init": None if init is None else str(Prior.open(init).path.resolve())}
     if data is not None:
         fields["images"] = {"bbbc021": {"folder": str(data.resolve())}}
-    run = _train(
-        "prior",
-        output or Path("runs") / f"prior-{Path(preset).stem}",
-        resume=resume,
-        preset=preset,
-        fields=fields,
-        overrides=overrides or [],
-    )
+    run = train_run(context, "prior", preset, output, overrides, resume, needs_data=False, fields=fields)
     say(f"Trained: {run.path}. Next: relumen train flow {run.path}, relumen prior sample {run.path}")
 
 
 @app.command()
 def pix2pix(
+    context: typer.Context,
     preset: Annotated[
         str, typer.Option(help="'cells' for CPUs, 'paper' as published, for GPUs, or a .yaml file.")
     ] = "cells",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run folder to make. [default: runs/pix2pix-PRESET]")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Changes a value, such as --set factor=32.")
-    ] = None,
+    output: Output = None,
+    overrides: Overrides = None,
     resume: Resume = None,
 ) -> None:
     """Trains Pix2Pix, the supervised baseline of regularized latent search, on the images of a prior.
 
     Example: relumen train pix2pix --preset cells --set factor=16 -o runs/pix2pix-cells-16
     """
-    run = _train(
-        "pix2pix",
-        output or Path("runs") / f"pix2pix-{Path(preset).stem}",
-        resume=resume,
-        preset=preset,
-        overrides=overrides or [],
-    )
+    run = train_run(context, "pix2pix", preset, output, overrides, resume, needs_data=False)
     say(f"Trained: {run.path}. Held-out images, as input, output and truth: {run.pictures}")
 
 
@@ -385,15 +306,16 @@ def flow(
     Example: relumen train flow runs/prior-cells
     """
     from relumen.device import describe_device
+
+    say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
     from relumen.prior.folder import AboutFlow, Prior, digest
     from relumen.training.config import load_flow_config
     from relumen.training.prior_flow import train_flow_on
 
-    say(describe_device())
     opened, config = Prior.open(prior), load_flow_config(preset, overrides or [])
     if opened.ships:
         raise UserError(f"{prior} comes with relumen, and is not changed. Train the flow of a copy of {opened.path}.")
-    if opened.has_flow and not overwrite:
+    if not overwrite and opened.has_flow:
         raise UserError(f"{opened.flow_file} is the flow of this generator. Replace it with --overwrite.")
     unfinished = opened.path / "flow-training"
     with progress_bar("epoch") as bar:
@@ -423,29 +345,3 @@ def flow(
     shutil.rmtree(unfinished, ignore_errors=True)
     say(f"Best of held-out codes in epoch {best.number}: log-likelihood {best.held_out:.2f}.")
     say(f"Trained: {opened.flow_file}. Next: relumen evaluate prior {prior}")
-
-
-def _train(system: str, output: Path, *, resume: Path | None, **preparation: Any) -> RunFolder:  # noqa: ANN401
-    """Prepares a run of a system, or opens the one to resume, and trains it with a progress bar."""
-    from relumen.device import describe_device
-    from relumen.run import RunFolder
-    from relumen.training import start
-
-    machine = describe_device()
-    say(machine)
-    run = start.prepare(output, system=system, **preparation) if resume is None else RunFolder.open(resume)
-    command = shlex.join(["relumen", *sys.argv[1:]])
-    with progress_bar("step") as bar:
-        task = bar.add_task("training", total=None)
-
-        def on_step(step: int, total: int, losses: Mapping[str, float]) -> None:
-            terms = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
-            bar.update(task, completed=step, total=total, description=f"training: {terms}")
-
-        try:
-            start.go(run, command=command, machine=machine, on_step=on_step, say=say)
-        except KeyboardInterrupt:
-            bar.stop()
-            say(f"Go on from the last checkpoint with: relumen train {system} --resume {run.path}")
-            raise
-    return run

@@ -22,7 +22,10 @@ def verify(
     from relumen.device import describe_device
     from relumen.export.verify import verify_package
     from relumen.run import write_text
+    from relumen.whole import check_room
 
+    if json is not None:
+        check_room(json)
     say(describe_device())
     with console.status("Checking") as status:
         report = verify_package(package, jvm=jvm, on_check=lambda check: status.update(f"Checked: {check.name}"))
