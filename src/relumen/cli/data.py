@@ -197,6 +197,9 @@ def synthesise(
 
     Example: relumen data synthesise runs/defects --clean good-images/ -o made/
     """
+    from relumen.device import describe_device
+
+    say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
     from relumen.evaluation.synthesis import synthesise as make
 
     with progress_bar("image") as bar:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relumen.cli import evaluate_rls
-from relumen.cli.report import show_report
+from relumen.cli.report import OnImage, show_report
+
+if TYPE_CHECKING:
+    from relumen.evaluation.report import Report
 
 app: typer.Typer = typer.Typer(no_args_is_help=True)
 app.add_typer(evaluate_rls.app, name="rls", help="Regularized latent search: each table and figure of its paper.")
@@ -142,24 +145,16 @@ def limited(
 
     Example: relumen evaluate limited runs/care-10 runs/ours-10 runs/defects --data pairs/ -o evaluation/limited
     """
-    from relumen.evaluation.judging import Limits
-    from relumen.evaluation.limited import evaluate
-    from relumen.evaluation.limited_report import report_on
 
-    show_report(
-        lambda on_image: report_on(
-            evaluate(
-                models,
-                data,
-                limits=Limits(max_images, crop),
-                tile=tile,
-                overrides=overrides or [],
-                on_image=on_image,
-            )
-        ),
-        output,
-        overwrite=overwrite,
-    )
+    def report(on_image: OnImage) -> Report:
+        from relumen.evaluation.judging import Limits
+        from relumen.evaluation.limited import evaluate
+        from relumen.evaluation.limited_report import report_on
+
+        limits = Limits(max_images, crop)
+        return report_on(evaluate(models, data, limits=limits, tile=tile, overrides=overrides or [], on_image=on_image))
+
+    show_report(report, output, overwrite=overwrite)
 
 
 @app.command()

@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from relumen.evaluation.report import Report
 
 
-def show_report(evaluate: Callable[[Callable[[int, int], None]], Report], output: Path, *, overwrite: bool) -> None:
+OnImage = Callable[[int, int], None]
+"""Told (images done, in all)."""
+
+
+def show_report(evaluate: Callable[[OnImage], Report], output: Path, *, overwrite: bool) -> None:
     """Evaluates with a progress bar, prints the tables, and leaves them with the figures in a folder.
 
     Args:
-        evaluate: gives the report; is given what to tell (images done, in all) on its way.
+        evaluate: gives the report; is given what to tell on its way. It alone imports TensorFlow, whose notices are
+            kept back until then.
         output: the folder.
         overwrite: whether an evaluation that is there may be replaced.
     """
