@@ -13,9 +13,10 @@ A folder that is itself such a set of pairs, or a .npz file, is one defect by it
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from relumen.degrade import Degradation
 from relumen.errors import UserError
+from relumen.run import write_text
 from relumen.training.data import DataSet, part_of
 from relumen.training.folders import find_contents, is_data_folder
 from relumen.training.settings import DataConfig
@@ -32,6 +34,8 @@ Float32 = NDArray[np.float32]
 
 CLEAN = "clean"
 """The subfolder of clean images."""
+MANIFEST = "manifest.json"
+"""What a data folder that was made says of itself."""
 _AS_IT_IS = Degradation(factor=1, blur=(0.0,), photons=None)
 _PURPOSE = 4  # sets the choice of pairs apart from what else is drawn
 
@@ -131,16 +135,23 @@ def load_clean(config: DataConfig, folder: Path) -> tuple[Source, ...]:
     return clean.training if apart else clean.training + clean.validation
 
 
+def write_manifest(folder: Path, told: Mapping[str, object]) -> None:
+    """Leaves what a data folder says of itself; errors as of :func:`~relumen.run.write_text`."""
+    write_text(folder / MANIFEST, json.dumps(dict(told), indent=1) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a data folder says of itself; nothing where it has no manifest, or one of another kind."""
+    try:
+        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or somebody else's file
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def note(folder: Path) -> str:
     """What the manifest of a data folder says of all its images, such as that they are stand-ins; often nothing."""
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        return ""
-    try:
-        read = json.loads(manifest.read_text(encoding="utf-8"))
-    except ValueError:  # somebody else's file
-        return ""
-    found = read.get("note") if isinstance(read, dict) else None
+    found = read_manifest(folder).get("note")
     return found if isinstance(found, str) else ""
 
 

@@ -6,7 +6,6 @@ microscope of one's own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from relumen.errors import UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, read_image
 from relumen.training.data import EMPTY
+from relumen.training.defects import write_manifest
 
 Float32 = NDArray[np.float32]
 
@@ -149,7 +149,7 @@ def make_stand_ins(
         "held out": sorted(held),
         "images": [vars(records()[name]) for name, _ in images],
     }
-    (folder / "manifest.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_manifest(folder, about)
     return totals
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,11 +16,10 @@ from relumen.evaluation.limited_rows import INPUT, LimitedEvaluation, Row, find_
 from relumen.evaluation.made_defects import MadeDefects, look_at_made
 from relumen.evaluation.published import Published
 from relumen.evaluation.scores import Evaluation, Method
-from relumen.evaluation.synthesis import MANIFEST
 from relumen.evaluation.system import Runs
 from relumen.run import RunFolder
 from relumen.training.config import parse_config
-from relumen.training.defects import defect_folders, load_defects, pairs_of
+from relumen.training.defects import defect_folders, load_defects, note, pairs_of
 from relumen.training.limited_config import CINGANConfig, DefectImages
 
 
@@ -162,14 +160,8 @@ def _amounts(there: Sequence[str], conditions: Sequence[str], limits: Limits) ->
 
 def _on_data(folder: Path, alone: Sequence[str]) -> list[str]:
     notes = [f"Not judged, since there are no clean partners: {', '.join(alone)}."] if alone else []
-    for place in (folder, folder.parent):
-        try:
-            told = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(told, dict) and isinstance(told.get("note"), str):
-            return [told["note"], *notes]
-    return notes
+    told = note(folder) or note(folder.parent)
+    return [told, *notes] if told else notes
 
 
 def _on_figures(rows: Sequence[Row]) -> list[str]:

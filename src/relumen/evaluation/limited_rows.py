@@ -25,7 +25,7 @@ from relumen.evaluation.razdaibiedina import (
     SEPARATE_ALONE,
 )
 from relumen.evaluation.scores import Evaluation, Score, mean
-from relumen.evaluation.synthesis import MANIFEST
+from relumen.training.defects import read_manifest
 from relumen.training.limited_config import CGANConfig, CycleGANConfig, DefectImages, SyntheticConfig, UNetConfig
 
 INPUT = "input, untouched"
@@ -194,9 +194,8 @@ def _key(entrant: Entrant, *, apart: bool) -> str:
 def _makers(synthetic: SyntheticConfig) -> tuple[str, str]:
     """Whose pairs these are: the method beside real ones, and alone."""
     try:
-        told = json.loads((synthetic.folder / MANIFEST).read_text(encoding="utf-8"))
-        runs = {each["run"] for each in told["defects"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        runs = {each["run"] for each in read_manifest(synthetic.folder)["defects"].values()}
+    except (KeyError, TypeError, AttributeError):  # somebody else's file
         return f"real + {_UNTOLD[0]}", _UNTOLD[1]
     return (SEPARATE, SEPARATE_ALONE) if len(runs) > 1 else (OURS, OURS_ALONE)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
@@ -26,15 +25,13 @@ from relumen.tiling import Runner
 from relumen.training.cgan import resnet_settings
 from relumen.training.config import parse_config
 from relumen.training.data import file_of
-from relumen.training.defects import defect_folders, defective, load_clean, load_defects, target
+from relumen.training.defects import defect_folders, defective, load_clean, load_defects, target, write_manifest
 from relumen.training.folders import is_data_folder
 from relumen.training.limited_config import CINGANConfig
 from relumen.training.settings import DataConfig
 from relumen.training.sources import Source
 
 Float32 = NDArray[np.float32]
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ def synthesise(
         "defects": {defect: {"run": str(maker.run), "pairs": counts[defect]} for defect, maker in known.items()},
         "clean": str(clean),
     }
-    (folder / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_manifest(folder, about)
     for path in _draw(folder, runs, known, examples):
         say(f"Written: {path}")
     return counts
