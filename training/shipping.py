@@ -14,6 +14,7 @@ from relumen.data import records
 from relumen.errors import UserError
 from relumen.features import describe
 from relumen.run import About, RunFolder, write_text
+from relumen.tables import markdown
 from relumen.training.config import FeaturesConfig, parse_config
 
 
@@ -68,12 +69,12 @@ def card(name: str, about: About, config: FeaturesConfig, network: str, command:
         minutes=about.seconds / 60,
         machine=about.machine,
         software=about.software,
-        tables="\n".join(tables(about.measures)),
+        tables=tables(about.measures),
         sources="\n".join(sources),
     )
 
 
-def tables(measures: Mapping[str, float]) -> list[str]:
+def tables(measures: Mapping[str, float]) -> str:
     """Markdown tables of measures that are named "column: row"; columns with the same rows share a table."""
     columns: dict[str, dict[str, float]] = {}
     for name, value in measures.items():
@@ -82,11 +83,10 @@ def tables(measures: Mapping[str, float]) -> list[str]:
     shared: dict[tuple[str, ...], list[str]] = {}
     for column, rows in columns.items():
         shared.setdefault(tuple(rows), []).append(column)
-    lines: list[str] = []
-    for rows, names in shared.items():
-        lines += ["", f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
-        lines += [f"| {row} | {' | '.join(f'{columns[name][row]:.3g}' for name in names)} |" for row in rows]
-    return lines[1:]
+    return "\n\n".join(
+        markdown(["", *names], [[row, *(f"{columns[name][row]:.3g}" for name in names)] for row in rows])
+        for rows, names in shared.items()
+    )
 
 
 _CARD = """\

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -108,6 +107,7 @@ def _restore_fields(package: Path, output: Path) -> list[Comparison]:
     from relumen.images import Image, PixelSize, read_image
     from relumen.restore import open_model, restore_file
     from relumen.run import write_text
+    from relumen.tables import as_csv
 
     comparisons = []
     degradation = Degradation()
@@ -129,11 +129,7 @@ def _restore_fields(package: Path, output: Path) -> list[Comparison]:
                 label = f"{Path(name).stem.split('-')[0]}, well A-12, {photons:.0f} photons"
                 comparisons.append(compare(label, low, target, restored, model.scale))
     write_text(output / "comparison.md", as_markdown(comparisons))
-    with (output / "comparison.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = [asdict(row) for comparison in comparisons for row in comparison.rows]
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(output / "comparison.csv", as_csv(asdict(row) for each in comparisons for row in each.rows))
     figure(comparisons[: len(PHOTONS)]).savefig(output / "before-after.png", dpi=110)
     _print_table(comparisons)
     return comparisons

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from relumen.evaluation.classical import baselines
 from relumen.evaluation.zoom import liveliest
 from relumen.metrics import psnr, ssim
+from relumen.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,10 +79,9 @@ def compare(field: str, low: Float32, target: Float32, output: Float32, scale: i
 
 def as_markdown(comparisons: Sequence[Comparison]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| field | method | best setting | PSNR (dB) | SSIM |", "|---|---|---|---|---|"]
-    for row in (row for comparison in comparisons for row in comparison.rows):
-        lines.append(f"| {row.field} | {row.method} | {row.setting} | {row.psnr:.2f} | {row.ssim:.3f} |")
-    return "\n".join(lines) + "\n"
+    rows = (row for comparison in comparisons for row in comparison.rows)
+    cells = [[row.field, row.method, row.setting, f"{row.psnr:.2f}", f"{row.ssim:.3f}"] for row in rows]
+    return markdown(["field", "method", "best setting", "PSNR (dB)", "SSIM"], cells) + "\n"
 
 
 def figure(comparisons: Sequence[Comparison], *, crop: int = 160) -> Figure:

@@ -72,9 +72,14 @@ class Score:
     residual: Float32
     prior_distance: Float32
 
+    @property
+    def _away(self) -> float | None:
+        """The mean distance from the prior; None where no search was."""
+        found = self.prior_distance[np.isfinite(self.prior_distance)]
+        return float(found.mean()) if found.size else None
+
     def cells(self) -> list[str]:
         """For :data:`COLUMNS`."""
-        away = np.nanmean(self.prior_distance) if np.isfinite(self.prior_distance).any() else np.nan
         return [
             *distance_cells(self.distance),
             f"{self.frechet:.1f}",
@@ -82,7 +87,7 @@ class Score:
             "" if self.lpips is None else f"{self.lpips.mean():.3f}",
             f"{self.psnr.mean():.2f}",
             f"{self.residual.mean():.4f}",
-            "" if np.isnan(away) else f"{away:.1f}",
+            "" if self._away is None else f"{self._away:.1f}",
         ]
 
     def told(self) -> dict[str, str | float]:
@@ -96,7 +101,7 @@ class Score:
             "lpips": "" if self.lpips is None else float(self.lpips.mean()),
             "psnr": float(self.psnr.mean()),
             "residual": float(self.residual.mean()),
-            "prior_distance": float(np.mean(self.prior_distance)),
+            "prior_distance": "" if self._away is None else self._away,
         }
 
 

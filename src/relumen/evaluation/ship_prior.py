@@ -118,7 +118,7 @@ def _card(prior: Prior, flow: AboutFlow, *, norms: str, rounded: str, command: s
         w_dim=architecture.w_dim,
         stages="\n".join(f"{i}. {_told(stage)}" for i, stage in enumerate(about.all_stages, 1)),
         software=about.software,
-        tables="\n".join(tables(about.measures)),
+        tables=tables(about.measures),
         flow_trained=flow.command,
         samples=flow.samples,
         fresh=" new ones in each pass" if flow.fresh else "",
