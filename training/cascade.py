@@ -21,7 +21,7 @@ from relumen.training.replicas import Replicas
 from relumen.training.restoration import Restoration
 
 
-class Cascade(Restoration, Duel):
+class Cascade(Restoration, Duel[Adversary | None]):
     """The cascaded refinement GAN as the training loop sees it (Han and Yin, Sec. 4).
 
     One step of the discriminator, then one of the generator, on the same images. Content only, adversarial only, a
@@ -29,6 +29,7 @@ class Cascade(Restoration, Duel):
     """
 
     def __init__(self, config: CascadeConfig, data: DataSet, replicas: Replicas, *, command: str, machine: str) -> None:
+        replicas.check_batch(config.batch)
         self._config = config
         self._weights = config.losses
         self._replicas = replicas
@@ -52,7 +53,6 @@ class Cascade(Restoration, Duel):
             generator=generator,
             copy=copy,
             kept=cascade.last_level(copy),
-            devices=replicas.count,
             command=command,
             machine=machine,
             tile=config.data.patch if pinned else None,

@@ -30,7 +30,7 @@ from relumen.training.restoration import Restoration
 from relumen.training.sources import Source
 
 
-class CGAN(Restoration, Duel):
+class CGAN(Restoration, Duel[Adversary | None]):
     """cGAN as the training loop sees it (Razdaibiedina et al., Method, 2).
 
     Some steps of the discriminator, which sees the defective image beside the candidate, then one of the generator.
@@ -41,6 +41,7 @@ class CGAN(Restoration, Duel):
     def __init__(
         self, config: CGANConfig, data: RestorerData, replicas: Replicas, *, command: str, machine: str
     ) -> None:
+        replicas.check_batch(config.batch)
         self._config = config
         self._weights = config.losses
         self._replicas = replicas
@@ -64,7 +65,6 @@ class CGAN(Restoration, Duel):
             generator=generator,
             copy=kept,
             kept=kept,
-            devices=replicas.count,
             command=command,
             machine=machine,
             tile=config.data.patch if config.generator.pinned else None,

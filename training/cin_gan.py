@@ -15,9 +15,11 @@ from relumen.errors import CheckFailedError
 from relumen.halo import measure_halo
 from relumen.images import Image, PixelSize
 from relumen.metrics import psnr
+from relumen.normalisation import EPS
 from relumen.pictures import side_by_side
 from relumen.run import About, software
 from relumen.training import losses
+from relumen.training.adversary import Adversary
 from relumen.training.cgan import adam, adversary, resnet
 from relumen.training.limited_config import CINGANConfig
 from relumen.training.loop import Batch, computing_in
@@ -30,7 +32,7 @@ _VALIDATION_IMAGES = 8  # of each defect, at most
 _SHOWN = 2  # of them in a picture
 
 
-class CINGAN(Duel):
+class CINGAN(Duel[Adversary]):
     """CIN-GAN as the training loop sees it (Razdaibiedina et al., Method, 1).
 
     The network sees a clean image in units of its own mean and standard deviation, as in Fiji. What it makes is
@@ -52,7 +54,7 @@ class CINGAN(Duel):
             self._generator = resnet(config.generator, defects=count, draw=config.draw)
             self._optimizer = adam(config.betas)
             self._optimizer.build(self._generator.trainable_variables)
-            self._critic = adversary(config.discriminator, config.losses, config.betas, replicas, kinds=count)
+            self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, kinds=count)
             network = features.perceptual(config.features, config.features_weights)
             layers = (*config.content_layers, *config.style_layers)
             self._features = features.at_layers(network, layers)
@@ -61,7 +63,6 @@ class CINGAN(Duel):
         self._predict = tf.function(
             lambda *inputs: self._kept(list(inputs), training=False), autograph=False, reduce_retracing=True
         )
-        self._adversary = self._critic
         self.schedule = config
         self.compiled = replicas.step(self._train)
         self._words = features.describe(config.features, config.features_weights, layers)
@@ -108,7 +109,7 @@ class CINGAN(Duel):
         for i in range(steps):
             made = in_units(self._generator([each[:, i] for each in inputs], training=True), units[:, i])
             planes = self._beside(defect[:, i], real[:, i])
-            terms["critic"] = self._critic.learn(real[:, i], made, planes)
+            terms["critic"] = self._adversary.learn(real[:, i], made, planes)
         index, unit, example = defect[:, steps], units[:, steps], real[:, steps]
         clean = in_units(patches[:, steps], unit)
         deep = len(self._config.content_layers)
@@ -117,7 +118,7 @@ class CINGAN(Duel):
         with tf.GradientTape() as tape:
             made = in_units(self._generator([each[:, steps] for each in inputs], training=True), unit)
             seen = tf.nest.flatten(self._features(made))
-            judged = self._critic.judge(example, made, self._beside(index, made))
+            judged = self._adversary.judge(example, made, self._beside(index, made))
             terms["adversarial"] = self._weights.adversarial * judged
             terms["content"] = self._weights.content * losses.content(truth, seen[:deep])
             terms["style"] = self._weights.style * losses.style(wanted, seen[deep:])
@@ -186,7 +187,7 @@ class CINGAN(Duel):
     def _halo(self) -> int | None:
         """The largest of all defects, of the image alone: random numbers are 0. None: no halo is enough."""
         clean = self._data.held_out[0].clean
-        sample = ((clean - clean.mean()) / (clean.std() + 1e-6))[..., np.newaxis]
+        sample = ((clean - clean.mean()) / (clean.std() + EPS))[..., np.newaxis]
         multiple = self._config.generator.multiple
         try:
             return max(
@@ -197,7 +198,7 @@ class CINGAN(Duel):
             return None
 
     def _made(self, clean: Float32, index: int) -> Float32:
-        mean, deviation = float(clean.mean()), float(clean.std()) + 1e-6
+        mean, deviation = float(clean.mean()), float(clean.std()) + EPS
         image = ((clean - mean) / deviation).astype(np.float32)[np.newaxis, ..., np.newaxis]
         drawn = np.random.default_rng(0).normal(size=image.shape).astype(np.float32)
         return self._run(image, index, drawn)[0, ..., 0] * deviation + mean

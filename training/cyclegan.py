@@ -44,6 +44,7 @@ class CycleGAN(Restoration, OnePhase):
     def __init__(
         self, config: CycleGANConfig, data: TwoDomains, replicas: Replicas, *, command: str, machine: str
     ) -> None:
+        replicas.check_batch(config.batch)
         self._config = config
         self._weights = config.losses
         self._unpaired = data
@@ -63,7 +64,6 @@ class CycleGAN(Restoration, OnePhase):
             generator=generator,
             copy=kept,
             kept=kept,
-            devices=replicas.count,
             command=command,
             machine=machine,
             tile=config.data.patch if config.generator.pinned else None,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from relumen.degrade import Clean, Degradation
 from relumen.errors import UserError
+from relumen.normalisation import EPS
 from relumen.training.density import cell_densities
 from relumen.training.folders import Contents, find_contents
 from relumen.training.settings import DataConfig, Region
@@ -225,7 +226,7 @@ class Batches:
         else:
             low = image.low[inside]
             mean, deviation = image.statistics
-        pair = [((part - mean) / (deviation + 1e-6)).astype(np.float32) for part in (low, high)]
+        pair = [((part - mean) / (deviation + EPS)).astype(np.float32) for part in (low, high)]
         low, high = augmented(pair, rng, chance=self._augment, turns=self._turns)
         return low, high
 

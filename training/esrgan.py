@@ -28,6 +28,7 @@ class ESRGAN(Restoration):
     """
 
     def __init__(self, config: ESRGANConfig, data: DataSet, replicas: Replicas, *, command: str, machine: str) -> None:
+        replicas.check_batch(config.batch)
         g = config.generator
         with replicas.scope(), computing_in(config.precision):
             generator = esrgan.generator(g.blocks, g.width, g.growth, config.scale)
@@ -43,7 +44,6 @@ class ESRGAN(Restoration):
             generator=generator,
             copy=kept,
             kept=kept,
-            devices=replicas.count,
             command=command,
             machine=machine,
         )

@@ -50,6 +50,7 @@ class Features:
     def __init__(
         self, config: FeaturesConfig, bank: ImageBank, replicas: Replicas, *, command: str, machine: str
     ) -> None:
+        replicas.check_batch(config.batch)
         self._config = config
         self._bank = bank
         self._command = command

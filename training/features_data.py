@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from relumen.data import image_path, records
 from relumen.degrade import Clean, blurred, clean
 from relumen.images import read_image
+from relumen.normalisation import EPS
 from relumen.training.config import FeaturesConfig
 from relumen.training.data import EMPTY
 from relumen.training.procedural import FAMILIES, draw
@@ -125,7 +126,7 @@ class Patches:
         seen = blurred(signal, sigma)[inside, inside].astype(np.float32)
         mean, deviation = whole.statistics(photons, config.read_noise)
         noisy = whole.with_noise(seen, photons, config.read_noise, rng)
-        gain = float(np.exp(rng.normal(0, 0.2))) / (deviation + 1e-6)
+        gain = float(np.exp(rng.normal(0, 0.2))) / (deviation + EPS)
         patch = gain * (noisy - mean) + rng.normal(0, 0.1)
         noise = gain * float((noisy - seen).std())
         vertical, horizontal, turned = rng.random(3) < 0.5

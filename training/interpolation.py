@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import UserError
 from relumen.halo import measure_halo
 from relumen.images import read_image
+from relumen.normalisation import EPS
 from relumen.restore import Restorer, python_tile
 from relumen.run import PIXEL_ONLY, About, RunFolder
 from relumen.training.config import ESRGANConfig, parse_config
 from relumen.training.data import load_held_out
 from relumen.training.held_out import held_out_figures
+
+if TYPE_CHECKING:
+    import keras
 
 
 def interpolated(run: RunFolder, alpha: float, say: Callable[[str], None] = print) -> tuple[keras.Model, About]:
@@ -49,7 +53,7 @@ def interpolated(run: RunFolder, alpha: float, say: Callable[[str], None] = prin
         return np.asarray(network(batch, training=False))
 
     sample = np.asarray(read_image(run.sample_file).pixels, np.float32)
-    halo = measure_halo(predict, ((sample - sample.mean()) / (sample.std() + 1e-6))[..., np.newaxis], scale=about.scale)
+    halo = measure_halo(predict, ((sample - sample.mean()) / (sample.std() + EPS))[..., np.newaxis], scale=about.scale)
     figures = ()
     try:
         sources = load_held_out(config.data, config.scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import keras
 import tensorflow as tf
@@ -54,20 +54,24 @@ class OnePhase(ABC):
         return self.compiled(*(tf.constant(part) for part in batch))
 
 
-class Duel(OnePhase):
+A = TypeVar("A", bound=Adversary | None)
+
+
+class Duel(OnePhase, Generic[A]):
     """A generator, and the adversary that it learns beside; where its loss has no adversarial term there is none."""
 
     _generator: keras.Model
     _optimizer: keras.optimizers.Optimizer
-    _adversary: Adversary | None
+    _adversary: A
 
     @property
     def optimizers(self) -> Sequence[keras.optimizers.Optimizer]:
         """The generator's, and the adversary's."""
-        return [self._optimizer, *([self._adversary.optimizer] if self._adversary else [])]
+        adversary = self._adversary
+        return [self._optimizer, *([adversary.optimizer] if isinstance(adversary, Adversary) else [])]
 
     @property
     def state(self) -> Mapping[str, Any]:
         """Both networks and their optimisers."""
-        adversary = self._adversary.state if self._adversary else {}
+        adversary = self._adversary.state if isinstance(self._adversary, Adversary) else {}
         return {"generator": self._generator, "optimizer": self._optimizer, **adversary}

@@ -37,7 +37,7 @@ _COLUMNS = 6  # two held-out images a row, each as input, output and truth
 _TOGETHER = 16  # images that are restored at once
 
 
-class Pix2Pix(Duel):
+class Pix2Pix(Duel[Adversary | None]):
     """Pix2Pix as the training loop sees it; each step trains the discriminator, then the generator.
 
     The input is the image through the search's forward operator, enlarged again by cubic convolution. The

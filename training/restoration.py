@@ -10,10 +10,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from relumen.degrade import crop_to_multiple
-from relumen.errors import CheckFailedError, UserError
+from relumen.errors import CheckFailedError
 from relumen.halo import measure_halo
 from relumen.images import Image, PixelSize
 from relumen.metrics import psnr
+from relumen.normalisation import EPS
 from relumen.pictures import side_by_side
 from relumen.restore import Restorer, python_tile
 from relumen.run import About, Figures, software
@@ -44,15 +45,11 @@ class Restoration:
         generator: what is trained.
         copy: of the generator, in single precision on one device, however the training computes.
         kept: the part of the copy that is kept.
-        devices: that share a batch.
         command: that trains, for the card.
         machine: in words, for the card.
         tile: height and width of the only input that the network takes; None: it takes any.
         multiple: of which the height and width of an input must be.
         batches: of patches; None: of all training images alike.
-
-    Raises:
-        UserError: the devices can't share a batch evenly.
     """
 
     features: str | None = None
@@ -68,15 +65,12 @@ class Restoration:
         generator: keras.Model,
         copy: keras.Model,
         kept: keras.Model,
-        devices: int,
         command: str,
         machine: str,
         tile: int | None = None,
         multiple: int = 1,
         batches: Patches | None = None,
     ) -> None:
-        if config.batch % devices:
-            raise UserError(f"A batch of {config.batch} can't be shared evenly by {devices} devices: set batch.")
         self._name = name
         self._settings = config
         self._scale = scale
@@ -134,7 +128,8 @@ class Restoration:
             height, width = part.shape
             target = high[s * y : s * (y + height), s * x : s * (x + width)]
             mean, deviation = units(source, low)
-            inputs = ((part - mean) / (deviation + 1e-6))[np.newaxis, ..., np.newaxis].astype(np.float32)
+            deviation += EPS
+            inputs = ((part - mean) / deviation)[np.newaxis, ..., np.newaxis].astype(np.float32)
             output = run(inputs)[0, ..., 0] * deviation + mean
             values.setdefault(condition, []).append(psnr(target, output))
             rows.append((np.kron(part, np.ones((s, s))), output, target))
@@ -183,7 +178,7 @@ class Restoration:
     def _halo(self, run: Runner) -> int | None:
         source, _, low, _ = self._held_out[0]
         mean, deviation = units(source, low)
-        sample = ((low - mean) / (deviation + 1e-6))[..., np.newaxis]
+        sample = ((low - mean) / (deviation + EPS))[..., np.newaxis]
         try:
             return measure_halo(run, sample, scale=self._scale, multiple=self._multiple)
         except CheckFailedError:  # early in a training a network may be anything

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.degrade import Clean, blurred
+from relumen.normalisation import EPS
 
 Float32 = NDArray[np.float32]
 Embedding = Callable[[Float32], NDArray[Any]]
@@ -75,7 +76,7 @@ def pixels(batch: Float32) -> NDArray[Any]:
 
 def standardised(signal: Float32, image: Clean) -> Float32:
     """A signal (y, x) as a batch (1, y, x, 1) in units of the image's mean and deviation."""
-    return ((signal - image.signal.mean()) / (image.signal.std() + 1e-6))[np.newaxis, ..., np.newaxis]
+    return ((signal - image.signal.mean()) / (image.signal.std() + EPS))[np.newaxis, ..., np.newaxis]
 
 
 def with_noise(image: Clean, photons: float, rng: np.random.Generator) -> Float32:

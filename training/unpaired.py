@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from relumen.divergence import REAL
 from relumen.errors import UserError
 from relumen.metrics import psnr
+from relumen.normalisation import EPS
 from relumen.training.data import EMPTY, augmented
 from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, note, target
 from relumen.training.limited_config import UnpairedImages
@@ -55,7 +56,7 @@ class Whole(NamedTuple):
     @classmethod
     def of(cls, pixels: Float32) -> Self:
         """An image that is whole."""
-        return cls(pixels, float(pixels.mean()), float(pixels.std()) + 1e-6)
+        return cls(pixels, float(pixels.mean()), float(pixels.std()) + EPS)
 
     @classmethod
     def defective(cls, source: Source) -> Self:
@@ -63,7 +64,7 @@ class Whole(NamedTuple):
         pixels = defective(source)
         if isinstance(source, Pair):
             mean, deviation = source.statistics
-            return cls(pixels, mean, deviation + 1e-6)
+            return cls(pixels, mean, deviation + EPS)
         return cls.of(pixels)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.normalisation import EPS
+
 if TYPE_CHECKING:
     import keras
 
@@ -67,7 +69,7 @@ def by_inverse_covariance(rows: NDArray[np.float64], columns: NDArray[np.float64
 
 def _features(images: Sequence[Float32]) -> NDArray[np.float64]:
     """One row for each image."""
-    inputs = np.stack([(image - image.mean()) / (image.std() + 1e-6) for image in images])[..., np.newaxis]
+    inputs = np.stack([(image - image.mean()) / (image.std() + EPS) for image in images])[..., np.newaxis]
     network: Any = _network()  # Keras's own annotation knows no verbose=0
     parts = network.predict(inputs.astype(np.float32), batch_size=32, verbose=0)
     rows = []
