@@ -21,6 +21,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
 from relumen.imagej_bridge.client import Client, HttpConnection
 from relumen.imagej_bridge.convert import from_imageplus, to_imageplus
+from relumen.imagej_bridge.program import _ctrl_c_stays_pythons
 from relumen.imagej_bridge.transport import escape_by_ctrl_c
 from relumen.images import Image, PixelSize, read_image
 
@@ -144,6 +145,16 @@ def test_ctrl_c_is_the_escape_key(session):
         signal.raise_signal(signal.SIGINT)
         assert imagej.escapePressed()
     imagej.resetEscape()
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_start_that_fails_leaves_ctrl_c_to_python():
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals come to the main thread")
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(UserError), _ctrl_c_stays_pythons():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise UserError("Java does not start.")
     assert signal.getsignal(signal.SIGINT) == before
 
 

@@ -51,10 +51,11 @@ def fiji(
 
         say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
     from relumen.imagej_bridge.fiji import open, show
+    from relumen.imagej_bridge.program import end_process
 
     if headless is None:
         show(fiji, server=server, priors=prior or (), say=say)
-        return
+        end_process()
     with open(fiji, server=server, priors=prior or ()) as session:
         say(f"Running {headless} in ImageJ {session.imagej.version}.")
         try:
@@ -65,6 +66,7 @@ def fiji(
                 say(printed.rstrip())
     if returned:
         say(returned)
+    end_process()
 
 
 @app.command()
