@@ -74,7 +74,5 @@ class Packages:
         return target
 
     def _archive(self, name: str) -> Path:
-        digest = sha256(
-            (self.path(name) / "rdf.yaml").read_bytes()
-        ).hexdigest()  # it holds those of the files
+        digest = sha256((self.path(name) / "rdf.yaml").read_bytes()).hexdigest()  # it holds those of the files
         return self._folder / f"{name}-{digest}.zip"
