@@ -29,7 +29,9 @@ _CHANGES = {
 }  # fmt: skip
 """Where among an event's arguments the path is that changes, and the open folder that it is relative to."""
 _STATEMENT = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE|CREATE|COMMIT)\b.*?(?= WHERE | VALUES |$)", re.S)
-_VARIES = re.compile(r"[0-9a-f]{32}|(?<=-)[a-z0-9_]{8}(?=\.partial)|(?<=step-)\d+|(?<=from-)\d+|(?<=[de]-)\d{5}|\d+\.\d+")
+_VARIES = re.compile(
+    r"[0-9a-f]{32}|(?<=-)[a-z0-9_]{8}(?=\.partial)|(?<=step-)\d+|(?<=from-)\d+|(?<=[de]-)\d{5}|\d+\.\d+"
+)
 
 
 def watch(folder: str, change: str, number: int) -> None:
