@@ -111,7 +111,9 @@ def test_exhausted_memory_names_what_can_be_made_smaller(part, tmp_path, data_fo
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
     monkeypatch.setattr(ESRGAN, part, exhausted)
-    run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
+    run = start.prepare(
+        tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=[*tiny, "check_every=1"]
+    )
     with pytest.raises(CheckFailedError, match="too little memory.*--set batch="):
         start.go(run, command="", machine="", say=lambda text: None)
 
