@@ -108,7 +108,7 @@ ENTRIES = {
     "SavedModel": Entry(saved_model, 20),
     "ONNX": Entry(onnx, 20),
     "export --keras": Entry(keras_export, 20),
-    "verify": Entry(verify, 5),
+    "verify": Entry(verify, 15),
     "command line": Entry(command, 10),
     "HTTP request": Entry(http, 100),
     "HTTP connection": Entry(connection, 20),
