@@ -28,9 +28,9 @@ def run(script, corpus, *options):
 
 
 def test_hostile_inputs_crash_nothing_and_run_nothing(corpus):
-    answer = run("hostile.py", corpus, "--count", "60", "--seed", "1", "--workers", "1")
+    answer = run("hostile.py", corpus, "--count", "100", "--seed", "2", "--workers", "1")
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
-    assert ": 60 inputs in" in answer.stdout and "; 0 faults." in answer.stdout
+    assert ": 100 inputs in" in answer.stdout and "; 0 faults." in answer.stdout
 
 
 def test_a_killed_training_ends_as_one_that_was_not(corpus):

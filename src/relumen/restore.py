@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
+from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ PYTHON_TILE = 256
 """Tile of networks that take any size. Fiji's are smaller, and cost more halo for each pixel kept."""
 MOST_ANSWER = 1024
 """Most height and width of the answer to a tile, pixels: some networks hold many features of that size in memory."""
+_TILE_STEP = 32
+"""Steps of the tiles of small images, pixels: TensorFlow makes kernels for each size that it meets, and keeps them."""
 PIXEL_SIZE_TOLERANCE = 0.3
 
 
@@ -65,12 +68,14 @@ class Restorer:
     seams: str | None = None
 
     def plan(self, height: int, width: int) -> TilePlan:
-        """The tiles for an image; where the network takes any size, no larger than the image needs."""
+        """The tiles for an image; where the network takes any size, hardly larger than the image needs."""
         if not self.any_size:
             return TilePlan((height, width), self.tile, self.halo, self.scale)
-        (tall, wide), halo = self.tile, self.halo
-        tile = min(tall, _filled(height + 2 * halo, self.multiple)), min(wide, _filled(width + 2 * halo, self.multiple))
-        return TilePlan((height, width), tile, halo, self.scale, self.multiple)
+        step, context = lcm(self.multiple, _TILE_STEP), 2 * self.halo
+        tall, wide = (
+            min(tile, _filled(side + context, step)) for tile, side in zip(self.tile, (height, width), strict=True)
+        )
+        return TilePlan((height, width), (tall, wide), self.halo, self.scale, self.multiple)
 
     def with_tiles(self, tile: int | None = None, halo: int | None = None) -> Restorer:
         """The same network with other tiles; arguments and errors as of :func:`open_model`."""
