@@ -133,4 +133,4 @@ def check_ray() -> None:
         UserError: it is not.
     """
     if find_spec("ray") is None:
-        raise UserError("Ray is not installed. Run: pip install 'relumen[ray]'")
+        raise UserError("Ray is not installed. Run, in relumen's folder: pip install -c constraints.txt '.[ray]'")
