@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,12 +19,14 @@ def measured(command: Sequence[str]) -> tuple[str, float, int]:
     """Runs a command; gives its output, its seconds, and its peak resident bytes."""
     start = time.monotonic()
     # This process stays small: the kernel counts a child's peak from before it becomes another program.
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    output, said = process.stdout, process.stderr
-    assert output is not None and said is not None
-    text, told = output.read(), said.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody empties would stop it
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
+        assert process.stdout is not None
+        text = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        told = said.read()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)[:200]} failed with exit code {process.returncode}:\n{told[-2000:]}")
     return text, time.monotonic() - start, usage.ru_maxrss * 1024

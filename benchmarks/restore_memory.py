@@ -13,16 +13,15 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from measuring import GIB, measured
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-GIB = 1 << 30
 ROWS_AT_ONCE = 256
 LARGEST_TIFF = 16384  # from there on the result's plane is too large
 FORMATS = {".tif": "TIFF", ".ome.zarr": "OME-Zarr"}
@@ -81,7 +80,7 @@ def main() -> None:
     sides = parser.parse_args().sides
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        subprocess.run([sys.executable, "-c", PACKAGE, str(folder / "package")], check=True, stdout=sys.stderr)
+        measured([sys.executable, "-c", PACKAGE, str(folder / "package")])
         wanted = [(side, suffix) for suffix in FORMATS for side in sides if suffix != ".tif" or side < LARGEST_TIFF]
         measurements = [measure(folder, side, suffix) for side, suffix in wanted]
     print(report(measurements))
@@ -92,17 +91,10 @@ def measure(folder: Path, side: int, suffix: str) -> Measurement:
     image, result = folder / f"{side}{suffix}", folder / f"{side}-restored{suffix}"
     make_image(image, side)
     command = [sys.executable, "-c", "from relumen.cli import main; main()", "restore", str(image)]
-    start = time.monotonic()
-    # This process stays small: the kernel counts a child's peak from before it becomes another program.
-    process = subprocess.Popen([*command, "--model", str(folder / "package"), "-o", str(result)], stdout=sys.stderr)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"relumen restore failed on {side} x {side} (exit code {process.returncode}).")
-    seconds = time.monotonic() - start
+    _, seconds, peak = measured([*command, "--model", str(folder / "package"), "-o", str(result)])
     for path in (image, result):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return Measurement(suffix, side, usage.ru_maxrss * 1024, seconds)
+    return Measurement(suffix, side, peak, seconds)
 
 
 def make_image(path: Path, side: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from pathlib import Path
 
@@ -74,7 +73,10 @@ _ZARR = (".zattrs", ".zarray", ".zgroup", "zarr.json")
 
 
 def ome_zarr(draw: random.Random, site: Site) -> Give:
-    """An OME-Zarr with damaged metadata or chunks."""
+    """An OME-Zarr with damaged or missing metadata or chunks.
+
+    Links are none of the damage: no archive that relumen unpacks can bring them, and those of the user are followed.
+    """
     from relumen.images import read_image
 
     source = draw.choice(sorted(stock(site.kept).glob("*.zarr")))
@@ -87,7 +89,6 @@ def ome_zarr(draw: random.Random, site: Site) -> Give:
             path.write_bytes(changed_json(draw, json.loads(whole.read_text())))
         elif draw.random() < 0.1:
             path.unlink(missing_ok=True)
-            path.symlink_to(os.path.relpath(site.watch.outside / "secret.txt", path.parent))
         elif path.exists():
             path.write_bytes(damage.any_bytes(draw, path.read_bytes()))
 

@@ -20,7 +20,7 @@ from relumen.images import Image, PixelSize, read_image
 from relumen.normalisation import Normalisation
 from relumen.package import open_package
 from relumen.run import RunFolder
-from relumen.runners import package_runner, runner
+from relumen.runners import network_runner, package_runner
 from relumen.shipped import shipped_packages, shipped_path
 from relumen.tiling import Runner, TilePlan, predict_bands, predict_tiled
 
@@ -157,7 +157,7 @@ def open_model(
             raise UserError(f"No halo makes tiles of the network in {source} fit each other. Train it further.")
         restorer = Restorer(
             name=source.name,
-            run=runner("keras_v3", RunFolder(source).model_file, input_id="input", output_id="output"),
+            run=network_runner(RunFolder(source).network(), source),
             scale=about.scale,
             channels=about.channels,
             tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, about.scale),
@@ -235,7 +235,7 @@ def restore_file(
     ome_zarr: OmeZarrVersion = "0.4",
     on_tile: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str], None] = print,
-) -> None:
+) -> Restorer:
     """Restores an image; every plane of a stack, time series or channel series by itself.
 
     Where the device runs out of memory the tile is halved, and that is said. The Info of a TIFF or an OME-Zarr goes on
@@ -251,6 +251,9 @@ def restore_file(
         on_tile: told (tiles done, tiles in all) after each.
         say: told what the user should know.
 
+    Returns:
+        The network with the tiles that the memory allowed, for the next image.
+
     Raises:
         UserError: an image that can't be read or doesn't fit the network, or a target that can't be written to.
         CheckFailedError: the disk or the device's memory is full.
@@ -265,7 +268,7 @@ def restore_file(
     while True:
         try:
             _restore_image(image, model, target, output, ome_zarr, on_tile)
-            return
+            return model
         except MemoryError as error:
             tile = model.tile[0] // 2 // model.multiple * model.multiple
             if not model.any_size or tile <= 2 * model.halo:

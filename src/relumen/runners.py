@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from relumen.keras_files import load_network
 from relumen.package import WEIGHTS_FORMATS, Package
 from relumen.saved_model_safety import UnsafeGraphError, check_saved_model
 from relumen.tiling import Float32, Runner
+
+if TYPE_CHECKING:
+    import keras
 
 SIGNATURE = "serving_default"
 
@@ -176,17 +179,27 @@ def _onnx(weights: Path, input_id: str, output_id: str) -> Runner:
 
 
 def _keras(weights: Path, input_id: str, output_id: str) -> Runner:
-    import tensorflow as tf
+    network = load_network(weights, "Export the package again, or run another of its weights.")
+    return network_runner(network, weights, output_id)
 
-    model: Any = load_network(weights, "Export the package again, or run another of its weights.")
+
+def network_runner(network: keras.Model, source: Path, output_id: str = "output") -> Runner:
+    """Runs a Keras network that is open already; what it gives and raises is as of :func:`runner`.
+
+    Args:
+        network: (batch, y, x, channels) -> (batch, scale * y, scale * x, channels out), or outputs by their names.
+        source: where it is from, for messages.
+        output_id: the output's name.
+    """
+    import tensorflow as tf
 
     @tf.function(autograph=False, reduce_retracing=True)
     def graph(tiles: Any) -> Any:  # noqa: ANN401  symbolic tensors
-        answer = model(tiles, training=False)
+        answer: Any = network(tiles, training=False)
         return answer[output_id] if isinstance(answer, dict) else answer
 
     def run(tiles: Float32) -> Float32:
-        with _engine_errors(weights, tf.errors.ResourceExhaustedError):
+        with _engine_errors(source, tf.errors.ResourceExhaustedError):
             return np.asarray(graph(tf.constant(tiles, tf.float32)), np.float32)
 
     return run

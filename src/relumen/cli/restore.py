@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relumen.cli.progress import progress_bar, say
+
+if TYPE_CHECKING:
+    from relumen.jobs import Job, OnProgress
 
 
 def restore(
@@ -65,9 +68,10 @@ def restore(
     jobs = plan_jobs(images, output, existing=existing, output_type=type_, axes=axes, ome_zarr=ome_zarr)
     say(describe_device())
     with open_model(model, tile, weights, halo) as restorer, progress_bar("tile") as bar:
-        run_jobs(
-            jobs,
-            lambda job, on_tile: restore_file(
+
+        def restore_one(job: Job, on_tile: OnProgress) -> None:
+            nonlocal restorer  # where memory ran out once, the next image begins with smaller tiles
+            restorer = restore_file(
                 job.source,
                 restorer,
                 job.target,
@@ -76,7 +80,6 @@ def restore(
                 ome_zarr=job.ome_zarr,
                 on_tile=on_tile,
                 say=say,
-            ),
-            bar,
-            say,
-        )
+            )
+
+        run_jobs(jobs, restore_one, bar, say)

@@ -13,7 +13,7 @@ from relumen.evaluation.published import Published
 from relumen.evaluation.system import C, Runs
 from relumen.restore import Restorer, open_model
 from relumen.run import RunFolder
-from relumen.runners import runner
+from relumen.runners import network_runner
 from relumen.training.config import parse_config
 from relumen.training.settings import RestorationConfig
 
@@ -65,7 +65,7 @@ def open_entrant(path: Path, system: Runs[C], tile: int | None = None) -> Iterat
         restorer = replace(restorer, name=folder.resolve().name)
         finished = kept is not None or RunFolder(folder).about().finished
         if kept:
-            network = runner("keras_v3", path, input_id="input", output_id="output")
+            network = network_runner(RunFolder(folder).network(kept.name), path)
             restorer = replace(restorer, name=f"{restorer.name}, {kept.words}", run=network)
         if not finished:
             yield Entrant(path, restorer, config)

@@ -4,7 +4,7 @@ Starts `relumen serve` with the shipped priors on this machine; each client subm
 8 x 8 pixels, asks four times a second where it stands, fetches the result, and begins again. Where the queue is full
 it waits as long as it is told to. When the time is up every job that was accepted is waited for.
 
-    python benchmarks/serve_load.py > benchmarks/serve_load.md
+    python benchmarks/endurance/serve_load.py > benchmarks/endurance/serve_load.md
 """
 
 from __future__ import annotations
@@ -12,14 +12,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import re
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,14 +21,13 @@ from typing import Any
 
 import httpx
 import numpy as np
+from serving import LONGEST_S, RAW, Server
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 QUERY = {"prior": "prior-cells", "factor": 16, "iterations": 1, "shape": "3,8,8", "axes": "CYX"}
-RAW = {"Content-Type": "application/octet-stream"}
 QUEUE = 32
 POLL_S = 0.25
-LONGEST_S = 600
 
 
 @dataclass
@@ -63,31 +56,14 @@ def main() -> None:
     from relumen.device import describe_device
 
     device = describe_device()
-    with TemporaryDirectory() as folder, server(Path(folder)) as address:
-        seen = asyncio.run(load(address, given.clients, given.seconds))
+    with TemporaryDirectory() as folder:
+        server = Server(Path(folder) / "server", ["--queue", str(QUEUE)])
+        try:
+            server.wait_until_ready()
+            seen = asyncio.run(load(server.address, given.clients, given.seconds))
+        finally:
+            server.stop()
     print(report(seen, given.clients, given.seconds, device))
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """The address of a server that has compiled its prior."""
-    code = "from relumen.cli import main; main()"
-    options = ["--folder", str(folder), "--port", "0", "--queue", str(QUEUE)]
-    process = subprocess.Popen([sys.executable, "-c", code, "serve", *options], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        found = (re.search(r"Listening at (http://[^ ]+)", line) for line in process.stdout)
-        address = next(match.group(1) for match in found if match)
-        end = time.monotonic() + LONGEST_S
-        while httpx.get(f"{address}/v1/health").status_code != 200:
-            if time.monotonic() > end:
-                raise TimeoutError("The server did not become ready.")
-            time.sleep(1)
-        yield address
-        process.send_signal(signal.SIGTERM)
-        process.wait(LONGEST_S)
-    finally:
-        process.kill()
 
 
 async def load(address: str, clients: int, seconds: float) -> Seen:
@@ -131,8 +107,8 @@ def report(seen: Seen, clients: int, seconds: float, device: str) -> str:
     lines = [
         "# How soon the server answers under load",
         "",
-        f"Made by `python benchmarks/serve_load.py`: {clients} clients for {seconds:.0f} seconds, searches of one step",
-        f"of a field of 8 x 8 pixels at 16x with prior-cells, a queue of {QUEUE}, all on one machine.",
+        f"Made by `python benchmarks/endurance/serve_load.py`: {clients} clients for {seconds:.0f} seconds,",
+        f"searches of one step of a field of 8 x 8 pixels at 16x with prior-cells, a queue of {QUEUE}, all on one machine.",
         f"{device}.",
         "",
         "| request | answers | median, ms | 95 of 100 within, ms | slowest, ms |",
