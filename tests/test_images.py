@@ -36,6 +36,18 @@ def test_axes_pixel_size_and_unit_of_a_file_written_by_imagej_itself(tmp_path):
     assert image.metadata["finterval"] == 3.0
 
 
+@pytest.mark.parametrize(("unit", "back"), [("µm", "um"), ("Å", "Å"), ("\ud800\n", "?\n")])
+def test_a_unit_beyond_ascii_is_kept_as_imagej_keeps_it(tmp_path, unit, back):
+    write_image(tmp_path / "a.tif", Image(np.zeros((8, 9), np.uint8), "YX", PixelSize(0.5, 0.5, unit=unit)))
+    assert read_image(tmp_path / "a.tif").pixel_size == PixelSize(0.5, 0.5, unit=back)
+
+
+def test_entries_that_imagej_does_not_know_are_not_kept(tmp_path):
+    odd = {"axes": "CYX", "mode": "sepia", "min": "low", "max": 7, "loop": True}
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 8, 9), np.uint8), imagej=True, metadata=odd)
+    assert read_image(tmp_path / "a.tif").metadata == {"max": 7, "loop": True}
+
+
 def test_ome_pixel_size(tmp_path):
     metadata = {
         "axes": "ZYX",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from relumen.errors import UserError
-from relumen.images import SUFFIXES, ZARR, Image, PixelSize, check_axes
+from relumen.images import SUFFIXES, ZARR, Image, PixelSize, check_axes, escaped
 from relumen.whole import check_room, file_appears_whole, folder_appears_whole, temporary_sibling
 
 OutputType = Literal["float32", "input"]
@@ -194,7 +194,7 @@ def _create(
     resolution = None
     if pixel_size is not None:
         resolution = (1 / pixel_size.x, 1 / pixel_size.y)
-        entries["unit"] = pixel_size.unit
+        entries["unit"] = escaped(pixel_size.unit)
         if pixel_size.z is not None:
             entries["spacing"] = pixel_size.z
     with warnings.catch_warnings():

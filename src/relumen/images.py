@@ -7,6 +7,7 @@ see :mod:`relumen.image_writing` for writing.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,7 +38,16 @@ _READABLE = (np.uint8, np.uint16, np.int16, np.uint32, np.int32, np.float16, np.
 _FREE_BYTES, _MOST_PACKED = 64 << 20, 2000
 """What a TIFF may say to hold of pixels: so many bytes in any case, and so many for each byte of the file."""
 _TIFFFILE_DAMAGE = ("corrupt", "invalid page offset")
-_KEPT_IMAGEJ_METADATA = ("mode", "Info", "Labels", "Ranges", "LUTs", "min", "max", "finterval", "fps", "loop")
+_MODES = ("color", "composite", "grayscale")
+_ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_KEPT_IMAGEJ_METADATA: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("mode", "Info"), (str,)),
+    **dict.fromkeys(("Labels", "LUTs"), (list,)),
+    "Ranges": (tuple,),
+    **dict.fromkeys(("min", "max", "finterval", "fps"), (int, float)),
+    "loop": (bool,),
+}
+"""Entries that outlive a restoration, with what they are; in a damaged file they may be anything."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +208,10 @@ def _read_tiff(path: Path, axes: str | None) -> Image:
         found = axes or series.axes
         size, metadata = _tiff_pixel_size(tiff), {}
         if tiff.imagej_metadata:
-            metadata = {k: v for k, v in tiff.imagej_metadata.items() if k in _KEPT_IMAGEJ_METADATA}
+            entries = tiff.imagej_metadata.items()
+            metadata = {k: v for k, v in entries if isinstance(v, _KEPT_IMAGEJ_METADATA.get(k, ()))}
+            if metadata.get("mode") not in _MODES:
+                metadata.pop("mode", None)
         pixels, found = _in_order(pixels, found)
     if damage := [message for message in messages if any(words in message for words in _TIFFFILE_DAMAGE)]:
         raise UserError(f"it is damaged or cut short ({damage[0]}). Copy or save it again.")
@@ -262,12 +275,29 @@ def _tiff_pixel_size(tiff: Any) -> PixelSize | None:  # noqa: ANN401 (tifffile i
         return None
     y, x = (denominator / numerator for numerator, denominator in resolution)
     if tiff.is_imagej:
-        unit = str(tiff.imagej_metadata.get("unit", "")).replace("\\u00B5", "µ")
+        unit = _unescaped(str(tiff.imagej_metadata.get("unit", "")))
         spacing = tiff.imagej_metadata.get("spacing")
         return PixelSize(y, x, None if spacing is None else float(spacing), _plain_unit(unit)) if unit else None
     if page.tags.get("ResolutionUnit") is not None and page.tags["ResolutionUnit"].value == 3:  # centimetre
         return PixelSize(y * 1e4, x * 1e4)
     return None  # dots an inch say how a picture is printed, not how it was taken
+
+
+def _unescaped(text: str) -> str:
+    r"""A text of ImageJ's description, which is ASCII and has \u00B5 for a micro sign."""
+    units = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def escaped(text: str) -> str:
+    r"""A text as ImageJ's description holds it: in ASCII, with \u00B5 for a micro sign.
+
+    >>> print(escaped("µm"))
+    \u00B5m
+    """
+    found = text.encode("utf-16-be", "replace")
+    codes = (int.from_bytes(found[i : i + 2]) for i in range(0, len(found), 2))
+    return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04X}" for code in codes)
 
 
 def _ome_pixel_size(xml: str) -> PixelSize | None:
