@@ -178,7 +178,7 @@ def cgan(
         parts = {"share": share, "until": until}
         chosen = {name: usual if value is None else value for name, value in parts.items()}
         fields["synthetic"] = {"folder": str(synthetic.resolve()), **chosen}
-    elif resume is None and not share is until is None:
+    elif resume is None and (share is not None or until is not None):
         raise UserError("--share and --until are those of made pairs: name their folder with --synthetic.")
     run = train_run(context, "cgan", preset, output, overrides, resume, data=data, pixel_size=pixel_size, fields=fields)
     say(f"Trained: {run.path}. Next: relumen export {run.path}")
