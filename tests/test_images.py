@@ -1,4 +1,5 @@
 import errno
+import struct
 
 import imageio.v3 as iio
 import numpy as np
@@ -60,6 +61,39 @@ def test_ome_pixel_size(tmp_path):
     image = read_image(tmp_path / "a.ome.tif")
     assert (image.axes, image.pixel_size) == ("ZYX", PixelSize(90, 80, 300, "nm"))
     assert image.pixel_size.micrometres == pytest.approx(0.085)
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "1e400", "wide"])
+def test_a_pixel_size_that_is_no_length_is_none(tmp_path, size):
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((8, 9), np.uint8), metadata={"axes": "YX"})
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as tiff:
+        described = tiff.ome_metadata.replace("SizeX=", f'PhysicalSizeX="{size}" PhysicalSizeY="1" SizeX=', 1)
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((8, 9), np.uint8), description=described, metadata=None)
+    assert read_image(tmp_path / "b.tif").pixel_size is None
+
+
+def test_a_tiff_that_claims_what_it_cannot_hold_is_refused(tmp_path):
+    one_tag = struct.pack("<HHHIII", 1, 65000, 1, 1 << 30, 8, 0)  # a GiB of bytes
+    (tmp_path / "a.tif").write_bytes(struct.pack("<2sHI", b"II", 42, 8) + one_tag)
+    with pytest.raises(UserError, match="claim over 67 MB, and it has 0.0 MB. It is damaged"):
+        read_image(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "b.ome.tif", np.zeros((8, 9), np.uint8), metadata={"axes": "YX"})
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as tiff:
+        described = tiff.ome_metadata.replace('SizeT="1"', 'SizeT="9999999999"')
+    tifffile.imwrite(tmp_path / "c.tif", np.zeros((8, 9), np.uint8), description=described, metadata=None)
+    with pytest.raises(UserError, match="tells of 9,999,999,999 planes"):
+        read_image(tmp_path / "c.tif")
+
+
+def test_directories_of_a_tiff_that_lead_in_a_circle_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 9), np.uint8), bigtiff=True, metadata=None)
+    whole = bytearray((tmp_path / "a.tif").read_bytes())
+    first = int.from_bytes(whole[8:16], "little")
+    end = first + 8 + 20 * int.from_bytes(whole[first : first + 8], "little")
+    whole[end : end + 8] = first.to_bytes(8, "little")
+    (tmp_path / "a.tif").write_bytes(whole)
+    with pytest.raises(UserError, match="lead in a circle"):
+        read_image(tmp_path / "a.tif")
 
 
 def test_dots_per_inch_are_no_pixel_size(tmp_path):

@@ -7,6 +7,7 @@ see :mod:`relumen.image_writing` for writing.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from relumen.chunked import Pixels
 from relumen.errors import UserError
+from relumen.tiff_claims import check_tiff
 
 AXES = "TZCYX"
 FILES = (".tif", ".tiff", ".png", ".npy")
@@ -201,6 +203,7 @@ def list_images(folder: Path) -> list[Path]:
 def _read_tiff(path: Path, axes: str | None) -> Image:
     import tifffile
 
+    check_tiff(path)
     with _logged("tifffile") as messages, tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         _check_claim(path, series)
@@ -276,10 +279,9 @@ def _tiff_pixel_size(tiff: Any) -> PixelSize | None:  # noqa: ANN401 (tifffile i
     y, x = (denominator / numerator for numerator, denominator in resolution)
     if tiff.is_imagej:
         unit = _unescaped(str(tiff.imagej_metadata.get("unit", "")))
-        spacing = tiff.imagej_metadata.get("spacing")
-        return PixelSize(y, x, None if spacing is None else float(spacing), _plain_unit(unit)) if unit else None
+        return _pixel_size(y, x, tiff.imagej_metadata.get("spacing"), unit) if unit else None
     if page.tags.get("ResolutionUnit") is not None and page.tags["ResolutionUnit"].value == 3:  # centimetre
-        return PixelSize(y * 1e4, x * 1e4)
+        return _pixel_size(y * 1e4, x * 1e4, None, "um")
     return None  # dots an inch say how a picture is printed, not how it was taken
 
 
@@ -307,13 +309,24 @@ def _ome_pixel_size(xml: str) -> PixelSize | None:
     pixels = (described[0] if isinstance(described, list) else described)["Pixels"]
     if "PhysicalSizeX" not in pixels or "PhysicalSizeY" not in pixels:
         return None
-    z = pixels.get("PhysicalSizeZ")
-    unit = _plain_unit(str(pixels.get("PhysicalSizeXUnit", "µm")))
-    return PixelSize(float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"]), z and float(z), unit)
+    y, x, z = (pixels.get(f"PhysicalSize{axis}") for axis in "YXZ")
+    return _pixel_size(y, x, z, str(pixels.get("PhysicalSizeXUnit", "µm")))
 
 
-def _plain_unit(unit: str) -> str:
-    return "um" if MICROMETRES.get(unit.strip().lower()) == 1.0 else unit
+def _pixel_size(y: object, x: object, z: object, unit: str) -> PixelSize | None:
+    """A pixel size as a file tells it; None where height or width is no length."""
+    height, width, depth = map(_length, (y, x, z))
+    if height is None or width is None:
+        return None
+    return PixelSize(height, width, depth, "um" if MICROMETRES.get(unit.strip().lower()) == 1.0 else unit)
+
+
+def _length(told: object) -> float | None:
+    try:
+        length = float(str(told))
+    except ValueError:
+        return None
+    return length if 0 < length < math.inf else None
 
 
 def _read_png(path: Path, axes: str | None) -> Image:
