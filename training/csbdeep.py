@@ -7,6 +7,8 @@ have patches in train_data/data_label.npz, and in test_data/ images of several c
 
 from __future__ import annotations
 
+import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from relumen.images import AXES, Image, list_images
 from relumen.training.items import AS_GIVEN, ImageFile, Item, Patch, unpaired
 
 _TARGETS = ("GT", "high")  # subfolders of test_data/
+_MOST_PACKED = 1000  # times that an array may be as long as its file
 _PUBLISHED_AXES = {4: "SCYX", 5: "SCZYX"}  # of as many dimensions
 
 
@@ -89,6 +92,7 @@ def npz_items(path: Path, *, published: bool = False) -> tuple[str, list[Item]]:
     if path.suffix.lower() != ".npz":
         raise UserError(f"Data is a folder, or a .npz file as CSBDeep writes it. Received: {path}")
     try:
+        _check_claims(path)
         with np.load(path, allow_pickle=False) as file:
             wanted = {"X", "Y"} if published else {"X", "Y", "axes"}
             if missing := wanted - set(file.files):
@@ -118,6 +122,24 @@ def npz_items(path: Path, *, published: bool = False) -> tuple[str, list[Item]]:
         Item(name := f"{path.name} {index:0{len(str(len(lows)))}}", low, high, name)
         for index, (low, high) in enumerate(zip(lows, highs, strict=True))
     ]
+
+
+def _check_claims(path: Path) -> None:
+    """Looks whether each array of a .npz is as long as it says; NumPy makes room for what it says.
+
+    Raises:
+        ValueError: one isn't.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                if version not in readers:
+                    raise ValueError(f"{info.filename} is an array of another format ({version})")
+                shape, _, kind = readers[version](member)
+            if math.prod(shape) * kind.itemsize > info.file_size or info.file_size > _MOST_PACKED * path.stat().st_size:
+                raise ValueError(f"{info.filename} says to hold more than it does")
 
 
 def _entries(path: Path, key: str, array: NDArray[Any], axes: str) -> list[Patch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ def command(draw: random.Random, site: Site) -> Give:
             (["restore", str(corpus.images(site.kept)), "-m", "{}", "-o", str(site.new("r"))],
              lambda d, s: _after(package_zip, d, s, "*.zip")),
             (["export", "{}", "-o", str(site.new("e"))], lambda d, s: _after(run_folder, d, s, "run")),
-            (["train", "esrgan", "--resume", "{}"], lambda d, s: _after(run_folder, d, s, "run")),
+            (["train", "esrgan", "--resume", "{}"],  # which writes into it
+             lambda d, s: shutil.move(_after(run_folder, d, s, "run"), s.new("run"))),
             (["search", "{}", "--prior", "prior-cells", "--factor", "16", "--set", "iterations=1",
               "-o", str(site.new("s"))], image),
         )

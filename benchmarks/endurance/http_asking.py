@@ -18,6 +18,7 @@ from sandbox import FaultError, Give
 from sentry import Watch
 
 ALLOWED_ABOVE_499 = (503, 507)
+UPLOADS_GO_S = 10.0
 _DEADLINE_S = 20.0
 
 _PATHS = (
@@ -188,8 +189,11 @@ class Asking:
             raise FaultError(f"answered {code}: {answer[:300]!r}")
         if str(self._watch.server).encode() in answer:
             raise FaultError(f"told a path of the server: {code} {answer[:300]!r}")
-        if any(self._store.incoming.iterdir()):
-            raise FaultError("an upload stayed")
+        until = time.monotonic() + UPLOADS_GO_S  # a thread removes them, once its client is gone
+        while any(self._store.incoming.iterdir()):
+            if time.monotonic() > until:
+                raise FaultError("an upload stayed")
+            time.sleep(0.01)
 
     def _serve(self) -> None:
         """Has the server listen, from the first time on."""

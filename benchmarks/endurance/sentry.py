@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 
 from opened import Opened
 
@@ -116,7 +117,8 @@ class Watch:
         elif event == "import" and str(arguments[0]).partition(".")[0] in _CANARIES:
             self.events.append(f"ran: import {arguments[0]}")
         elif event in _ASKS and not self._is_own(event, arguments):
-            self.events.append(f"asked the network: {event} {str(arguments[1:] or arguments)[:100]}")
+            told = [each for each in arguments if not isinstance(each, socket)]
+            self.events.append(f"asked the network: {event} {str(told)[:100]}")
         elif event == "open":
             path, _, flags = arguments
             self._touched(event, path, writes=isinstance(flags, int) and bool(flags & _WRITES))

@@ -36,8 +36,9 @@ def foreign_parts(config: object) -> Iterator[ForeignPart]:
         kind, module, key = part["class_name"], part.get("module"), part.get("registered_name")
         if str(module).split(".")[0] == "keras" or kind == _LAMBDA:
             continue
+        module = module if isinstance(module, str) else None
         if kind == "function":
-            yield ForeignPart(str(part["config"]), module, str(part["config"]))
+            yield ForeignPart(str(part.get("config")), module, str(part.get("config")))
         elif key is not None or module not in (None, "builtins"):
             yield ForeignPart(str(kind), module, str(key or kind))
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.package import Package, package_folder, read_package
-from relumen.rdf import file_in, is_number, read_rdf
+from relumen.package import Package, package_folder, read_package, read_test_tensor
+from relumen.rdf import is_number, read_rdf
 from relumen.runners import check_weights, from_axes, package_runner, to_axes
 from relumen.seams import phase_difference, tile_difference
 from relumen.tiling import Float32, Runner, TilePlan, mirrored_to, predict_tiled
@@ -340,18 +340,8 @@ class _Comparison:
         return mirrored_to(self._test_tensors()[0][0], size)
 
     def _test_tensors(self) -> tuple[Float32, Float32]:
-        tensors = []
-        for key, axes in (("inputs", self.package.input_axes), ("outputs", self.package.output_axes)):
-            where = f"{key}[0].test_tensor"
-            path = file_in(self.package.folder, self.package.rdf[key][0].get("test_tensor"), where)
-            try:
-                array = np.load(path, allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise UserError(f"{where}: {path.name} is not a .npy file of numbers: {error}") from error
-            if not isinstance(array, np.ndarray) or array.ndim != len(axes):
-                raise UserError(f"{where}: {path.name} should have the axes {axes}. Save it with numpy.save.")
-            tensors.append(from_axes(array.astype(np.float32), axes))
-        return tensors[0], tensors[1]
+        source, target = (read_test_tensor(self.package, key) for key in ("inputs", "outputs"))
+        return from_axes(source, self.package.input_axes), from_axes(target, self.package.output_axes)
 
     def _compare(self, name: str, found: NDArray[Any], wanted: NDArray[Any], border: int = 0) -> Check:
         if found.shape != wanted.shape:

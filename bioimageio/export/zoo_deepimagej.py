@@ -14,7 +14,7 @@ import copy
 import numpy as np
 
 from relumen.errors import CheckFailedError, UserError
-from relumen.package import Package
+from relumen.package import Package, read_test_tensor
 from relumen.rdf import file_in
 from relumen.runners import from_axes
 from relumen.tiling import Float32, Runner
@@ -65,8 +65,7 @@ def _sample(package: Package) -> Float32:
     """The image that the check opens in Fiji, (y, x, channels)."""
     tensor = package.rdf["inputs"][0]
     if tensor.get("sample_tensor") is None:
-        path = file_in(package.folder, tensor.get("test_tensor"), "inputs[0].test_tensor")
-        return from_axes(np.load(path, allow_pickle=False).astype(np.float32), package.input_axes)[0]
+        return from_axes(read_test_tensor(package, "inputs"), package.input_axes)[0]
     path = file_in(package.folder, tensor["sample_tensor"], "inputs[0].sample_tensor")
     from relumen.images import read_image
 

@@ -332,7 +332,7 @@ def _length(told: object) -> float | None:
 def _read_png(path: Path, axes: str | None) -> Image:
     import imageio.v3 as iio
 
-    pixels = np.asarray(iio.imread(path))
+    pixels = np.asarray(iio.imread(path, plugin="pillow"))
     if pixels.ndim == 3:
         colours = {2: 1, 4: 3}.get(pixels.shape[-1], pixels.shape[-1])  # without transparency
         pixels = np.moveaxis(pixels[..., :colours], -1, 0)

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from relumen.archive import unpack
 from relumen.errors import UserError
@@ -179,6 +182,24 @@ def read_package(folder: Path) -> Package:
         output_axes="".join(output_axes),
         multiple=_multiple(rdf, (*tile, halo)),
     )
+
+
+def read_test_tensor(package: Package, key: Literal["inputs", "outputs"]) -> NDArray[np.float32]:
+    """The array that the package's input, or output, is tested with, in the order of its axes.
+
+    Raises:
+        UserError: there is none, or it is no .npy file of numbers with those axes.
+    """
+    where = f"{key}[0].test_tensor"
+    path = file_in(package.folder, package.rdf[key][0].get("test_tensor"), where)
+    axes = package.input_axes if key == "inputs" else package.output_axes
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # memory for what is there, whatever its header says
+    except Exception as error:  # NumPy raises whatever it likes on a damaged file
+        raise UserError(f"{where}: {path.name} is not a .npy file of numbers: {error}") from error
+    if not isinstance(array, np.ndarray) or array.ndim != len(axes) or array.dtype.kind not in "biuf":
+        raise UserError(f"{where}: {path.name} should have the axes {axes}, of numbers. Save it with numpy.save.")
+    return array.astype(np.float32)
 
 
 def _check_kind(rdf: dict[str, Any]) -> None:

@@ -65,10 +65,14 @@ def file_in(folder: Path, name: object, where: str) -> Path:
     if name.startswith(("/", "\\")) or ".." in parts or ":" in name or not name.isprintable():
         raise UserError(f"{where} leads out of the package: {name!r}. Name a file inside its folder.")
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside, there = path.resolve().is_relative_to(folder.resolve()), path.is_file()
+    except OSError:  # of a name that is longer than a file system's
+        inside, there = True, False
+    if not inside:
         raise UserError(f"{where} is a link that leads out of the package: {name!r}.")
-    if not path.is_file():
-        raise UserError(f"{where} names {name!r}, and the package has no such file. Unpack or make it again.")
+    if not there:
+        raise UserError(f"{where} names {short(name)}, and the package has no such file. Unpack or make it again.")
     return path
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from relumen.archive import unpack
 from relumen.errors import UserError
 from relumen.keras_files import load_network
+from relumen.onnx_claims import check_onnx
 from relumen.package import WEIGHTS_FORMATS, Package
 from relumen.saved_model_safety import UnsafeGraphError, check_saved_model
 from relumen.tiling import Float32, Runner
@@ -161,6 +162,7 @@ def _onnx(weights: Path, input_id: str, output_id: str) -> Runner:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     try:
+        check_onnx(weights)
         session = onnxruntime.InferenceSession(str(weights), options, providers=providers)
     # ONNX Runtime's own exceptions share no public base but RuntimeError and Exception.
     except Exception as error:
