@@ -198,11 +198,6 @@ def _offline(rdf: dict[str, Any]) -> Iterator[dict[str, None]]:
 
     Where a field is wrong it begins anew, and has forgotten them; so no address is looked up in this thread meanwhile.
     """
-    from bioimageio.spec._internal.constants import KNOWN_GITHUB_USERS
-
-    addresses = {text.rstrip("/") for text in _texts(rdf) if text.startswith(("http://", "https://"))}
-    users = {str(user).lower() for user in _texts(rdf, "github_user")} - KNOWN_GITHUB_USERS
-    KNOWN_GITHUB_USERS.update(users)
     look_up, thread = socket.getaddrinfo, get_ident()
 
     def refuse(*asked: Any, **more: Any) -> Any:  # noqa: ANN401  as the library's own
@@ -210,9 +205,20 @@ def _offline(rdf: dict[str, Any]) -> Iterator[dict[str, None]]:
             raise OSError(errno.ENETUNREACH, "no address is looked up while a package is checked")
         return look_up(*asked, **more)
 
+    with known_addresses(rdf) as known, patch.object(socket, "getaddrinfo", refuse):
+        yield known
+
+
+@contextlib.contextmanager
+def known_addresses(rdf: dict[str, Any]) -> Iterator[dict[str, None]]:
+    """Tells the library that the people of an rdf are there, and gives its addresses for ``known_files``."""
+    from bioimageio.spec._internal.constants import KNOWN_GITHUB_USERS
+
+    addresses = {text.rstrip("/") for text in _texts(rdf) if text.startswith(("http://", "https://"))}
+    users = {str(user).lower() for user in _texts(rdf, "github_user")} - KNOWN_GITHUB_USERS
+    KNOWN_GITHUB_USERS.update(users)
     try:
-        with patch.object(socket, "getaddrinfo", refuse):
-            yield {form: None for address in addresses for form in (address, f"{address}/")}
+        yield {form: None for address in addresses for form in (address, f"{address}/")}
     finally:
         KNOWN_GITHUB_USERS.difference_update(users)
 

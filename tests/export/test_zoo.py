@@ -49,7 +49,7 @@ def test_the_calls_are_those_of_the_zoos_own_library(hand_made, zoo, client, mon
     from bioimageio.spec import upload as zoo_upload
     from bioimageio.spec._internal._settings import settings
 
-    from relumen.export.zoo_library import _offline, _quiet
+    from relumen.export.zoo_library import _quiet, known_addresses
 
     upload(zoo_files(hand_made), client)
     ours, zoo.calls, zoo.files = zoo.calls, [], {}
@@ -57,7 +57,7 @@ def test_the_calls_are_those_of_the_zoos_own_library(hand_made, zoo, client, mon
     monkeypatch.setattr(settings, "hypha_upload_token", TOKEN)
     from bioimageio.spec import ValidationContext, load_description
 
-    with _offline(yaml.safe_load((hand_made / "rdf.yaml").read_text())) as known, _quiet():
+    with known_addresses(yaml.safe_load((hand_made / "rdf.yaml").read_text())) as known, _quiet():
         with ValidationContext(known_files=dict(known), log_warnings=False):
             zoo_upload(load_description(hand_made / "rdf.yaml"))
     theirs = zoo.calls

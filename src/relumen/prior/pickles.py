@@ -111,7 +111,7 @@ def load(
                 )
             machine.step(opcode.name, argument)
         return machine.pop()
-    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         why = f"near byte {position}: {str(error)[:80]!r}"
         raise RefusedError(f"it is not a pickle, or a damaged one ({why})") from error
 
@@ -237,12 +237,7 @@ class _Machine:
         self.room -= sum(len(each) for each in arguments if isinstance(each, str | bytes))
         if self.room < 0:
             raise RefusedError("it uses its texts over and over, and would grow to many times its own size")
-        try:
-            return self.makers[called.path](*arguments)
-        except RefusedError:
-            raise
-        except Exception as error:  # of arguments that are other things than what it is made of
-            raise RefusedError(f"it calls {called.path} with what that can't be made of ({error})") from error
+        return self.makers[called.path](*arguments)
 
     def build(self, state: Any) -> None:  # noqa: ANN401  see load
         """Gives the topmost object its state; a dictionary's own attributes hold no weights, and are dropped."""
