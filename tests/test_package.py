@@ -183,6 +183,7 @@ BROKEN = [
     (_set("weights.onnx", "weights.onnx"), "weights.onnx should have a source"),
     (_set("weights.onnx.source", None), "weights.onnx.source should name a file"),
     (_set("weights.onnx.source", "gone.onnx"), "no such file"),
+    (_set("weights.onnx.source", "9" * 300), "has no such file"),
     (_set("weights.onnx.source", "https://example.org/w.onnx"), "is an address"),
     (_set("weights.onnx.source", "FILE:/etc/passwd"), "is an address"),
     (_set("weights.onnx.source", "../weights.onnx"), "leads out"),

@@ -76,6 +76,16 @@ def test_unknown_format_and_missing_file(tmp_path):
         runner("onnx", tmp_path / "gone.onnx", **NAMES)
 
 
+def test_an_onnx_tensor_that_is_shorter_than_its_shape_is_refused(weights, tmp_path):
+    import onnx
+
+    model = onnx.load(weights["onnx"])
+    next(each for each in model.graph.initializer if each.dims).dims[0] = 1 << 40
+    onnx.save(model, tmp_path / "claims.onnx")
+    with pytest.raises(UserError, match=r"says to hold [\d,]+ values, and is shorter"):
+        runner("onnx", tmp_path / "claims.onnx", **NAMES)
+
+
 @pytest.mark.parametrize("form", ["onnx", "keras_v3", "tensorflow_saved_model_bundle"])
 def test_files_that_hold_something_else(tmp_path, form):
     path = tmp_path / ("weights.keras" if form == "keras_v3" else "weights.bin")

@@ -1,6 +1,7 @@
 """Every layout of a data folder, on small folders of that layout."""
 
 import shutil
+import zipfile
 
 import imageio.v3 as iio
 import numpy as np
@@ -211,6 +212,15 @@ def test_npz_of_csbdeep(tmp_path, patches, axes):
     np.testing.assert_array_equal(second.low, patches[0][1, 1])
     np.testing.assert_array_equal(second.high, patches[1][1, 1])
     assert second.statistics == pytest.approx((patches[0][:, 1].mean(), patches[0][:, 1].std()))
+
+
+def test_an_array_of_a_npz_that_is_shorter_than_it_says_is_refused(tmp_path, patches):
+    np.savez(tmp_path / "odd.npz", Y=patches[1], axes="SCYX")
+    claims = {"descr": "<f4", "fortran_order": False, "shape": (5, 2, 10**6, 10**6)}
+    with zipfile.ZipFile(tmp_path / "odd.npz", "a") as odd, odd.open("X.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, claims)
+    with pytest.raises(UserError, match="X.npy says to hold more than it does"):
+        load_data(DataConfig(folder=tmp_path / "odd.npz", validation=0.4), 2)
 
 
 def test_a_blank_patch_of_a_npz_has_the_unit_of_all(tmp_path, patches):
