@@ -44,7 +44,8 @@ _MODES = ("color", "composite", "grayscale")
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _KEPT_IMAGEJ_METADATA: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("mode", "Info"), (str,)),
-    **dict.fromkeys(("Labels", "LUTs"), (list,)),
+    "Labels": (list, str),  # of one plane
+    "LUTs": (list, np.ndarray),  # of one channel
     "Ranges": (tuple,),
     **dict.fromkeys(("min", "max", "finterval", "fps"), (int, float)),
     "loop": (bool,),
