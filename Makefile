@@ -21,7 +21,7 @@ demo: $(VENV)/.installed  ## train a small model on the shipped images, export, 
 	$(VENV)/bin/relumen demo $(DEMO_ARGS)
 
 test: lint  ## lint, type check, and every test, the Java ones too
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder --durations=25 $(PYTEST_ARGS)
 
 test-all: test demo benchmark  ## test, demo and the long measurements, run by hand
 
