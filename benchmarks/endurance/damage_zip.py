@@ -102,8 +102,4 @@ def _other_directory(draw: random.Random, data: bytes) -> bytes:
 
 def write(parts: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
     """A zip of these members."""
-    answer = io.BytesIO()
-    with zipfile.ZipFile(answer, "w", method) as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-    return answer.getvalue()
+    return write_members([(zipfile.ZipInfo(name), content) for name, content in parts.items()], method)

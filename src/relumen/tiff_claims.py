@@ -10,10 +10,11 @@ import math
 import mmap
 import re
 from collections.abc import Iterator
-from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relumen.errors import UserError
 
@@ -21,6 +22,7 @@ _FREE_BYTES, _RATIO = 64 << 20, 20
 """What all tags together may hold: so many bytes in any case, and so many for each byte of the file."""
 _MOST_PLANES = 1_000_000
 _HEADER = 8
+_DESCRIPTION = 270
 _DAMAGED = "It is damaged: copy or save it again."
 _SIZES = np.zeros(256, np.int64)
 _SIZES[:19] = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
@@ -42,18 +44,30 @@ def check_tiff(path: Path) -> None:
     size = path.stat().st_size
     if size < _HEADER:
         return
-    most = max(_FREE_BYTES, _RATIO * size)
+    most, total = max(_FREE_BYTES, _RATIO * size), 0.0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if any(total > most for total in accumulate(_tags(data))):
-            raise UserError(f"its tags claim over {most / 1e6:,.0f} MB, and it has {size / 1e6:,.1f} MB. {_DAMAGED}")
-        for told in _OME_PLANES.finditer(data):
-            planes = math.prod(int(number) for number in _OME_NUMBER.findall(told[0]))
-            if planes > _MOST_PLANES:
-                raise UserError(f"its OME-XML tells of {planes:,} planes, more than {_MOST_PLANES:,}. {_DAMAGED}")
+        for index, entries in enumerate(_directories(data)):
+            sizes = _SIZES[entries["type"] & 255] * entries["count"].astype(np.float64)
+            total += sizes.sum()
+            if total > most:
+                raise UserError(
+                    f"its tags claim over {most / 1e6:,.0f} MB, and it has {size / 1e6:,.1f} MB. {_DAMAGED}"
+                )
+            if index == 0:  # OME-XML describes the first
+                for entry in entries[entries["tag"] == _DESCRIPTION]:
+                    at = int(entry["value"])
+                    _check_planes(data[at : at + int(entry["count"])])
 
 
-def _tags(data: mmap.mmap) -> Iterator[int]:
-    """Bytes that the tags of each directory claim, as far as the directories can be followed.
+def _check_planes(description: bytes) -> None:
+    for told in _OME_PLANES.finditer(description):
+        planes = math.prod(int(number) for number in _OME_NUMBER.findall(told[0]))
+        if planes > _MOST_PLANES:
+            raise UserError(f"its OME-XML tells of {planes:,} planes, more than {_MOST_PLANES:,}. {_DAMAGED}")
+
+
+def _directories(data: mmap.mmap) -> Iterator[NDArray[Any]]:
+    """The entries of each directory, as far as the directories can be followed: "tag", "type", "count" and "value".
 
     Raises:
         UserError: they lead in a circle.
@@ -75,8 +89,7 @@ def _tags(data: mmap.mmap) -> Iterator[int]:
         end = begin + number * entry.itemsize
         if end + offset.itemsize > len(data):
             return
-        entries = np.frombuffer(data[begin:end], entry)
-        yield int((_SIZES[entries["type"] & 255] * entries["count"].astype(np.float64)).sum())
+        yield np.frombuffer(data[begin:end], entry)
         at = _number(data, end, offset)
 
 
