@@ -40,6 +40,13 @@ def test_statistics_of_the_image_can_not_be_tiled(sample):
         measure_halo(run, sample, scale=1, tiles=(64, 96))
 
 
+def test_an_answer_that_hardly_varies_has_the_halo_of_any_other(sample):
+    stack = [layers.Conv2D(8, 3, padding="same") for _ in range(3)]
+    run = network(*stack, layers.Conv2D(1, 1), layers.Rescaling(1e-3, offset=0.5))
+    assert run(sample[np.newaxis]).std() < 0.01  # float32 near 0.5 has steps of some 1e-5 of that
+    assert measure_halo(run, sample, scale=1, tiles=(64,)) == 4
+
+
 def test_small_samples_are_mirrored(sample):
     run = network(layers.Conv2D(1, 3, padding="same"))
     assert measure_halo(run, sample[:20, :30], scale=1, tiles=(64,)) == 4

@@ -9,6 +9,7 @@ from math import lcm
 
 import numpy as np
 
+from relumen.differences import largest_deviation
 from relumen.errors import CheckFailedError, UserError
 from relumen.halo import TOLERANCE, HaloCurve, halo_curve
 from relumen.seams import tile_difference
@@ -148,7 +149,7 @@ def _check_steady(run: Runner, image: Float32, multiple: int) -> None:
     side = _filled(_LEAST, multiple)
     part = mirrored_to(image, (side, side))[np.newaxis]
     first, second = run(part), run(part)
-    if np.abs(first - second).max() > _REPEATED * max(float(first.std()), 1e-12):
+    if largest_deviation(second, first) > _REPEATED:
         raise CheckFailedError(
             "The network gives one image two different answers: random numbers are part of it, such as a Dropout that "
             "is called with training=True. A package answers alike each time: build it without."
@@ -180,8 +181,7 @@ def _phase(run: Runner, image: Float32, scale: int, multiple: int, halo: int) ->
             slice(scale * (halo + phase), scale * (side - halo)),
             slice(scale * halo, scale * (side - halo - phase)),
         )
-        error = np.abs(whole[inside, inside] - shifted[same, same]).max()
-        if error <= TOLERANCE * max(float(whole.std()), 1e-12):
+        if largest_deviation(shifted[same, same], whole[inside, inside], whole) <= TOLERANCE:
             return phase
     return _PHASES[-1] * multiple  # the strictest that is tried: the exporter measures the halo with it, and tells
 

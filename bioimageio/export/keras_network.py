@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from relumen.differences import largest_deviation
 from relumen.errors import UserError
 from relumen.tiling import Float32, mirrored_to
 
@@ -109,7 +110,7 @@ def image_network(model: keras.Model, axes: str, image: Float32) -> tuple[keras.
         opened = _opened(model, call, axes, channels, None)
         after = np.asarray(opened(patch, training=False))
         opened(np.tile(patch, (1, 2, 2, 1)), training=False)
-        if after.shape == before.shape and np.abs(after - before).max() <= _SAME * max(float(before.std()), 1e-12):
+        if after.shape == before.shape and largest_deviation(after, before) <= _SAME:
             return opened, None
     # What was built for one size alone fails in its own way on others.
     except Exception:  # noqa: S110  that it is of one size is then the answer

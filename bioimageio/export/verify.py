@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.differences import largest_deviation
 from relumen.errors import CheckFailedError, UserError
 from relumen.package import Package, package_folder, read_package, read_test_tensor
 from relumen.rdf import is_number, read_rdf
@@ -347,10 +348,8 @@ class _Comparison:
         if found.shape != wanted.shape:
             return Check(name, "failed", f"The answer has the shape {found.shape}, expected {wanted.shape}.")
         inner = (..., slice(border, wanted.shape[-3] - border), slice(border, wanted.shape[-2] - border), slice(None))
-        difference = float(np.max(np.abs(found[inner] - wanted[inner]), initial=0.0))
-        deviation = float(np.std(wanted[inner]))
-        value = difference / deviation if deviation > 0 else math.inf
-        if not math.isfinite(value):
+        value = largest_deviation(found[inner], wanted[inner])
+        if not (wanted[inner].std() > 0 and math.isfinite(value)):
             return Check(name, "failed", "The picture is flat or not finite; nothing can be compared.", None, None)
         passed = value <= self.tolerance
         said = (

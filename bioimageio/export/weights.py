@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.differences import largest_deviation
 from relumen.errors import CheckFailedError, UserError
 from relumen.tiling import Float32, Runner
 
@@ -223,7 +224,7 @@ def difference(answer: NDArray[Any], reference: NDArray[Any], what: str) -> floa
         raise CheckFailedError(f"{what} answers with the shape {answer.shape}, Keras with {reference.shape}.")
     if not np.isfinite(answer).all():
         raise CheckFailedError(f"{what} answers with NaN or infinite values.")
-    return float(np.abs(answer - reference).max()) / max(float(reference.std()), 1e-12)
+    return largest_deviation(answer, reference)
 
 
 @contextmanager

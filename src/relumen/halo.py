@@ -14,6 +14,7 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.differences import deviations
 from relumen.errors import CheckFailedError
 from relumen.tiling import Runner, mirrored
 
@@ -44,12 +45,13 @@ class HaloCurve:
         Raises:
             CheckFailedError: no halo that leaves a core does.
         """
+        limit = tolerance / _SAFETY
         for halo in range(0, len(self.errors), lcm(_STEP, self.multiple)):
-            if self.errors[halo] <= tolerance / _SAFETY:
+            if self.errors[halo] <= limit:
                 return halo
         raise CheckFailedError(
             f"No halo makes a tile of this network equal the whole image: {len(self.errors) - 1} pixels from its edge "
-            f"it still differs by {self.errors[-1]:.1e} of the output's standard deviation (limit {tolerance:.0e}). "
+            f"it still differs by {self.errors[-1]:.1e} of the output's standard deviation (limit {limit:.0e}). "
             "Networks with instance, group or batch statistics of the image can't be tiled; others need larger tiles."
         )
 
@@ -76,7 +78,7 @@ def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int, multiple:
         whole = run(around[np.newaxis])[0]
         alone = run(around[np.newaxis, reach : reach + tile, reach : reach + tile])[0]
         inside = slice(scale * reach, scale * (reach + tile))
-        difference = np.abs(alone - whole[inside, inside]).max(-1) / max(float(whole.std()), 1e-12)
+        difference = deviations(alone, whole[inside, inside], whole).max(-1)
         for d in range(reach + 1):
             kept = slice(scale * d, scale * (tile - d))
             errors[d] = max(errors[d], float(difference[kept, kept].max()))

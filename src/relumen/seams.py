@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.differences import largest_deviation
 from relumen.errors import UserError
 from relumen.tiling import Float32, Runner, TilePlan, predict_tiled
 
@@ -66,8 +67,7 @@ def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int, halo:
     shift = tile // 2 - halo + multiple // 2
     answer, shifted = tiled(image), tiled(image[shift:, shift:])
     border, seen = scale * halo, scale * (halo + shift)
-    difference = np.abs(answer[seen:, seen:] - shifted[border:, border:]).max()
-    return float(difference) / max(float(answer.std()), 1e-12)
+    return largest_deviation(shifted[border:, border:], answer[seen:, seen:], answer)
 
 
 def phase_difference(image: Float32, run: Runner, *, tile: int, halo: int, scale: int, multiple: int) -> float:
@@ -95,5 +95,5 @@ def phase_difference(image: Float32, run: Runner, *, tile: int, halo: int, scale
     for shift in shifts.tolist():
         border, seen = scale * halo, scale * (halo + shift)
         shifted = tiled(image[shift:, shift:])[border:, border:]
-        largest = max(largest, float(np.abs(answer[seen:, seen:] - shifted).max()))
-    return largest / max(float(answer.std()), 1e-12)
+        largest = max(largest, largest_deviation(shifted, answer[seen:, seen:], answer))
+    return largest

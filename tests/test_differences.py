@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from relumen.differences import deviations, largest_deviation
+
+
+@pytest.fixture(scope="module")
+def answer(cells):
+    return cells[:64, :64].astype(np.float32)
+
+
+def test_differences_are_in_standard_deviations(answer):
+    other = answer.copy()
+    other[3, 5] += 2 * answer.std()
+    found = deviations(other, answer)
+    assert found[3, 5] == pytest.approx(2, abs=1e-4)
+    assert np.count_nonzero(found) == 1
+    assert largest_deviation(other, answer) == found.max()
+
+
+def test_parts_are_measured_by_the_whole(answer):
+    part = answer[:8, :8]
+    assert largest_deviation(part + answer.std(), part, answer) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_last_bits_of_large_values_count_as_none(answer):
+    flat = (1000 + 1e-3 * answer / answer.std()).astype(np.float32)
+    assert largest_deviation(np.nextafter(flat, np.float32(np.inf)), flat) == 0
+    assert largest_deviation(flat + np.float32(0.01), flat) > 1
+
+
+def test_values_that_are_none_are_told(answer):
+    broken = answer.copy()
+    broken[0, 0] = np.nan
+    assert np.isnan(largest_deviation(broken, answer))
+    assert np.isnan(largest_deviation(answer, broken))
