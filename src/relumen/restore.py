@@ -30,7 +30,7 @@ PYTHON_TILE = 256
 """Tile of networks that take any size. Fiji's are smaller, and cost more halo for each pixel kept."""
 MOST_ANSWER = 1024
 """Most height and width of the answer to a tile, pixels: some networks hold many features of that size in memory."""
-_TILE_STEP = 32
+_TILE_STEP = 64
 """Steps of the tiles of small images, pixels: TensorFlow makes kernels for each size that it meets, and keeps them."""
 PIXEL_SIZE_TOLERANCE = 0.3
 
