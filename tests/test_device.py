@@ -118,3 +118,14 @@ def test_the_first_version_of_control_groups_is_read_too(machine: Path) -> None:
 def test_this_machine_has_what_it_says() -> None:
     assert 0 < device.available_memory() <= device.total_memory()
     assert device.usable_cores() >= 1
+
+
+def test_float32_is_full_where_answers_are_compared():
+    import tensorflow as tf
+
+    rounds = tf.config.experimental.tensor_float_32_execution_enabled
+    assert rounds()  # TensorFlow's default, which restoration keeps
+    with pytest.raises(RuntimeError), device.full_float32():
+        assert not rounds()
+        raise RuntimeError
+    assert rounds()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.device import full_float32
 from relumen.errors import CheckFailedError, UserError
 from relumen.halo import TOLERANCE, HaloCurve, halo_curve
 from relumen.image_writing import write_image
@@ -49,6 +50,7 @@ EXAMPLE_OUTPUT = 768
 _SAFETY = 2  # of the differences of tiles that a package declares: other images can be so much harder
 
 
+@full_float32()
 def export_package(
     model: keras.Model,
     description: PackageDescription,

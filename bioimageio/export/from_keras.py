@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.device import full_float32
 from relumen.errors import UserError
 from relumen.images import Image, read_image
 
@@ -69,6 +70,7 @@ class Stated:
     fixed_size: bool = False
 
 
+@full_float32()
 def export_keras(
     model: keras.Model | Path,
     sample: Image | Path,

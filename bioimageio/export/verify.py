@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.device import full_float32
 from relumen.differences import largest_deviation
 from relumen.errors import CheckFailedError, UserError
 from relumen.package import Package, package_folder, read_package, read_test_tensor
@@ -95,11 +96,12 @@ def _checks(folder: Path, report: Report, jvm: bool, sizes: Sequence[float]) -> 
     tolerance = declared_tolerance(package)
     # The same list of checks goes on under the package's own name and tolerance.
     yield Report(report.source, package.name, tolerance, report.versions, report.checks)
-    yield from core_checks(content, refused)
-    if jvm:
-        yield from _java(report.versions)
     told = any(result.status == "failed" and result.matters == "fiji" for result in rules)
-    yield from _Comparison(package, tolerance, sizes, told).checks(jvm)
+    with full_float32():
+        yield from core_checks(content, refused)
+        if jvm:
+            yield from _java(report.versions)
+        yield from _Comparison(package, tolerance, sizes, told).checks(jvm)
 
 
 def _not_run(names: Sequence[str], matters: Matter, why: str) -> Iterator[Check]:

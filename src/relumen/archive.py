@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from relumen.claims import FREE_BYTES
 from relumen.errors import CheckFailedError, UserError
 from relumen.whole import file_appears_whole
 
@@ -32,13 +33,13 @@ class Limits:
         members: files and folders.
         total_bytes: bytes of all files together, unpacked.
         ratio: unpacked bytes for each byte of the archive file, counted once ``free_bytes`` are written.
-        free_bytes: what may be written before the ratio counts (a black test image shrinks a thousandfold).
+        free_bytes: what may be written before the ratio counts (see :data:`~relumen.claims.FREE_BYTES`).
     """
 
     members: int = 10_000
     total_bytes: int = 8 << 30
     ratio: int = 100
-    free_bytes: int = 64 << 20
+    free_bytes: int = FREE_BYTES
 
 
 def pack(folder: Path, names: Iterable[str], target: Path) -> None:

@@ -14,6 +14,7 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.device import full_float32
 from relumen.differences import deviations
 from relumen.errors import CheckFailedError
 from relumen.tiling import Runner, mirrored
@@ -85,6 +86,7 @@ def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int, multiple:
     return HaloCurve(tuple(errors.tolist()), multiple)
 
 
+@full_float32()
 def measure_halo(
     run: Runner,
     sample: Float32,

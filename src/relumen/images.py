@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.chunked import Pixels
+from relumen.claims import explained_bytes
 from relumen.errors import UserError
 from relumen.tiff_claims import check_tiff
 
@@ -37,8 +38,8 @@ MICROMETRES |= {"nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "mi
 MICROMETRES |= {"cm": 1e4, "centimeter": 1e4, "centimetre": 1e4, "angstrom": 1e-4, "meter": 1e6, "metre": 1e6}
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _READABLE = (np.uint8, np.uint16, np.int16, np.uint32, np.int32, np.float16, np.float32, np.float64, np.bool_)
-_FREE_BYTES, _MOST_PACKED = 64 << 20, 2000
-"""What a TIFF may say to hold of pixels: so many bytes in any case, and so many for each byte of the file."""
+_MOST_PACKED = 2000
+"""Most bytes of pixels for each byte of a TIFF: DEFLATE shrinks a thousandfold at most, others more."""
 _TIFFFILE_DAMAGE = ("corrupt", "invalid page offset")
 _MODES = ("color", "composite", "grayscale")
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
@@ -229,7 +230,7 @@ def _check_claim(path: Path, series: Any) -> None:  # noqa: ANN401  of tifffile
         UserError: see there.
     """
     size, claimed = path.stat().st_size, series.nbytes
-    if claimed > max(_FREE_BYTES, _MOST_PACKED * size):
+    if claimed > explained_bytes(size, _MOST_PACKED):
         raise UserError(
             f"it says to hold {claimed / 1e6:,.0f} MB of pixels, and has {size / 1e6:,.1f} MB. It is damaged or cut "
             "short: copy or save it again."

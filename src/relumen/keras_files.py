@@ -10,15 +10,15 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from relumen.claims import explained_bytes
 from relumen.errors import UserError
 
 if TYPE_CHECKING:
     import keras
 
 _MOST_WORDS = 400
-_FREE_BYTES, _RATIO = 64 << 20, 100
-"""What a file's members, and the weights of its layers, may hold: so many bytes in any case, and so many for each byte
-of the file."""
+_MOST_PACKED = 100
+"""Most bytes of a file's members, and most weights of its layers, for each byte of the file."""
 _TOGETHER = {
     *("units", "filters", "kernel_size", "depth_multiplier", "input_dim", "output_dim", "num_heads", "key_dim"),
     "value_dim",
@@ -66,7 +66,7 @@ def _check_members(file: Path) -> None:
     Raises:
         ValueError: see there.
     """
-    most = max(_FREE_BYTES, _RATIO * file.stat().st_size)
+    most = explained_bytes(file.stat().st_size, _MOST_PACKED)
     with zipfile.ZipFile(file) as archive:
         total = sum(member.file_size for member in archive.infolist())
         if total > most:

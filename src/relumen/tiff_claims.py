@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.claims import explained_bytes
 from relumen.errors import UserError
 
-_FREE_BYTES, _RATIO = 64 << 20, 20
-"""What all tags together may hold: so many bytes in any case, and so many for each byte of the file."""
+_MOST_SHARED = 20
+"""Most bytes of all tags together for each byte of the file; tags may share them."""
 _MOST_PLANES = 1_000_000
 _HEADER = 8
 _DESCRIPTION = 270
@@ -44,7 +45,7 @@ def check_tiff(path: Path) -> None:
     size = path.stat().st_size
     if size < _HEADER:
         return
-    most, total = max(_FREE_BYTES, _RATIO * size), 0.0
+    most, total = explained_bytes(size, _MOST_SHARED), 0.0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for index, entries in enumerate(_directories(data)):
             sizes = _SIZES[entries["type"] & 255] * entries["count"].astype(np.float64)

@@ -66,9 +66,17 @@ def sample(cells):
 
 @pytest.fixture(scope="module")
 def package(network, sample, tmp_path_factory):
-    lines = []
+    import tensorflow as tf
+
+    lines, rounds = [], []
+
+    def say(line):
+        lines.append(line)
+        rounds.append(tf.config.experimental.tensor_float_32_execution_enabled())
+
     folder = tmp_path_factory.mktemp("packages") / "cells"
-    assert export_package(network, described(), sample, folder, say=lines.append) == folder
+    assert export_package(network, described(), sample, folder, say=say) == folder
+    assert not any(rounds), "tiles and formats are compared in full float32"
     assert not [line for line in lines if "warns" in line], lines
     return folder
 

@@ -61,7 +61,9 @@ def test_the_report_is_a_table_and_json(report):
 
 
 def test_a_zip_is_verified_without_the_network(hand_made, tmp_path, monkeypatch):
-    asked = []
+    import tensorflow as tf
+
+    asked, rounds = [], {}
 
     def refuse(*arguments, **_):
         asked.append(arguments)
@@ -71,9 +73,15 @@ def test_a_zip_is_verified_without_the_network(hand_made, tmp_path, monkeypatch)
     monkeypatch.setattr(socket, "create_connection", refuse)
     archive = Path(shutil.make_archive(str(tmp_path / "cells"), "zip", hand_made))
     seen = []
-    report = verify_package(archive, on_check=seen.append)
+
+    def on_check(check):
+        seen.append(check)
+        rounds[check.name] = tf.config.experimental.tensor_float_32_execution_enabled()
+
+    report = verify_package(archive, on_check=on_check)
     assert _failed(report) == {} and seen == report.checks
     assert asked == []
+    assert not any(rounds[name] for name in rounds if name.startswith(("test output", "tiled", "Fiji's tiles")))
 
 
 def test_a_halo_too_small_is_found(package_copy):
