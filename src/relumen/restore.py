@@ -26,12 +26,13 @@ from relumen.tiling import Runner, TilePlan, predict_bands, predict_tiled
 
 Float32 = NDArray[np.float32]
 
-PYTHON_TILE = 256
-"""Tile of networks that take any size. Fiji's are smaller, and cost more halo for each pixel kept."""
+PYTHON_TILE = 512
+"""Most height and width of the tiles of networks that take any size. Fiji's are smaller, and cost more halo for each pixel
+kept."""
 MOST_ANSWER = 1024
 """Most height and width of the answer to a tile, pixels: some networks hold many features of that size in memory."""
 _TILE_STEP = 64
-"""Steps of the tiles of small images, pixels: TensorFlow makes kernels for each size that it meets, and keeps them."""
+"""Steps of the tiles' sizes, pixels: TensorFlow makes kernels for each size that it meets, and keeps them."""
 PIXEL_SIZE_TOLERANCE = 0.3
 
 
@@ -68,14 +69,16 @@ class Restorer:
     seams: str | None = None
 
     def plan(self, height: int, width: int) -> TilePlan:
-        """The tiles for an image; where the network takes any size, hardly larger than the image needs."""
+        """The tiles for an image; where the network takes any size, as few as can be, and hardly larger than needed."""
         if not self.any_size:
             return TilePlan((height, width), self.tile, self.halo, self.scale)
+        most = TilePlan((height, width), self.tile, self.halo, self.scale, self.multiple)
         step, context = lcm(self.multiple, _TILE_STEP), 2 * self.halo
         tall, wide = (
-            min(tile, _filled(side + context, step)) for tile, side in zip(self.tile, (height, width), strict=True)
+            min(tile, _filled(-(-side // count) + context, step))
+            for tile, side, count in zip(self.tile, most.shape, most.grid, strict=True)
         )
-        return TilePlan((height, width), (tall, wide), self.halo, self.scale, self.multiple)
+        return replace(most, tile=(tall, wide))
 
     def with_tiles(self, tile: int | None = None, halo: int | None = None) -> Restorer:
         """The same network with other tiles; arguments and errors as of :func:`open_model`."""
