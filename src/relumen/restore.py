@@ -27,8 +27,7 @@ from relumen.tiling import Runner, TilePlan, predict_bands, predict_tiled
 Float32 = NDArray[np.float32]
 
 PYTHON_TILE = 512
-"""Most height and width of the tiles of networks that take any size. Fiji's are smaller, and cost more halo for each pixel
-kept."""
+"""Most height and width of the tiles of networks that take any size. Fiji's are smaller: more of them is halo."""
 MOST_ANSWER = 1024
 """Most height and width of the answer to a tile, pixels: some networks hold many features of that size in memory."""
 _TILE_STEP = 64
