@@ -53,6 +53,7 @@ CARE = ("CSBDeep's predict, 8 x 8 tiles", "relumen's tiles, the same network and
 def main() -> None:
     """Measures, and prints Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="only these")
     parser.add_argument("--side", type=int, default=2048, help="of the image of the tiled tables, pixels")
     parser.add_argument("--sides", type=int, nargs="+", default=[512, 2048], help="of the command's images, pixels")
     parser.add_argument("--repeats", type=int, default=3, help="of which the median counts")
@@ -62,12 +63,9 @@ def main() -> None:
         kind, name, side = given.job
         print(json.dumps(JOBS[kind](name, int(side), given.repeats)))
         return
-    print("\n".join(head()))
-    print("\n".join(networks(given.repeats)))
-    print("\n".join(peers(given.repeats)))
-    print("\n".join(whole(given.side)))
-    with tempfile.TemporaryDirectory() as scratch:
-        print("\n".join(commands(Path(scratch), given.sides)))
+    print("\n".join(head()), flush=True)
+    for table in given.tables:
+        print("\n".join(TABLES[table](given)), flush=True)
 
 
 def job(kind: str, name: str, side: int, repeats: int) -> dict[str, float]:
@@ -137,7 +135,7 @@ def whole(side: int) -> list[str]:
     return lines
 
 
-def commands(scratch: Path, sides: list[int]) -> list[str]:
+def commands(sides: list[int]) -> list[str]:
     """The whole command by both engines: all that a user waits for, from starting Python to the written file."""
     relumen = str(Path(sys.executable).with_name("relumen"))
     lines = [
@@ -150,17 +148,25 @@ def commands(scratch: Path, sides: list[int]) -> list[str]:
         "| image | engine | seconds | matrices | peak memory, GiB |",
         "|---|---|---|---|---|",
     ]
-    for side in sides:
-        image = scratch / f"{side}.tif"
-        make_image(image, side)
-        for engine, weights in ENGINES.items():
-            rate = job("matrices", "", 0, 1)["rate"]
-            result = scratch / "restored.tif"
-            command = [relumen, "restore", str(image), "--model", MODEL, "--weights", weights, "-o", str(result)]
-            _, seconds, peak = measured(command)
-            result.unlink()
-            lines.append(f"| {side} x {side} | {engine} | {seconds:.1f} | {rate:.0f} | {peak / GIB:.2f} |")
+    with tempfile.TemporaryDirectory() as scratch:
+        for side in sides:
+            image, result = Path(scratch) / f"{side}.tif", Path(scratch) / "restored.tif"
+            make_image(image, side)
+            for engine, weights in ENGINES.items():
+                rate = job("matrices", "", 0, 1)["rate"]
+                command = [relumen, "restore", str(image), "--model", MODEL, "--weights", weights, "-o", str(result)]
+                _, seconds, peak = measured(command)
+                result.unlink()
+                lines.append(f"| {side} x {side} | {engine} | {seconds:.1f} | {rate:.0f} | {peak / GIB:.2f} |")
     return lines
+
+
+TABLES: dict[str, Callable[[argparse.Namespace], list[str]]] = {
+    "networks": lambda given: networks(given.repeats),
+    "peers": lambda given: peers(given.repeats),
+    "whole": lambda given: whole(given.side),
+    "commands": lambda given: commands(given.sides),
+}
 
 
 def network_job(name: str, side: int, repeats: int) -> dict[str, float]:
