@@ -21,7 +21,7 @@ from relumen.search.priors import Priors
 
 from .test_work import FAST, waited
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'relumen[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
 
 
 @pytest.fixture(scope="module")
