@@ -3,7 +3,8 @@
 Each client draws a job (a search of any shipped prior, or a restoration by any shipped package, of an image of any
 size), submits it, follows it in one of the ways there are, fetches the result, and draws the next. Some cancel, some
 send nonsense. The server's memory is read every few seconds. It counts as flat only where the slope after the warm-up
-is surely below the limit; memory.py says of what.
+is surely below the limit; memory.py says of what. Before the hour each package restores an image of every size of tile
+once: TensorFlow makes kernels for a size where it first meets it, and keeps them, about a MiB for each.
 
     python benchmarks/endurance/serving_memory.py --picture docs/images/endurance-memory.png
 """
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +40,8 @@ SEARCHES = (
 )
 PACKAGES = ("esrgan-widefield", "cgan-fluorescence", "cascade-phase-2x", "cascade-phase-4x", "cascade-phase-8x")
 VIEW = 128  # pixels of the priors' images
+SIDES = (48, 384)  # least and most height and width of the images that are restored, pixels
+SIZES_APART = 64  # pixels between the sizes of tiles that relumen uses
 SHARE_OF_SEARCHES = 0.6
 EXPIRE_S = 120  # results are removed within the hour, and their rows after ten times as long
 POLL_S = 0.5
@@ -90,6 +94,7 @@ def serve(given: argparse.Namespace, seen: Seen) -> list[memory.Sample]:
     with TemporaryDirectory() as folder:
         server = Server(Path(folder) / "server", ["--queue", "32", "--expire-s", str(EXPIRE_S)])
         server.wait_until_ready()
+        every_size(server.address, given.clients)
         over = threading.Event()
         clients = [
             threading.Thread(target=client, args=(server.address, random.Random(f"{given.seed} {number}"), seen, over))
@@ -106,6 +111,23 @@ def serve(given: argparse.Namespace, seen: Seen) -> list[memory.Sample]:
         if server.stop() != 0:
             seen.faults.append(f"The server ended badly: {server.complaints.read_text()[-500:]}")
     return samples
+
+
+def every_size(address: str, clients: int) -> None:
+    """Restores an image of every size of tile with each package, some at a time."""
+    sides = [*range(SIDES[0], SIDES[1], SIZES_APART), SIDES[1]]
+    wanted = [(package, (tall, wide)) for package in PACKAGES for tall in sides for wide in sides]
+
+    def restore(package: str, shape: tuple[int, int]) -> None:
+        query = {"package": package, "shape": ",".join(map(str, shape)), "axes": "YX"}
+        noise = np.random.default_rng(0).normal(100, 20, shape).astype("<f4")
+        with httpx.Client(base_url=address, timeout=LONGEST_S) as http:
+            answer = http.post("/v1/restorations", params=query, content=noise.tobytes(), headers=RAW)
+            answer.raise_for_status()
+            http.get(f"/v1/jobs/{answer.json()['id']}/events")  # until its end
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(lambda each: restore(*each), wanted))
 
 
 def watch(server: Server, seconds: float, every: float, file: Path | None) -> list[memory.Sample]:
@@ -185,7 +207,7 @@ def _drawn(draw: random.Random) -> tuple[str, dict[str, object], np.ndarray]:
         shape = (int(str(query.pop("channels"))), draw.randint(view, 2 * view), draw.randint(view, 2 * view))
         query |= {"iterations": draw.randint(1, 3), "seed": draw.getrandbits(32)}
         return "/v1/searches", query, noise.random(shape).astype("<f4")
-    shape = (draw.randint(48, 384), draw.randint(48, 384))
+    shape = (draw.randint(*SIDES), draw.randint(*SIDES))
     return "/v1/restorations", {"package": draw.choice(PACKAGES)}, noise.normal(100, 20, shape).astype("<f4")
 
 
