@@ -185,7 +185,7 @@ class Restoration:
             return None
 
     def _restorer(self, run: Runner, halo: int) -> Restorer:
-        tile = (self._tile, self._tile) if self._tile else python_tile(halo, self._scale)
+        tile = (self._tile, self._tile) if self._tile else python_tile(halo, self._scale, self._multiple)
         return Restorer(
             "the network", run, self._scale, 1, tile, any_size=not self._tile, halo=halo, multiple=self._multiple
         )

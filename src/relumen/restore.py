@@ -93,7 +93,7 @@ class Restorer:
                     "other: seams will show between them."
                 )
                 restorer = replace(self, seams=seams)
-            restorer = replace(restorer, halo=halo, tile=python_tile(halo, self.scale))
+            restorer = replace(restorer, halo=halo, tile=python_tile(halo, self.scale, self.multiple))
         if tile is None:
             return restorer
         tile = _filled(tile, self.multiple)
@@ -162,7 +162,7 @@ def open_model(
             run=network_runner(RunFolder(source).network(), source),
             scale=about.scale,
             channels=about.channels,
-            tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, about.scale),
+            tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, about.scale, about.multiple),
             any_size=about.tile is None,
             halo=_filled(about.halo, about.multiple),
             multiple=about.multiple,
@@ -185,7 +185,7 @@ def open_model(
             run=package_runner(package, weights),
             scale=package.scale,
             channels=package.input_channels,
-            tile=python_tile(package.halo, package.scale) if own else package.tile,
+            tile=python_tile(package.halo, package.scale, package.multiple) if own else package.tile,
             any_size=own,
             halo=package.halo,
             multiple=package.multiple,
@@ -207,9 +207,19 @@ def _shipped(source: Path) -> Path:
     )
 
 
-def python_tile(halo: int, scale: int) -> tuple[int, int]:
-    """The tile for a network that takes any size: no more than half of it is halo, and its answer fits into memory."""
-    side = max(min(PYTHON_TILE, MOST_ANSWER // scale), 4 * halo)
+def python_tile(halo: int, scale: int, multiple: int = 1) -> tuple[int, int]:
+    """The tile for a network that takes any size: no more than half of it is halo, and its answer fits into memory.
+
+    Args:
+        halo: of it, input pixels; a multiple of ``multiple``.
+        scale: the network's magnification.
+        multiple: of which height and width must be.
+
+    Returns:
+        Height and width, input pixels.
+    """
+    side = min(PYTHON_TILE, MOST_ANSWER // scale) // multiple * multiple
+    side = max(side, 4 * halo, multiple)
     return side, side
 
 

@@ -95,7 +95,7 @@ def makers(runs: Sequence[Path]) -> dict[str, Maker]:
                 run=_runner(single, draw=config.draw),
                 scale=1,
                 channels=1,
-                tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, 1),
+                tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, 1, about.multiple),
                 any_size=about.tile is None,
                 halo=about.halo,
                 multiple=about.multiple,
