@@ -79,7 +79,7 @@ def halo_curve(run: Runner, sample: Float32, *, scale: int, tile: int, multiple:
         whole = run(around[np.newaxis])[0]
         alone = run(around[np.newaxis, reach : reach + tile, reach : reach + tile])[0]
         inside = slice(scale * reach, scale * (reach + tile))
-        difference = deviations(alone, whole[inside, inside], whole).max(-1)
+        difference = deviations(alone, whole[inside, inside], whole, last_bits=False).max(-1)
         for d in range(reach + 1):
             kept = slice(scale * d, scale * (tile - d))
             errors[d] = max(errors[d], float(difference[kept, kept].max()))

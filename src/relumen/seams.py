@@ -67,7 +67,7 @@ def tile_difference(image: Float32, run: Runner, *, tile: int, scale: int, halo:
     shift = tile // 2 - halo + multiple // 2
     answer, shifted = tiled(image), tiled(image[shift:, shift:])
     border, seen = scale * halo, scale * (halo + shift)
-    return largest_deviation(shifted[border:, border:], answer[seen:, seen:], answer)
+    return largest_deviation(shifted[border:, border:], answer[seen:, seen:], answer, last_bits=False)
 
 
 def phase_difference(image: Float32, run: Runner, *, tile: int, halo: int, scale: int, multiple: int) -> float:
@@ -95,5 +95,5 @@ def phase_difference(image: Float32, run: Runner, *, tile: int, halo: int, scale
     for shift in shifts.tolist():
         border, seen = scale * halo, scale * (halo + shift)
         shifted = tiled(image[shift:, shift:])[border:, border:]
-        largest = max(largest, largest_deviation(shifted, answer[seen:, seen:], answer))
+        largest = max(largest, largest_deviation(shifted, answer[seen:, seen:], answer, last_bits=False))
     return largest
