@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from relumen.allocator import share_one_heap
 from relumen.errors import CheckFailedError, UserError
 from relumen.search.priors import Priors
 from relumen.search.states import Search, SearchState
@@ -40,6 +41,7 @@ class Replica:
     """
 
     def __init__(self, priors: Sequence[Path], batch: int, warm: Sequence[Task]) -> None:
+        share_one_heap()
         self._engine = Engine(Priors(priors), batch)
         for task in warm:
             self._engine.warm_up(task)

@@ -22,7 +22,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 # and helpers. A new module goes into docs/reference/python/, or here.
 INSIDE = re.compile(
     r"relumen$|relumen\.(cli|imagej_bridge\.(server\.(?!status$)|macros|program|transport)|imagej_bridge\.server$)"
-    r"|relumen\.(archive|claims|device|divergence|doctor|jobs|jvm|keras_files|maven|ome_zarr\w*|onnx_claims|plain_yaml|quiet|rdf|reducing|saved_model_safety"
+    r"|relumen\.(allocator|archive|claims|device|divergence|doctor|jobs|jvm|keras_files|maven|ome_zarr\w*|onnx_claims|plain_yaml|quiet|rdf|reducing|saved_model_safety"
     r"|storage|tables|tiff_claims|whole)$"
     r"|relumen\.(evaluation|export|models|models\.baselines|prior|training|training\.presets|search\.presets)$"
     r"|relumen\.prior\.(arrays|official_\w+|pickles|rosinality|torch_files)$"

@@ -54,8 +54,10 @@ def serve(
 
     Example: relumen serve --port 8765 --prior runs/my-prior
     """
+    from relumen.allocator import share_one_heap
     from relumen.device import describe_device
 
+    share_one_heap()
     say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
     from relumen.configs import file_values, validated
     from relumen.imagej_bridge.server.config import ServeConfig, read_token
