@@ -40,7 +40,7 @@ def full_float32() -> Iterator[None]:
     """What TensorFlow computes inside is float32 throughout, on GPUs too.
 
     By default NVIDIA cards since Ampere round the factors of products to 10 bits (TensorFloat-32), for speed. A picture
-    then changes by up to a hundredth of its standard deviation: nobody sees that, but it is a hundred times what counts
+    then changes by up to 0.02 of its standard deviation: nobody sees that, but it is two hundred times what counts
     as a difference where tiles or weights formats are compared.
     """
     config = import_tensorflow().config.experimental
