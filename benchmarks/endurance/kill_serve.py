@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import tifffile
 from killing import Ended, Found, Moment, before
-from serving import LONGEST_S, RAW, NotStartedError, Server
+from serving import LONGEST_S, NotStartedError, Server, upload
 from sudden_ends import MOST, SuddenEnds, rows
 
 JOBS_A_LIFE = 1
@@ -45,9 +45,7 @@ class Asked:
 
     def submit(self, http: httpx.Client) -> httpx.Response:
         """Sends it."""
-        shape = ",".join(map(str, self.image.shape))
-        query = {**self.query, "shape": shape, "axes": "CYX"[-self.image.ndim :]}
-        return http.post(self.path, params=query, content=self.image.tobytes(), headers=RAW)
+        return http.post(self.path, **upload(self.query, self.image))
 
 
 def asked(prior: str) -> list[Asked]:

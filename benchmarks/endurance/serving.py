@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 
 RAW = {"Content-Type": "application/octet-stream"}
 LONGEST_S = 600
@@ -19,6 +21,12 @@ LONGEST_S = 600
 
 RELUMEN = (sys.executable, "-c", "from relumen.cli import main; main()")
 """The command line, as installed or as the import path has it."""
+
+
+def upload(query: Mapping[str, object], image: np.ndarray) -> dict[str, Any]:
+    """What ``httpx`` takes to post an image (y, x) or (channels, y, x) with a job's parameters."""
+    told = {"shape": ",".join(map(str, image.shape)), "axes": "CYX"[-image.ndim :]}
+    return {"params": {**query, **told}, "content": image.tobytes(), "headers": RAW}
 
 
 class NotStartedError(Exception):

@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import memory
 import numpy as np
-from serving import LONGEST_S, RAW, Server
+from serving import LONGEST_S, Server, upload
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -119,12 +119,13 @@ def every_size(address: str, clients: int) -> None:
     wanted = [(package, (tall, wide)) for package in PACKAGES for tall in sides for wide in sides]
 
     def restore(package: str, shape: tuple[int, int]) -> None:
-        query = {"package": package, "shape": ",".join(map(str, shape)), "axes": "YX"}
         noise = np.random.default_rng(0).normal(100, 20, shape).astype("<f4")
         with httpx.Client(base_url=address, timeout=LONGEST_S) as http:
-            answer = http.post("/v1/restorations", params=query, content=noise.tobytes(), headers=RAW)
-            answer.raise_for_status()
-            http.get(f"/v1/jobs/{answer.json()['id']}/events")  # until its end
+            answer = http.post("/v1/restorations", **upload({"package": package}, noise)).raise_for_status()
+            job = f"/v1/jobs/{answer.json()['id']}"
+            http.get(f"{job}/events")  # until its end
+            if (status := http.get(job).json())["state"] != "finished":
+                raise RuntimeError(f"{package} on {shape}: {status}")
 
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(lambda each: restore(*each), wanted))
@@ -169,9 +170,8 @@ def _one_job(http: httpx.Client, draw: random.Random, seen: Seen) -> str:
 
     path, query, image = _drawn(draw)
     nonsense = draw.random() < 0.05
-    body = draw.randbytes(draw.randint(1, 5000)) if nonsense else image.tobytes()
-    query |= {"shape": ",".join(map(str, image.shape)), "axes": "CYX"[-image.ndim :], "title": f"{draw.random()}"}
-    answer = ask("POST", path, params=query, content=body, headers=RAW)
+    wrong = {"content": draw.randbytes(draw.randint(1, 5000))} if nonsense else {}
+    answer = ask("POST", path, **upload(query | {"title": f"{draw.random()}"}, image) | wrong)
     if answer.status_code == 429:
         time.sleep(float(answer.headers["Retry-After"]))
         return "asked to come again"
