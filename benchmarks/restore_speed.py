@@ -292,13 +292,12 @@ def _care(name: str) -> Callable[[NDArray], Any]:
         return lambda image: care.predict(image[..., 0], "YX", n_tiles=(8, 8))
     import tensorflow as tf
 
-    from relumen.restore import Restorer, python_tile, restore_plane
+    from relumen.restore import Restorer, restore_plane
 
     network: Any = care.keras_model
     run = tf.function(lambda x: network(x, training=False), autograph=False)
     halo = -(-max(care._axes_tile_overlap("YX")) // 4) * 4  # tiles begin at multiples of what the network divides
-    tile = python_tile(halo, 1)
-    restorer = Restorer("CARE", lambda x: run(x).numpy(), 1, 1, tile, any_size=True, halo=halo, multiple=4)
+    restorer = Restorer.of_network("CARE", lambda x: run(x).numpy(), halo=halo, multiple=4)
     return lambda image: restore_plane(image, restorer)
 
 

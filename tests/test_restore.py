@@ -12,7 +12,7 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize, read_image
 from relumen.normalisation import Normalisation
-from relumen.restore import Restorer, open_model, python_tile, restore_file, restore_plane
+from relumen.restore import Restorer, open_model, restore_file, restore_plane
 
 
 def double(batch):
@@ -98,7 +98,7 @@ def test_pixels_that_are_no_numbers(tmp_path):
 
 
 def test_tiles_are_few_and_hardly_larger_than_an_image_needs():
-    large = model(tile=python_tile(32, 2), halo=32)
+    large = Restorer.of_network("large", double, halo=32, scale=2)
     assert large.tile == (512, 512)
     assert (large.plan(4000, 40).tile, large.plan(4000, 40).grid) == ((512, 128), (9, 1))
     assert (large.plan(1024, 512).tile, large.plan(1024, 512).grid) == ((448, 320), (3, 2))
@@ -109,7 +109,7 @@ def test_a_network_that_divides_by_three_restores_what_is_larger_than_a_tile(cel
         assert batch.shape[1] % 3 == batch.shape[2] % 3 == 0
         return double(batch)
 
-    thirds = model(run=third, halo=12, multiple=3, tile=python_tile(12, 2, 3))
+    thirds = Restorer.of_network("thirds", third, halo=12, scale=2, multiple=3)
     image = cells[:700, :600, np.newaxis].astype(np.float32)
     np.testing.assert_allclose(restore_plane(image, thirds), double(image[np.newaxis])[0], rtol=1e-5, atol=1e-3)
 

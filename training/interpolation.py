@@ -12,7 +12,7 @@ from relumen.errors import UserError
 from relumen.halo import measure_halo
 from relumen.images import read_image
 from relumen.normalisation import EPS
-from relumen.restore import Restorer, python_tile
+from relumen.restore import Restorer
 from relumen.run import PIXEL_ONLY, About, RunFolder
 from relumen.training.config import ESRGANConfig, parse_config
 from relumen.training.data import load_held_out
@@ -60,7 +60,6 @@ def interpolated(run: RunFolder, alpha: float, say: Callable[[str], None] = prin
     except UserError as error:
         say(f"The card will have no figures on held-out images, for these can't be read: {error}")
     else:
-        tile = python_tile(halo, about.scale)
-        restorer = Restorer("the network", predict, about.scale, 1, tile, any_size=True, halo=halo)
+        restorer = Restorer.of_network("the network", predict, halo=halo, scale=about.scale)
         figures = held_out_figures(sources, restorer, config.seed)
     return network, about.model_copy(update={"alpha": alpha, "halo": halo, "figures": figures})

@@ -16,7 +16,7 @@ from relumen.images import Image, PixelSize
 from relumen.metrics import psnr
 from relumen.normalisation import EPS
 from relumen.pictures import side_by_side
-from relumen.restore import Restorer, python_tile
+from relumen.restore import Restorer
 from relumen.run import About, Figures, software
 from relumen.tiling import Runner
 from relumen.training.data import Batches, DataSet, Patches
@@ -185,9 +185,8 @@ class Restoration:
             return None
 
     def _restorer(self, run: Runner, halo: int) -> Restorer:
-        tile = (self._tile, self._tile) if self._tile else python_tile(halo, self._scale, self._multiple)
-        return Restorer(
-            "the network", run, self._scale, 1, tile, any_size=not self._tile, halo=halo, multiple=self._multiple
+        return Restorer.of_network(
+            "the network", run, halo=halo, scale=self._scale, multiple=self._multiple, only_tile=self._tile
         )
 
     def _runner(self) -> Runner:

@@ -67,6 +67,22 @@ class Restorer:
     pixel_size_um: float | None = None
     seams: str | None = None
 
+    @classmethod
+    def of_network(
+        cls,
+        name: str,
+        run: Runner,
+        *,
+        halo: int,
+        scale: int = 1,
+        channels: int = 1,
+        multiple: int = 1,
+        only_tile: int | None = None,
+    ) -> Restorer:
+        """A network of ours: it takes any size, or ``only_tile`` where that is given. The rest is as of the class."""
+        tile = (only_tile, only_tile) if only_tile else _largest_tile(halo, scale, multiple)
+        return cls(name, run, scale, channels, tile, any_size=not only_tile, halo=halo, multiple=multiple)
+
     def plan(self, height: int, width: int) -> TilePlan:
         """The tiles for an image; where the network takes any size, as few as can be, and hardly larger than needed."""
         if not self.any_size:
@@ -93,7 +109,7 @@ class Restorer:
                     "other: seams will show between them."
                 )
                 restorer = replace(self, seams=seams)
-            restorer = replace(restorer, halo=halo, tile=python_tile(halo, self.scale, self.multiple))
+            restorer = replace(restorer, halo=halo, tile=_largest_tile(halo, self.scale, self.multiple))
         if tile is None:
             return restorer
         tile = _filled(tile, self.multiple)
@@ -157,19 +173,17 @@ def open_model(
             )
         if about.halo is None:
             raise UserError(f"No halo makes tiles of the network in {source} fit each other. Train it further.")
-        restorer = Restorer(
-            name=source.name,
-            run=network_runner(RunFolder(source).network(), source),
+        restorer = Restorer.of_network(
+            source.name,
+            network_runner(RunFolder(source).network(), source),
+            halo=_filled(about.halo, about.multiple),
             scale=about.scale,
             channels=about.channels,
-            tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, about.scale, about.multiple),
-            any_size=about.tile is None,
-            halo=_filled(about.halo, about.multiple),
             multiple=about.multiple,
-            pixel_size_um=about.pixel_size_um,
-            seams=None if about.tile is None else _unfitting_tiles(source.name, about.tile, 0),
+            only_tile=about.tile,
         )
-        yield restorer.with_tiles(tile, halo)
+        seams = None if about.tile is None else _unfitting_tiles(source.name, about.tile, 0)
+        yield replace(restorer, pixel_size_um=about.pixel_size_um, seams=seams).with_tiles(tile, halo)
         return
     with open_package(source) as package:
         if package.input_channels != package.output_channels:
@@ -185,7 +199,7 @@ def open_model(
             run=package_runner(package, weights),
             scale=package.scale,
             channels=package.input_channels,
-            tile=python_tile(package.halo, package.scale, package.multiple) if own else package.tile,
+            tile=_largest_tile(package.halo, package.scale, package.multiple) if own else package.tile,
             any_size=own,
             halo=package.halo,
             multiple=package.multiple,
@@ -207,17 +221,8 @@ def _shipped(source: Path) -> Path:
     )
 
 
-def python_tile(halo: int, scale: int, multiple: int = 1) -> tuple[int, int]:
-    """The tile for a network that takes any size: no more than half of it is halo, and its answer fits into memory.
-
-    Args:
-        halo: of it, input pixels; a multiple of ``multiple``.
-        scale: the network's magnification.
-        multiple: of which height and width must be.
-
-    Returns:
-        Height and width, input pixels.
-    """
+def _largest_tile(halo: int, scale: int, multiple: int) -> tuple[int, int]:
+    """For a network that takes any size: no more than half of a tile is halo, and its answer fits into memory."""
     side = min(PYTHON_TILE, MOST_ANSWER // scale) // multiple * multiple
     side = max(side, 4 * halo, multiple)
     return side, side

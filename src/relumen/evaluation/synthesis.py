@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, product
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from relumen.image_writing import write_image
 from relumen.images import Image
 from relumen.models import limited
 from relumen.normalisation import EPS, Normalisation
-from relumen.restore import Restorer, python_tile, restore_plane
+from relumen.restore import Restorer, restore_plane
 from relumen.run import RunFolder
 from relumen.tiling import Runner
 from relumen.training.cgan import resnet_settings
@@ -90,18 +90,14 @@ def makers(runs: Sequence[Path]) -> dict[str, Maker]:
             raise UserError(f"No halo makes tiles of the network in {path} fit each other. Train it further.")
         for index, defect in enumerate(about.defects):
             single = limited.with_defect(network, index, draw=config.draw, **resnet_settings(config.generator))
-            restorer = Restorer(
-                name=f"{path.name}, {defect}",
-                run=_runner(single, draw=config.draw),
-                scale=1,
-                channels=1,
-                tile=(about.tile, about.tile) if about.tile else python_tile(about.halo, 1, about.multiple),
-                any_size=about.tile is None,
+            restorer = Restorer.of_network(
+                f"{path.name}, {defect}",
+                _runner(single, draw=config.draw),
                 halo=about.halo,
                 multiple=about.multiple,
-                normalisation=Normalisation(),
+                only_tile=about.tile,
             )
-            found[defect] = Maker(defect, path, restorer, about.tile)
+            found[defect] = Maker(defect, path, replace(restorer, normalisation=Normalisation()), about.tile)
     return found
 
 
