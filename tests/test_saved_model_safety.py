@@ -56,6 +56,45 @@ def test_what_does_more_is_refused(tmp_path, what):
     assert not (tmp_path / "written").exists()
 
 
+def old(folder, written, route):
+    """A SavedModel as TensorFlow 1 made them, that writes a file while it is loaded."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        given = v1.placeholder(tf.float32, (None, None, None, 1), "input")
+        factor = v1.get_variable("factor", initializer=2.0, use_resource=False)
+        answer = tf.multiply(given, factor, "output")
+        session.run(v1.global_variables_initializer())
+        saver = v1.train.Saver([factor])
+        write = tf.io.write_file(written, "x")
+        if route == "restores":
+            with tf.control_dependencies([write, session.graph.get_operation_by_name("save/restore_all")]):
+                tf.no_op("restores_and_writes")
+            saver.saver_def.restore_op_name = "restores_and_writes"
+        elif route == "sets its tables":
+            v1.add_to_collection("table_initializer", write)
+        elif route == "sets its local variables":
+            with tf.control_dependencies([write]):
+                v1.get_variable("local", initializer=tf.constant(1.0), collections=["local_variables"])
+        builder = v1.saved_model.Builder(str(folder / "model"))
+        signature = v1.saved_model.predict_signature_def({"input": given}, {"output": answer})
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature}, saver=saver)
+        builder.save()
+    return folder / "model"
+
+
+def test_a_network_of_tensorflow_1_is_loaded(tmp_path):
+    model = old(tmp_path, str(tmp_path / "written"), "does nothing else")
+    assert load(model)(np.ones((1, 2, 2, 1), np.float32)).max() == 2
+
+
+@pytest.mark.parametrize("route", ["restores", "sets its tables", "sets its local variables"])
+def test_what_does_more_while_it_is_loaded_is_refused(tmp_path, route):
+    model = old(tmp_path, str(tmp_path / "written"), route)
+    with pytest.raises(UnsafeGraphError, match="WriteFile"):
+        load(model)
+    assert not (tmp_path / "written").exists()
+
+
 def test_verify_runs_nothing_of_such_a_package(tmp_path, small_package):
     package = tmp_path / "package"
     shutil.copytree(small_package, package)

@@ -30,6 +30,10 @@ _FILES = (
 """In the names of operations that read or write files, or run code; some of them don't say that they have a state."""
 
 
+_RESTORING = {"Restore", "RestoreV2", "RestoreSlice"}
+"""Operations that read a checkpoint: what restores the variables does that, and nothing else may."""
+
+
 class UnsafeGraphError(UserError):
     """A graph would do more than compute."""
 
@@ -37,8 +41,8 @@ class UnsafeGraphError(UserError):
 def check_saved_model(folder: Path, source: Path) -> None:
     """Refuses a SavedModel that does anything beside computing.
 
-    What TensorFlow runs when it loads and calls it is looked at: its signatures, what they reach, and what makes its
-    objects. What would save it again isn't.
+    What TensorFlow runs when it loads and calls it is looked at: its signatures, what they reach, what makes its
+    objects, and what restores its variables. What would save it again isn't.
 
     Args:
         folder: in which saved_model.pb lies.
@@ -57,7 +61,8 @@ def check_saved_model(folder: Path, source: Path) -> None:
         raise UserError(f"{source} is not a SavedModel that can be read ({error}). Export it again.") from error
     for graph in model.meta_graphs:
         own = {each.signature.name for each in graph.graph_def.library.function}
-        found = sorted({node.op for node in _run(graph) if node.op not in own and not _computes(node.op)})
+        ran = {node.op for node in _run(graph)} | ({node.op for node in _restored(graph)} - _RESTORING)
+        found = sorted(operation for operation in ran - own if not _computes(operation))
         if found:
             raise UnsafeGraphError(
                 f"{source} was not loaded: beside computing, its graph would do {', '.join(found[:5])}, by which a "
@@ -78,14 +83,37 @@ def _computes(operation: str) -> bool:
 
 
 def _run(graph: MetaGraphDef) -> Iterator[NodeDef]:
-    """Every node that is run when the graph is loaded and called."""
+    """Every node that is run when the graph is loaded and called, but for those that restore its variables."""
+    begins = [tensor.name for signature in graph.signature_def.values() for tensor in signature.outputs.values()]
+    for key in ("saved_model_main_op", "legacy_init_op", "table_initializer"):  # of TensorFlow 1
+        begins += graph.collection_def[key].node_list.value
+    begins += _local_initialisers(graph)
+    return _all_run(graph, begins, graph.object_graph_def.concrete_functions)
+
+
+def _restored(graph: MetaGraphDef) -> Iterator[NodeDef]:
+    """Every node that is run when a session restores the variables."""
+    return _all_run(graph, [graph.saver_def.restore_op_name], ())
+
+
+def _local_initialisers(graph: MetaGraphDef) -> Iterator[str]:
+    """What sets the variables that no checkpoint holds; TensorFlow runs it where a graph names nothing else."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.framework.variable_pb2 import VariableDef
+
+    for data in graph.collection_def["local_variables"].bytes_list.value:
+        try:
+            yield VariableDef.FromString(data).initializer_name
+        except DecodeError:  # TensorFlow refuses it too
+            continue
+
+
+def _all_run(graph: MetaGraphDef, begins: Iterable[str], concrete: Iterable[str]) -> Iterator[NodeDef]:
+    """Every node on which some outputs depend, and every node of what these and some functions call."""
     functions = {each.signature.name: each.node_def for each in graph.graph_def.library.function}
     nodes = {node.name: node for node in graph.graph_def.node}
-    begins = [tensor.name for signature in graph.signature_def.values() for tensor in signature.outputs.values()]
-    for key in ("saved_model_main_op", "legacy_init_op"):  # of TensorFlow 1
-        begins += graph.collection_def[key].node_list.value
     waiting = list(_reached(nodes, begins))
-    called = set(graph.object_graph_def.concrete_functions) & set(functions)
+    called = set(concrete) & set(functions)
     waiting += [node for name in called for node in functions[name]]
     while waiting:
         node = waiting.pop()

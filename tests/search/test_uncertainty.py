@@ -81,6 +81,18 @@ def test_restarts_are_searched_a_few_at_a_time(prior, low):
     assert len(ended) == 2 and ended.ended
 
 
+@pytest.mark.parametrize("method", ["rls", "pulse"])
+def test_a_restart_begins_at_its_own_start_whatever_is_searched_beside(prior, low, method):
+    searcher = make_searcher(
+        prior, forward_operator(8, 2), load_search(method, ["iterations=4"]), UncertaintyConfig(), 1, batch=2
+    )
+    first, second = searches(prior, UncertaintyConfig(form="restarts"), 2, low, seed=3)
+    other = searches(prior, UncertaintyConfig(), 1, low, seed=9)[0]
+    alone, beside = searcher.run([second]), searcher.run([second, other])
+    np.testing.assert_allclose(beside.images[:1], alone.images, atol=1e-4)
+    assert np.abs(alone.images - searcher.run([other, first]).images[1]).max() > 0.01
+
+
 def test_what_can_not_be(prior):
     operator = forward_operator(8, 2)
     with pytest.raises(UserError, match="2 or more. Received: 1"):

@@ -212,21 +212,26 @@ class Searcher:
         if not np.isfinite(low).all():
             raise UserError("The image has values that are not finite (NaN or infinite). Replace them first.")
 
-    def _start(self, rng: list[np.random.Generator], config: SearchConfig) -> Float32:
-        """Style vectors (batch, L, d)."""
+    def _start(self, searches: Sequence[Search], rng: list[np.random.Generator], config: SearchConfig) -> Float32:
+        """Style vectors (batch, L, d): of each search its own, or the config's."""
         a = self._architecture
         if config.start == "mean":
-            return np.broadcast_to(self.mean, (self.batch, a.style_inputs, a.w_dim)).astype(np.float32)
-        z = np.stack([each.standard_normal((a.style_inputs, a.z_dim), np.float32) for each in rng])
-        w = self.prior.generator.mapping(z.reshape(-1, a.z_dim))
-        return np.asarray(w).reshape(self.batch, a.style_inputs, a.w_dim)
+            w = np.broadcast_to(self.mean, (self.batch, a.style_inputs, a.w_dim)).astype(np.float32)
+        else:
+            z = np.zeros((self.batch, a.style_inputs, a.z_dim), np.float32)
+            for codes, each, draw in zip(z, searches, rng, strict=True):
+                if each.start is None:
+                    codes[:] = draw.standard_normal(codes.shape, np.float32)
+            w = np.array(self.prior.generator.mapping(z.reshape(-1, a.z_dim))).reshape(self.batch, -1, a.w_dim)
+        for styles, each in zip(w, searches, strict=True):
+            if each.start is not None:
+                styles[:] = each.start
+        return w
 
     def _begin(self, searches: Sequence[Search], config: SearchConfig) -> None:
         """Everything as before the first step."""
         rng = [np.random.default_rng((*each.seed, _STARTS)) for each in searches]
-        given = [each.start for each in searches if each.start is not None]
-        start = np.asarray(given, np.float32) if len(given) == len(searches) else self._start(rng, config)
-        self._codes.begin(start, rng)
+        self._codes.begin(self._start(searches, rng, config), rng)
         for noise, norm in zip(self._noise, self._noise_norms, strict=True):
             drawn = np.stack([each.standard_normal(noise.shape[1:], np.float32) for each in rng])
             noise.assign(drawn)
