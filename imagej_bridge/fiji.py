@@ -305,7 +305,7 @@ def _connect(
 
     if folder is None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relumen-")))
-    config = ServeConfig(folder=folder, priors=tuple(priors), warm=tuple(each.name for each in priors))
+    config = ServeConfig(folder=folder, priors=tuple(priors), warm=tuple(each.resolve().name for each in priors))
     app, _, _ = stack.enter_context(running(config, make_worker))
     connection = AppConnection(app)
     stack.callback(connection.close)

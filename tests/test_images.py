@@ -96,6 +96,23 @@ def test_directories_of_a_tiff_that_lead_in_a_circle_are_refused(tmp_path):
         read_image(tmp_path / "a.tif")
 
 
+def test_a_tiff_of_several_images_is_refused_and_not_read_in_part(tmp_path):
+    large, small = np.ones((16, 16), np.uint8), np.ones((4, 4), np.uint8)
+    for name, images, is_refused in (
+        ("positions.ome.tif", (large, large), True),
+        ("sizes.tif", (large, np.ones((16, 20), np.uint8)), True),
+        ("preview.tif", (large, small), False),
+    ):
+        with tifffile.TiffWriter(tmp_path / name) as tiff:
+            for image in images:
+                tiff.write(image, photometric="minisblack")
+        if is_refused:
+            with pytest.raises(UserError, match="it holds 2 images, of which one would be read"):
+                read_image(tmp_path / name)
+        else:
+            assert read_image(tmp_path / name).pixels.shape == (16, 16)
+
+
 def test_dots_per_inch_are_no_pixel_size(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 9), np.uint8), resolution=(72, 72), resolutionunit="INCH")
     assert read_image(tmp_path / "a.tif").pixel_size is None
@@ -123,7 +140,7 @@ def test_png_and_npy_come_back(tmp_path, name):
 def test_axes_can_be_overridden(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 6, 5), np.float32))
     assert read_image(tmp_path / "a.npy").axes == "ZYX"
-    assert read_image(tmp_path / "a.npy", axes="TYX").axes == "TYX"
+    assert read_image(tmp_path / "a.npy", axes="tyx").axes == "TYX"
     with pytest.raises(UserError, match="TZCYX"):
         read_image(tmp_path / "a.npy", axes="YXT")
 

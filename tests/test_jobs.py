@@ -66,6 +66,8 @@ def test_existing_results_are_refused_skipped_or_overwritten(folder, tmp_path):
         (["day 1/*.lsm"], "out", {}, "No file matches"),
         (["day 1/notes.txt*"], "out", {}, "None of these is an image"),
         (["day 1/a.tif"], "day 1/a.tif", {}, "would replace the image itself"),
+        (["day 1/a.tif"], "day 1/b.tif", {"beside": [".txt", "-mean.tif"]}, "b.tif exists"),
+        (["day 1/notes.txt"], "day 1/notes.tif", {"beside": [".txt"]}, "beside .*notes.tif would replace the image"),
         (["day 1/a.tif"], "out", {"existing": "maybe"}, "refuse, skip or overwrite"),
         (["day 1/a.tif"], "out", {"output_type": "int8"}, "float32 or input"),
         (["day 1/a.tif"], "day 1/notes.txt/out", {}, "can't be made"),

@@ -114,6 +114,11 @@ def test_a_network_that_divides_by_three_restores_what_is_larger_than_a_tile(cel
     np.testing.assert_allclose(restore_plane(image, thirds), double(image[np.newaxis])[0], rtol=1e-5, atol=1e-3)
 
 
+def test_a_network_that_magnifies_otherwise_than_it_says_is_told(cells):
+    with pytest.raises(UserError, match="answers a tile of 32 x 32 pixels with 32 x 32, and not with 64 x 64"):
+        restore_plane(cells[:60, :60, np.newaxis].astype(np.float32), model(run=lambda batch: batch))
+
+
 def test_a_constant_image_stays_constant(tmp_path):
     tifffile.imwrite(tmp_path / "in.tif", np.full((40, 40), 1000, np.uint16))
     restore_file(tmp_path / "in.tif", model(), tmp_path / "out.tif")
@@ -184,6 +189,9 @@ def test_smaller_tiles_when_memory_runs_out_and_it_is_said(tmp_path, cells):
     said = []
     restore_file(tmp_path / "in.tif", model(run=greedy, tile=(64, 64)), tmp_path / "out.tif", say=said.append)
     assert said[1:] == [f"Out of memory with tiles of {a} pixels; trying {b}." for a, b in ((64, 32), (32, 16))]
+    large = model(run=greedy, tile=(512, 512))  # of which the image needs a part
+    restore_file(tmp_path / "in.tif", large, tmp_path / "out.tif", say=said.append)
+    assert "Out of memory with tiles of 128 pixels; trying 64." in said
     np.testing.assert_allclose(read_image(tmp_path / "out.tif").pixels[::2, ::2], cells[:60, :60], rtol=1e-5)
     with pytest.raises(CheckFailedError, match="too little memory"):
         restore_file(tmp_path / "in.tif", model(run=greedy, tile=(64, 64), halo=16), tmp_path / "out2.tif")

@@ -123,8 +123,8 @@ def _network(description: PackageDescription, measured: Measured) -> str:
     )
     if measured.phase_error is not None and measured.phase_tolerance is not None:
         lines.append(
-            "- The network halves its input, so its answer depends on **where a tile begins**. Those of `relumen "
-            f"restore` begin at multiples of {multiple} pixels, and fit each other. In Fiji the last tile of a row or "
+            f"- The network takes multiples of {multiple} pixels, so its answer depends on **where a tile begins**. "
+            "Those of `relumen restore` begin at such, and fit each other. In Fiji the last tile of a row or "
             "column, and an image smaller than a tile, may begin elsewhere: the answer then differs by up to "
             f"{measured.phase_error:.1g} of the output's standard deviation (declared limit "
             f"{measured.phase_tolerance:.1g}). It does not where both sides of an image are multiples of {multiple} "

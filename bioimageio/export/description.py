@@ -103,8 +103,8 @@ class PackageDescription(Frozen):
     multiple: int = Field(
         1,
         ge=1,
-        description="Of which height and width of an input must be, since the network halves it: its answer to a tile "
-        "then depends on where the tile begins.",
+        description="Of which height and width of an input must be, such as 2 where the network halves it: its answer "
+        "to a tile then depends on where the tile begins.",
     )
     halo: int | None = Field(
         None, ge=0, description="Input pixels on each side of a tile that are context only; None: measure it."

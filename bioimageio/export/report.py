@@ -110,7 +110,7 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=f"{self.name} ({self.source})")
+        table = Table(title=Text(f"{self.name} ({self.source})"))
         table.add_column("")
         table.add_column("Check", overflow="fold")
         table.add_column("Difference", no_wrap=True)

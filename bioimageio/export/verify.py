@@ -30,6 +30,8 @@ from .zoo_library import REFUSED, core_checks, format_checks
 DEFAULT_TOLERANCE = 1e-4
 _RUNS = ("test output", "tiled against whole", "Fiji's tiles")
 SIZES_IN_TILES = (0.4, 1.0, 1.7, 3.3)
+_REFUSALS = (UserError, CheckFailedError, MemoryError)
+"""What a network that can't be run is told by."""
 _SOME_TILES = 1.7
 """Side of the picture on which tiles are compared with the whole, in tiles."""
 
@@ -169,11 +171,11 @@ class _Comparison:
         first, run = next(iter(self.runners.items()))
         several = self.package.normalisation.applied(self._picture(self._size(_SOME_TILES)))
         if self.package.fixed_size:
-            yield self._tiles_as_declared(run, several)
+            yield self._tried("tiles of one place", self._tiles_as_declared, run, several)
         else:
-            yield self._tiled_against_whole(run, self._of_multiples(several))
+            yield self._tried("tiled against whole", self._tiled_against_whole, run, self._of_multiples(several))
             if self.package.multiple > 1:
-                yield self._phases_as_declared(run, several)
+                yield self._tried("where tiles begin", self._phases_as_declared, run, several)
         unread = self._unread()
         if unread is not None:
             yield unread
@@ -187,7 +189,7 @@ class _Comparison:
                 reference = self._tiled(run, self.package.normalisation.applied(picture))
                 cut = jdll_cut(self.package.rdf, picture)
                 yield self._compare(name, cut.merge([run(tile) for tile in cut.tiles]), reference)
-            except (UserError, CheckFailedError) as error:
+            except _REFUSALS as error:
                 yield Check(name, "failed", str(error))
                 reference = cut = None
             references.append(reference)
@@ -223,8 +225,15 @@ class _Comparison:
             if first is not None and form != first:
                 yield self._compare(f"{form} against {first}", answers[form], answers[first])
 
-    def _tiled_against_whole(self, run: Runner, picture: Float32) -> Check:
-        name = f"tiled against whole ({picture.shape[0]} x {picture.shape[1]})"
+    def _tried(self, name: str, check: Callable[[str, Runner, Float32], Check], run: Runner, picture: Float32) -> Check:
+        """A check under its name with the picture's size; it fails where the network does."""
+        name = f"{name} ({picture.shape[0]} x {picture.shape[1]})"
+        try:
+            return check(name, run, picture)
+        except _REFUSALS as error:
+            return Check(name, "failed", str(error))
+
+    def _tiled_against_whole(self, name: str, run: Runner, picture: Float32) -> Check:
         try:
             whole = run(picture[np.newaxis])[0]
         # A network that takes one size only says so in its engine's own way.
@@ -233,9 +242,9 @@ class _Comparison:
             return Check(name, "skipped", f"The weights do not take a whole image of this size: {reason}")
         return self._compare(name, self._tiled(run, picture), whole, border=self.package.halo * self.package.scale)
 
-    def _tiles_as_declared(self, run: Runner, picture: Float32) -> Check:
+    def _tiles_as_declared(self, name: str, run: Runner, picture: Float32) -> Check:
         """In place of tiled against whole, for a network that can't be run on the whole."""
-        package, name = self.package, f"tiles of one place ({picture.shape[0]} x {picture.shape[1]})"
+        package = self.package
         declared = _declared(package, "tile_tolerance")
         if declared is None:
             said = "config.relumen has fixed_size, and no tile_tolerance: declare what tiles of one place may differ."
@@ -254,9 +263,9 @@ class _Comparison:
         height, width = (length // self.package.multiple * self.package.multiple for length in picture.shape[:2])
         return picture[:height, :width]
 
-    def _phases_as_declared(self, run: Runner, picture: Float32) -> Check:
+    def _phases_as_declared(self, name: str, run: Runner, picture: Float32) -> Check:
         """Tiles that begin anywhere, as Fiji's do, of a network whose answer depends on that."""
-        package, name = self.package, f"where tiles begin ({picture.shape[0]} x {picture.shape[1]})"
+        package = self.package
         declared = _declared(package, "tile_tolerance")
         if declared is None:
             said = "config.relumen has a multiple, and no tile_tolerance: declare what the begin of a tile may change."
@@ -265,8 +274,8 @@ class _Comparison:
             picture, run, tile=package.tile[0], halo=package.halo, scale=package.scale, multiple=package.multiple
         )
         said = (
-            f"The network halves its input. relumen's tiles begin at multiples of {package.multiple} pixels; Fiji's "
-            "last ones, and those of small images, anywhere: it declares that this changes the answer by up to "
+            f"The network takes multiples of {package.multiple} pixels. relumen's tiles begin at such; Fiji's last "
+            "ones, and those of small images, anywhere: it declares that this changes the answer by up to "
             f"{declared:g} of the output's standard deviation."
         )
         return Check(name, "passed" if value <= declared else "failed", said, value, declared)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from relumen.search.states import SearchState, Solutions
 from relumen.whole import file_appears_whole
 
+from .disk import storing
+
 _ARRAYS = ("styles", "images", "low", "residual", "iteration", "history", "iterations")
 _DAMAGE = (OSError, ValueError, KeyError, zipfile.BadZipFile)
 
@@ -27,7 +29,7 @@ class Checkpoints:
         plan: tells the search from any other; checkpoints of another are removed.
 
     Raises:
-        CheckFailedError: the disk is full; also from the writing methods.
+        DiskFullError: the disk is full; a CheckFailedError from the writing methods.
     """
 
     def __init__(self, folder: Path, plan: str) -> None:
@@ -36,7 +38,7 @@ class Checkpoints:
         if not (file.is_file() and file.read_text(encoding="utf-8") == plan):
             for path in folder.iterdir():
                 path.unlink()
-            with file_appears_whole(file) as partial:
+            with storing(folder), file_appears_whole(file) as partial:
                 partial.write_text(plan, encoding="utf-8")
 
     def write_state(self, unit: int, state: SearchState) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +11,6 @@ from relumen.errors import CheckFailedError, UserError
 from relumen.whole import file_appears_whole
 
 from .errors import DiskFullError
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says of a disk, a user's share of it, or a file that may grow no more."""
 
 
 @contextmanager

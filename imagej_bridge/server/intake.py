@@ -24,7 +24,7 @@ from relumen.image_writing import write_image
 from relumen.images import Image, check_axes, read_image
 
 from .config import ServeConfig
-from .disk import FULL, no_room, storing
+from .disk import no_room, storing
 from .errors import MediaTypeError, SlowError, TooLargeError
 
 TIFF, RAW = "image/tiff", "application/octet-stream"
@@ -159,9 +159,9 @@ def _tiff(source: Path, shape: str, axes: str, config: ServeConfig) -> Image:
     try:
         _check_header(source, config)
         return read_image(source, axes or None)
+    except CheckFailedError as error:  # decoded into a temporary file
+        raise no_room(error.__cause__) from error
     except UserError as error:
-        if getattr(error.__cause__, "errno", None) in FULL:  # decoded into a temporary file
-            raise no_room(error.__cause__) from error
         words = str(error).replace(str(source), "The image").replace("--axes ", "axes=")
         raise type(error)(words) from error
 

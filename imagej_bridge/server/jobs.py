@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from relumen.image_writing import imagej_header
 from relumen.images import Image
 
 from .answers import answer, described, failures, file
@@ -89,13 +90,7 @@ def jobs(services: Services) -> APIRouter:
 def _tiff_bytes(image: Image) -> bytes:
     import tifffile
 
-    buffer, size = io.BytesIO(), image.pixel_size
-    known = {} if size is None else {"unit": size.unit}
-    tifffile.imwrite(
-        buffer,
-        image.pixels,
-        imagej=True,
-        resolution=None if size is None else (1 / size.x, 1 / size.y),
-        metadata={"axes": image.axes, **known},
-    )
+    buffer = io.BytesIO()
+    resolution, entries = imagej_header(image.axes, image.pixel_size)
+    tifffile.imwrite(buffer, image.pixels, imagej=True, resolution=resolution, metadata=entries)
     return buffer.getvalue()

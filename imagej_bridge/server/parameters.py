@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from relumen.search.request import SearchRequest
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]*$"
+_FOLDER_NAME = r"^[^/\\]+$"
 _LONGEST = 200  # characters of a text
 
 
 class SearchParameters(Frozen):
     """A search for the high-resolution image that a low-resolution one fits."""
 
-    prior: str = Field(max_length=_LONGEST, pattern=_NAME, description="Name of one of the server's priors.")
+    prior: str = Field(max_length=_LONGEST, pattern=_FOLDER_NAME, description="Name of one of the server's priors.")
     factor: int = Field(ge=1, le=1024, description="Magnification: any that divides the size of the prior's images.")
     method: str = Field(
         default=METHOD,
@@ -48,8 +50,8 @@ class SearchParameters(Frozen):
     channels: str = Field(
         default="",
         max_length=_LONGEST,
-        description="STAIN=NUMBER for each of the prior's stains, counted from 1, or STAIN=none, with spaces between; "
-        "left out: the image's channels are the prior's, in order.",
+        description="STAIN=NUMBER for each of the prior's stains, counted from 1, or STAIN=none, with spaces between "
+        "(quotes around a stain that has some); left out: the image's channels are the prior's, in order.",
     )
     intensity: str = Field(
         default="auto",
@@ -99,7 +101,7 @@ class SearchParameters(Frozen):
         """The search of a prior's folder.
 
         Raises:
-            UserError: as :attr:`overrides`.
+            UserError: as :attr:`overrides`, or a quote that doesn't end.
         """
         from relumen.search.request import SearchRequest
 
@@ -109,7 +111,7 @@ class SearchParameters(Frozen):
                 "factor": self.factor,
                 "method": self.method,
                 "overrides": self.overrides,
-                "channels": tuple(self.channels.split()),
+                "channels": _words(self.channels),
                 "intensity": tuple(self.intensity.split()) or ("auto",),
                 "blur": self.blur,
                 "reduction": self.reduction,
@@ -122,6 +124,13 @@ class SearchParameters(Frozen):
         )
 
 
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UserError(f"channels={text} has a quote that does not end.") from error
+
+
 class RestorationParameters(Frozen):
     """A restoration by one of the server's packages."""
 
@@ -130,5 +139,5 @@ class RestorationParameters(Frozen):
         default=None,
         ge=16,
         le=8192,
-        description="Pixels of a tile; smaller needs less memory. Left out: the package's.",
+        description="Pixels of a tile; smaller needs less memory. Left out: up to 512, as suits the network.",
     )

@@ -45,6 +45,7 @@ class Restorations:
         self._stopping = False
         self._running = ""  # the job's id
         self._left = False  # by whoever waited for it
+        self._without_room: set[str] = set()  # ids of jobs that wait for the disk; others go before them
         self._networks: dict[str, Restorer] = {}
         self._open = ExitStack()
         self._thread = Thread(target=self._work, name="relumen-restore", daemon=True)
@@ -99,15 +100,19 @@ class Restorations:
                     self._changed.wait(_LOOK_S)
 
     def _work_once(self) -> bool:
-        """Does the next restoration; False where there is none, or no room for it."""
-        record = next((job for job in self._store.waiting() if job.kind == "restoration"), None)
+        """Does the next restoration; False where there is none, or no room for any."""
+        waiting = [job for job in self._store.waiting() if job.kind == "restoration"]
+        record = next((job for job in waiting if job.id not in self._without_room), None)
         if record is None:
+            self._without_room.clear()
             return False
         with self._changed:  # before it begins: no cancel of it is missed
             self._running, self._left = record.id, False
-        return self._do(record) if self._store.begin(record.id) else True
+        if self._store.begin(record.id):
+            self._do(record)
+        return True
 
-    def _do(self, record: JobRecord) -> bool:
+    def _do(self, record: JobRecord) -> None:
         try:
             parameters = RestorationParameters(**record.parameters)
             self._store.finish(record.id, lambda path: self._restore(record.id, parameters, path))
@@ -116,11 +121,11 @@ class Restorations:
                 self._store.requeue(record.id)
         except DiskFullError as error:
             self._store.requeue(record.id)
+            self._without_room.add(record.id)
+            self._board.post(record.id, Live(message=f"waits for room: {error}"))
             logger.warning("Job %s waits for room: %s", record.id, error)
-            return False
         except Exception as error:
             fail(self._store, record.id, error)
-        return True
 
     def _restore(self, id: str, parameters: RestorationParameters, target: Path) -> None:
         until = time.monotonic() + self._config.max_seconds

@@ -82,7 +82,7 @@ def job_status(store: JobStore, board: Board, id: str) -> JobStatus:
 
 def _message(state: State, place: int, reason: str, live: str) -> str:
     said: Mapping[State, str] = {
-        "waiting": f"waiting, place {place}",
+        "waiting": "; ".join(filter(None, [f"waiting, place {place}", live])),
         "running": live or "started",
         "failed": "failed: " + " ".join(reason.split()),
     }

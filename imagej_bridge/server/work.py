@@ -215,7 +215,12 @@ class Work:
                 record = next((job for job in self._store.waiting() if job.kind == "search"), None)
                 if record is None:
                     return
-                self._begin(record)
+                try:
+                    self._begin(record)
+                except DiskFullError as error:  # those that are begun go on meanwhile
+                    self._store.requeue(record.id)
+                    self._board.post(record.id, Live(message=f"waits for room: {error}"))
+                    return
 
     def _begin(self, record: JobRecord) -> None:
         if not self._store.begin(record.id):
@@ -223,6 +228,8 @@ class Work:
         self._board.post(record.id, Live(message="looking at the image"))
         try:
             job = self._opened(record)
+        except DiskFullError:
+            raise
         except Exception as error:
             fail(self._store, record.id, error)
             return
@@ -259,8 +266,8 @@ class Work:
             self._advance(lane, Batch.of(units))
         except Exception as error:
             if len(jobs) == 1:
-                jobs[0].dropped = True
                 fail(self._store, jobs[0].id, error)
+                jobs[0].dropped = True  # once it is stored: else it would run for ever
             for job in jobs:  # each is searched by itself from now on: most are not at fault
                 job.alone = True
         finally:
@@ -303,8 +310,8 @@ class Work:
         for job in batch.jobs:
             job.seconds += seconds
             if job.seconds > self._config.max_seconds and not job.done:
-                job.dropped = True
                 self._store.fail(job.id, took_too_long(self._config.max_seconds))
+                job.dropped = True
 
     def _tell(self, batch: Batch, moment: Moment) -> None:
         for job in batch.jobs:

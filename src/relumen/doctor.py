@@ -184,7 +184,7 @@ def check_libraries(coordinates: Sequence[str]) -> Finding:
         name,
         "warning",
         f"{missing} of {len(places)} are not on this machine, and {'; '.join(unreachable)}",
-        "Run `relumen verify --jvm` and `relumen demo` once with a network (behind a proxy: set HTTPS_PROXY).",
+        "Run `relumen demo` once with a network (behind a proxy: set HTTPS_PROXY).",
     )
 
 

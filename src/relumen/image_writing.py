@@ -190,17 +190,20 @@ def _create(
         return int(mapped.offset), mapped.dtype
     import tifffile
 
-    entries: dict[str, Any] = {"axes": axes, **metadata}
-    resolution = None
-    if pixel_size is not None:
-        resolution = (1 / pixel_size.x, 1 / pixel_size.y)
-        entries["unit"] = escaped(pixel_size.unit)
-        if pixel_size.z is not None:
-            entries["spacing"] = pixel_size.z
+    resolution, entries = imagej_header(axes, pixel_size)
+    entries |= metadata
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*truncating ImageJ file")  # ImageJ's own way beyond 4 GB
         mapped = tifffile.memmap(path, shape=shape, dtype=dtype, imagej=True, resolution=resolution, metadata=entries)
     return int(mapped.offset), mapped.dtype  # type: ignore[attr-defined]
+
+
+def imagej_header(axes: str, pixel_size: PixelSize | None) -> tuple[tuple[float, float] | None, dict[str, Any]]:
+    """What tifffile is given of an image for ImageJ: pixels in a unit along x and y, and the entries beside it."""
+    if pixel_size is None:
+        return None, {"axes": axes}
+    depth = {} if pixel_size.z is None else {"spacing": pixel_size.z}
+    return (1 / pixel_size.x, 1 / pixel_size.y), {"axes": axes, "unit": escaped(pixel_size.unit), **depth}
 
 
 def _png_from_raw(raw: Path, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from relumen.chunked import Pixels
 from relumen.claims import explained_bytes
-from relumen.errors import UserError
+from relumen.errors import CheckFailedError, UserError
+from relumen.spool import spooled
 from relumen.tiff_claims import check_tiff
 
 AXES = "TZCYX"
@@ -161,7 +162,9 @@ def read_image(path: Path, axes: str | None = None) -> Image:
 
     Raises:
         UserError: the file isn't there, is of another format, is damaged, or has other axes.
+        CheckFailedError: it is decoded into a temporary file, and the disk has no room for that.
     """
+    axes = axes and axes.upper()
     readers = {".tif": _read_tiff, ".tiff": _read_tiff, ".png": _read_png, ".npy": _read_npy}
     if is_zarr(path):
         reader = _read_zarr
@@ -178,6 +181,8 @@ def read_image(path: Path, axes: str | None = None) -> Image:
         image = reader(path, axes)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    except CheckFailedError:
+        raise
     except Exception as error:  # decoders raise whatever they like on a damaged file
         raise UserError(f"{path} can't be read; it may be damaged or cut short ({error}).") from error
     return image
@@ -207,9 +212,9 @@ def _read_tiff(path: Path, axes: str | None) -> Image:
 
     check_tiff(path)
     with _logged("tifffile") as messages, tifffile.TiffFile(path) as tiff:
-        series = tiff.series[0]
+        series = _only_series(tiff)
         _check_claim(path, series)
-        pixels = series.asarray(out="memmap")
+        pixels = _mapped(series)
         found = axes or series.axes
         size, metadata = _tiff_pixel_size(tiff), {}
         if tiff.imagej_metadata:
@@ -221,6 +226,28 @@ def _read_tiff(path: Path, axes: str | None) -> Image:
     if damage := [message for message in messages if any(words in message for words in _TIFFFILE_DAMAGE)]:
         raise UserError(f"it is damaged or cut short ({damage[0]}). Copy or save it again.")
     return Image(pixels, found, size, metadata)
+
+
+def _only_series(tiff: Any) -> Any:  # noqa: ANN401  of tifffile
+    """The image of a TIFF, whose others are smaller: previews, or a slide's label.
+
+    Raises:
+        UserError: it holds several images, such as the positions of an acquisition.
+    """
+    first, *others = tiff.series
+    if any(tiff.is_ome or each.size >= first.size for each in others):
+        raise UserError(
+            f"it holds {1 + len(others)} images, of which one would be read. Save each as a TIFF of its own: in Fiji, "
+            "Plugins > Bio-Formats > Bio-Formats Importer opens those that you choose."
+        )
+    return first
+
+
+def _mapped(series: Any) -> NDArray:  # noqa: ANN401  of tifffile
+    """The pixels as they lie in the file, or decoded into another."""
+    if series.dataoffset is not None and series.keyframe.is_memmappable:
+        return series.asarray(out="memmap")
+    return series.asarray(out=spooled(series.shape, series.dtype))
 
 
 def _check_claim(path: Path, series: Any) -> None:  # noqa: ANN401  of tifffile

@@ -105,6 +105,8 @@ def plan_jobs(
         if target.resolve() in (source.resolve(), *source.resolve().parents):
             raise UserError(f"The result would replace the image itself: {target}. Name another with -o.")
         others = tuple(target.with_name(target.stem + each) for each in beside)
+        if source.resolve() in [path.resolve() for path in others]:
+            raise UserError(f"What is written beside {target} would replace the image itself. Name another with -o.")
         there = [path for path in (target, *others) if path.exists()]
         if there and existing == "refuse":
             raise UserError(f"{there[0]} exists. Add --existing overwrite, or --existing skip to go on with the rest.")

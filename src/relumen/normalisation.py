@@ -56,11 +56,7 @@ class Normalisation(Frozen):
         if not self.measured:
             return np.full(len(planes), self.mean, np.float32), np.full(len(planes), self.deviation, np.float32)
         means = np.array([_mean(plane, lambda rows: rows.sum(dtype=np.float64)) for plane in planes])
-        if not np.isfinite(means).all():
-            raise UserError(
-                "The image holds pixels that are no finite numbers (NaN or infinite). "
-                "Replace them first, in Fiji with Process > Noise > Remove NaNs."
-            )
+        check_finite(means)
         if self.together:
             means[:] = means.mean()
         variances = np.array([_mean(plane, partial(_squares, mean)) for plane, mean in zip(planes, means, strict=True)])
@@ -72,6 +68,19 @@ class Normalisation(Frozen):
         """An image (y, x, channels) in the units in which it enters; errors as of :meth:`statistics`."""
         mean, deviation = self.statistics(list(np.moveaxis(image, -1, 0)))
         return ((image.astype(np.float32) - mean) / deviation).astype(np.float32)
+
+
+def check_finite(values: NDArray[Any]) -> None:
+    """Whether an image can be computed with, by its pixels or what was made of them.
+
+    Raises:
+        UserError: a value is no finite number.
+    """
+    if not np.isfinite(values).all():
+        raise UserError(
+            "The image holds pixels that are no finite numbers (NaN or infinite). "
+            "Replace them first, in Fiji with Process > Noise > Remove NaNs."
+        )
 
 
 def _mean(plane: Pixels, total: Callable[[NDArray[Any]], float]) -> float:

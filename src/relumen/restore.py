@@ -150,7 +150,7 @@ def open_model(
         tile: overrides the tile's size, in pixels, for networks that take any.
         weights: overrides which of a package's weights are run, such as "onnx".
         halo: overrides the halo, in pixels, for networks that take any size. Both are enlarged to what a network takes
-            that halves its input.
+            that takes some sizes only.
 
     Raises:
         UserError: it is none of them, or the network can't take that tile or halo, or has no such weights.
@@ -287,12 +287,13 @@ def restore_file(
             _restore_image(image, model, target, output, ome_zarr, on_tile)
             return model
         except MemoryError as error:
-            tile = model.tile[0] // 2 // model.multiple * model.multiple
+            tried = max(model.plan(image.sizes["Y"], image.sizes["X"]).tile)
+            tile = tried // 2 // model.multiple * model.multiple
             if not model.any_size or tile <= 2 * model.halo:
                 raise CheckFailedError(
-                    f"The device has too little memory for a tile of {model.tile[0]} pixels of {model.name}."
+                    f"The device has too little memory for a tile of {tried} pixels of {model.name}."
                 ) from error
-            say(f"Out of memory with tiles of {model.tile[0]} pixels; trying {tile}.")
+            say(f"Out of memory with tiles of {tried} pixels; trying {tile}.")
             model = replace(model, tile=(tile, tile))
 
 

@@ -89,7 +89,7 @@ class TilePlan:
             )
         if any(length % self.multiple for length in (*self.tile, self.halo)):
             raise UserError(
-                f"Tile and halo must be multiples of {self.multiple}, since the network halves its input. "
+                f"Tile and halo must be multiples of {self.multiple}, the only sizes that the network takes. "
                 f"Received: tile {self.tile[0]} x {self.tile[1]}, halo {self.halo}"
             )
         if min(self.shape) < 1:
@@ -165,13 +165,23 @@ def predict_bands(image: Rows, run: Runner, plan: TilePlan) -> Iterator[tuple[in
     Yields:
         (first row, (rows, scale * x, channels out)) from top to bottom; the last band may begin above the end of
         the one before, with the same pixels.
+
+    Raises:
+        UserError: the network's answer is of another size than the plan's scale says.
     """
     for band in plan.bands():
         target, needed = band[0].target[0], band[0].needed()
         pixels = image[needed]
         rows: Float32 | None = None
         for tile in band:
-            answer = run(tile.cut(pixels, needed.start)[np.newaxis])[0]
+            cut = tile.cut(pixels, needed.start)
+            answer = run(cut[np.newaxis])[0]
+            height, width = (plan.scale * length for length in cut.shape[:2])
+            if answer.shape[:2] != (height, width):
+                raise UserError(
+                    f"The network answers a tile of {cut.shape[0]} x {cut.shape[1]} pixels with {answer.shape[0]} x "
+                    f"{answer.shape[1]}, and not with {height} x {width} as it is said to magnify {plan.scale}x."
+                )
             if rows is None:
                 rows = np.empty((target.stop - target.start, plan.scale * plan.shape[1], answer.shape[-1]), np.float32)
             rows[:, tile.target[1]] = answer[tile.crop]

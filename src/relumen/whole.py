@@ -21,7 +21,9 @@ from relumen.errors import CheckFailedError, UserError
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
-_FULL = "Free some space, or choose another folder."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a disk, a user's share of it, or a file that may grow no more."""
+_MAKE_ROOM = "Free some space, or choose another folder."
 
 
 @contextmanager
@@ -87,7 +89,7 @@ def check_room(path: Path, expected_bytes: int = 0) -> None:
     free = shutil.disk_usage(folder).free
     if expected_bytes > free:
         raise CheckFailedError(
-            f"{path} needs {expected_bytes / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB free. {_FULL}"
+            f"{path} needs {expected_bytes / 1e6:,.0f} MB, and {folder} has {free / 1e6:,.0f} MB free. {_MAKE_ROOM}"
         )
 
 
@@ -97,7 +99,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = _FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose another folder."
+        advice = _MAKE_ROOM if error.errno in FULL else "Choose another folder."
         raise CheckFailedError(f"{path} could not be written ({error.strerror or error}). {advice}") from error
 
 

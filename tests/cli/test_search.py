@@ -105,11 +105,13 @@ def test_one_stain_alone_and_a_psf_of_a_file(relumen, images, searchable_prior, 
 
 def test_one_bad_image_does_not_stop_the_others(relumen, images, searchable_prior, tmp_path):
     (images / "d.tif").write_bytes(b"no image")
+    write_image(images / "g.tif", Image(np.full((2, 8, 9), np.nan, np.float32), "CYX"))
     write_image(images / "e.tif", Image(np.zeros((2, 3, 9), np.uint8), "CYX"))
     write_image(images / "f.tif", Image(np.zeros((4, 4), np.uint8), "YX"))
     code, said = relumen("search", images, "--prior", searchable_prior, *FAST, "-o", tmp_path / "found")
-    assert code == 2 and "3 of 6 images failed" in said
+    assert code == 2 and "4 of 7 images failed" in said
     assert "At 2x the prior shows 4 x 4 pixels. The image has 3 x 9" in said
+    assert "no finite numbers (NaN or infinite)" in said
     assert "f.tif has 1 channels, and the first image 2" in said
     assert sorted(path.name for path in (tmp_path / "found").glob("*.tif")) == ["a_rls.tif", "b_rls.tif", "c_rls.tif"]
     assert not list((tmp_path / "found").glob(".*"))
@@ -125,6 +127,7 @@ def test_one_bad_image_does_not_stop_the_others(relumen, images, searchable_prio
         (["--channel", "actin=1"], "DNA, NF-kB"),
         (["--intensity", "bright"], "LOW:HIGH"),
         (["--psf", "none.tif"], "no image at none.tif"),
+        (["-o", "found.npy"], "Results of this command are .tif, .tiff"),
         (["-n", 2, "--method", "pulse", "--uncertainty", "paper"], "choose restarts"),
     ],
 )
@@ -136,6 +139,10 @@ def test_wrong_use(relumen, images, searchable_prior, tmp_path, more, words):
 
 
 def test_results_that_are_there_are_kept(relumen, images, searchable_prior, tmp_path):
+    write_image(tmp_path / "done.tif", Image(np.zeros((8, 8), np.uint8), "YX"))
+    skip = ("--existing", "skip", "-o", tmp_path / "done.tif")
+    code, said = relumen("search", images / "a.tif", "--prior", searchable_prior, *FAST, *skip)
+    assert code == 0 and said.endswith("All results are there already.")
     target = tmp_path / "r.tif"
     (tmp_path / "r-mean.tif").write_text("mine")
     command = ("search", images / "a.tif", "--prior", searchable_prior, *FAST, "-n", 2, "-o", target)

@@ -3,6 +3,7 @@ import json
 import shutil
 import socket
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,28 @@ def test_weights_that_differ_are_found(package_copy):
     failed = _failed(verify_package(package_copy))
     assert "rule: checksums" not in failed
     assert "bioimageio test, onnx" in failed and len(failed["bioimageio test, onnx"]) > 20
+
+
+def test_a_network_that_magnifies_otherwise_than_it_says_is_found(package_copy):
+    import keras
+
+    inputs = keras.Input((None, None, 1))
+    keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same")(inputs)).save(package_copy / "weights.keras")
+    digest = hashlib.sha256((package_copy / "weights.keras").read_bytes()).hexdigest()
+
+    def keras_alone(rdf):
+        rdf["weights"] = {"keras_v3": {**rdf["weights"]["keras_v3"], "sha256": digest}}
+
+    _change(package_copy, keras_alone)
+    failed = _failed(verify_package(package_copy))
+    wrong = [name for name, words in failed.items() if "as it is said to magnify 2x" in words]
+    assert {name.split(" (")[0].split(",")[0] for name in wrong} == {"tiled against whole", "Fiji's tiles"}
+
+
+def test_names_in_brackets_are_names(report):
+    console = Console(width=160, record=True)
+    console.print(replace(report, name="Nuclei [nuclear stain] [/v2]").table())
+    assert "Nuclei [nuclear stain] [/v2]" in console.export_text()
 
 
 def test_weights_that_do_not_load_are_found(package_copy):

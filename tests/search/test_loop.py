@@ -121,7 +121,7 @@ def _mean_styles(prior):
     [
         (np.zeros((1, 8, 8, 2)), {}, r"images of \(4, 4, 2\).*8 pixels are at 2x.*\(1, 8, 8, 2\)"),
         (np.zeros((3, 4, 4, 2)), {}, "1 to 2 images"),
-        (np.full((1, 4, 4, 2), np.nan), {}, "not finite"),
+        (np.full((1, 4, 4, 2), np.nan), {}, "no finite numbers"),
         (np.zeros((1, 4, 4, 2)), {"measured": [False, False]}, "one of them true"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relumen.cli.progress import console, progress_bar, say
+from relumen.cli.progress import checking, console, progress_bar, say
 from relumen.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def _verify(package: Path, report_file: Path) -> None:
     from relumen.export.verify import verify_package
     from relumen.run import write_text
 
-    with console.status("Checking") as status:
-        report = verify_package(package, jvm=True, on_check=lambda check: status.update(f"Checked: {check.name}"))
+    with checking() as on_check:
+        report = verify_package(package, jvm=True, on_check=on_check)
     console.print(report.table())
     write_text(report_file, report.to_json())
     if not report.ok:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,6 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from relumen.export.report import Check
 
 console: Console = Console(highlight=False)
 
@@ -33,7 +40,7 @@ class _Rate(ProgressColumn):
 def progress_bar(unit: str) -> Progress:
     """A bar that counts ``unit``s; give it to a ``with`` statement and add a task."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names of files
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(unit),
@@ -43,6 +50,13 @@ def progress_bar(unit: str) -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+@contextmanager
+def checking() -> Iterator[Callable[[Check], None]]:
+    """Shows which check of a package was the last one; gives what to tell each."""
+    with console.status("Checking") as status:
+        yield lambda check: status.update(Text(f"Checked: {check.name}"))
 
 
 def say(message: str) -> None:

@@ -66,6 +66,9 @@ def restore(
     from relumen.restore import open_model, restore_file
 
     jobs = plan_jobs(images, output, existing=existing, output_type=type_, axes=axes, ome_zarr=ome_zarr)
+    if not jobs:
+        say("All results are there already.")
+        return
     say(describe_device())
     with open_model(model, tile, weights, halo) as restorer, progress_bar("tile") as bar:
 

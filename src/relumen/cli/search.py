@@ -70,11 +70,10 @@ def search(
     Example: relumen search low/*.tif --prior prior-cells --factor 16 -o found/
     """
     from relumen.device import describe_device
-    from relumen.images import FILES
     from relumen.jobs import plan_jobs, run_jobs
 
     say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
-    from relumen.search.files import ENDING, beside
+    from relumen.search.files import ENDING, SUFFIXES, beside
     from relumen.search.request import SearchRequest
 
     request = SearchRequest.of(
@@ -104,9 +103,11 @@ def search(
         axes=axes,
         ending=ENDING,
         beside=beside(solutions),
-        suffixes=FILES,
+        suffixes=SUFFIXES,
     )
-    if jobs:
-        file_search = request.file_search([job.source for job in jobs], axes, say)
-        with progress_bar("step") as bar:
-            run_jobs(jobs, file_search, bar, say)
+    if not jobs:
+        say("All results are there already.")
+        return
+    file_search = request.file_search([job.source for job in jobs], axes, say)
+    with progress_bar("step") as bar:
+        run_jobs(jobs, file_search, bar, say)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from relumen.cli.progress import console, say
+from relumen.cli.progress import checking, console, say
 
 
 def verify(
@@ -27,8 +27,8 @@ def verify(
     if json is not None:
         check_room(json)
     say(describe_device())
-    with console.status("Checking") as status:
-        report = verify_package(package, jvm=jvm, on_check=lambda check: status.update(f"Checked: {check.name}"))
+    with checking() as on_check:
+        report = verify_package(package, jvm=jvm, on_check=on_check)
     console.print(report.table())
     if json is not None:
         write_text(json, report.to_json())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,15 @@ from relumen.search.plan import Found, Plan, Row, kinds, measured_pixels
 from relumen.search.report import draw
 from relumen.search.states import Progress, Search, Solutions
 from relumen.search.uncertainty import make_searcher, searches
+from relumen.spool import spooled
 from relumen.tables import as_csv
 from relumen.whole import file_appears_whole
 
 Float32 = NDArray[np.float32]
 
 ENDING = "rls"
+SUFFIXES = (".tif", ".tiff")
+"""Of results."""
 _DPI = 110
 _TABLE, _PICTURE = "-windows.csv", ".png"  # endings
 _WORDS = {"best": "the solution that fits best", "mean": "mean of the solutions", "std": "their standard deviation"}
@@ -37,7 +39,7 @@ def beside(solutions: int) -> tuple[str, ...]:
 
 
 def _ending(kind: str) -> str:
-    return ".tif" if kind == "best" else f"-{kind}.tif"
+    return f"-{kind}.tif"
 
 
 class FileSearch:
@@ -83,24 +85,21 @@ class FileSearch:
         }
         shape = self._plan.shape(image)
         rows: list[Row] = []
-        with TemporaryDirectory(prefix=".relumen-search-", dir=job.target.resolve().parent) as spool:
-            results = {
-                kind: np.lib.format.open_memmap(Path(spool) / f"{kind}.npy", mode="w+", dtype=dtype, shape=shape)
-                for kind, dtype in dtypes.items()
-            }
-            for plane in self._planes(image, on_progress):
-                fields = self._plan.put_together(plane, image)
-                at = tuple(plane[0].window.position.values())
-                for kind, field in fields.items():
-                    results[kind][at] = as_type(np.moveaxis(field, -1, 0), dtypes[kind])
-                if not rows:
-                    self._draw(job, image, plane, fields)
-                rows += [row for each in plane for row in each.rows()]
-            about = self._plan.about([row for row in rows if row["best"]])
-            write_text(job.target.with_name(job.target.stem + _TABLE), as_csv(rows))
-            for kind, values in reversed(results.items()):  # the best comes last
-                path = job.target.with_name(job.target.stem + _ending(kind))
-                self._write(path, image, values, {**about, "this file": _WORDS.get(kind, kind)})
+        folder = job.target.resolve().parent
+        results = {kind: spooled(shape, dtype, folder) for kind, dtype in dtypes.items()}
+        for plane in self._planes(image, on_progress):
+            fields = self._plan.put_together(plane, image)
+            at = tuple(plane[0].window.position.values())
+            for kind, field in fields.items():
+                results[kind][at] = as_type(np.moveaxis(field, -1, 0), dtypes[kind])
+            if not rows:
+                self._draw(job, image, plane, fields)
+            rows += [row for each in plane for row in each.rows()]
+        about = self._plan.about([row for row in rows if row["best"]])
+        write_text(job.target.with_name(job.target.stem + _TABLE), as_csv(rows))
+        for kind, values in reversed(results.items()):  # the best comes last
+            path = job.target if kind == "best" else job.target.with_name(job.target.stem + _ending(kind))
+            self._write(path, image, values, {**about, "this file": _WORDS.get(kind, kind)})
 
     def _planes(self, image: Image, on_progress: OnProgress) -> Iterator[list[Found]]:
         """What is found in each plane of a stack; windows of several planes are searched together."""

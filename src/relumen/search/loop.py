@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from relumen.degrade import ForwardOperator
 from relumen.errors import CheckFailedError, UserError
+from relumen.normalisation import check_finite
 from relumen.prior.folder import Prior
 from relumen.prior.whitening import Whitening
 from relumen.search.best import Best
@@ -209,8 +210,7 @@ class Searcher:
                 f"The search takes 1 to {self.batch} images of ({m}, {m}, {channels}), as the prior's "
                 f"{self.operator.size} pixels are at {self.operator.factor}x. Received: {low.shape}"
             )
-        if not np.isfinite(low).all():
-            raise UserError("The image has values that are not finite (NaN or infinite). Replace them first.")
+        check_finite(low)
 
     def _start(self, searches: Sequence[Search], rng: list[np.random.Generator], config: SearchConfig) -> Float32:
         """Style vectors (batch, L, d): of each search its own, or the config's."""

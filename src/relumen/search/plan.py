@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.degrade import ForwardOperator
+from relumen.errors import UserError
 from relumen.images import Image, PixelSize
+from relumen.normalisation import check_finite
 from relumen.prior.folder import Prior, digest
 from relumen.run import software
 from relumen.search import METHOD
@@ -219,12 +221,13 @@ def lay(
     """The windows of every plane of an image, each with the plane's position.
 
     Raises:
-        UserError: as :func:`~relumen.search.fields.windows`.
+        UserError: as :func:`~relumen.search.fields.windows`, or a pixel is no finite number.
     """
     dna = channels.nuclei
     laid = []
     for position in image.positions():
         pixels = measured_pixels(image, position, channels)
+        check_finite(pixels)
         nuclei = None if dna is None else pixels[..., dna]
         height, width, _ = pixels.shape
         found = windows(nuclei, (height, width), operator.low_size, operator.factor, tiling)
@@ -242,14 +245,23 @@ def measured_pixels(
 
 
 def pooled_pixels(images: Sequence[Image], channels: Channels) -> Float32:
-    """Pixels (n, channels of the prior) of all images, drawn at random where there are many; 0 where not measured."""
+    """Pixels (n, channels of the prior) of all images, drawn at random where there are many; 0 where not measured.
+
+    Those that are not finite are left out: an image that has some is refused when its turn comes.
+
+    Raises:
+        UserError: there is no other.
+    """
     rng = np.random.default_rng(0)
     planes = [(image, position) for image in images for position in image.positions()]
     most = max(_POOLED // len(planes), _FEWEST)
     pool = []
     for image, position in planes:
         pixels = measured_pixels(image, position, channels).reshape(-1, len(channels.stains))
-        pool.append(pixels if len(pixels) <= most else pixels[rng.integers(len(pixels), size=most)])
+        drawn = pixels if len(pixels) <= most else pixels[rng.integers(len(pixels), size=most)]
+        pool.append(drawn[np.isfinite(drawn).all(-1)])
+    if not sum(map(len, pool)):
+        raise UserError("The images have no pixel that is a finite number (all are NaN or infinite).")
     return np.concatenate(pool)
 
 
