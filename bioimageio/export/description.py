@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from relumen.configs import Frozen
-from relumen.errors import UserError
+from relumen.configs import Frozen, validated
 from relumen.normalisation import Normalisation
 
 from .normalisation import Normalised
@@ -183,15 +182,7 @@ class PackageDescription(Frozen):
         Raises:
             UserError: one line for each fault, with its place and the value received.
         """
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            faults = [
-                f"  {'.'.join(map(str, fault['loc'])) or 'as a whole'}: {_plain(fault['msg'])}"
-                + (f" (received {fault['input']!r})" if fault["loc"] and fault["type"] != "missing" else "")
-                for fault in error.errors()
-            ]
-            raise UserError("\n".join(["The description of the package has faults:", *faults])) from error
+        return validated(cls, fields, "description of the package")
 
     @property
     def smallest_image(self) -> int:
@@ -219,7 +210,3 @@ class PackageDescription(Frozen):
     def undone(self) -> bool:
         """Whether the answer is in other units than the image, and is brought back to the image's."""
         return self.answer == "image" and self.normalise.changes
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")

@@ -13,7 +13,7 @@ from relumen.differences import largest_deviation
 from relumen.errors import CheckFailedError, UserError
 from relumen.halo import TOLERANCE, HaloCurve, halo_curve
 from relumen.seams import tile_difference
-from relumen.tiling import Float32, Runner, mirrored_to
+from relumen.tiling import Float32, Runner, mirrored_to, next_multiple
 
 from .tiles import fiji_tile
 
@@ -81,7 +81,7 @@ def measured(
         halo = _halo(run, image, scale, multiple)
     except CheckFailedError as error:
         if fixed_size:
-            side = tile or _filled(fiji_tile(scale, None), multiple)
+            side = tile or next_multiple(fiji_tile(scale, None), multiple)
             _check_tile(side, 0, multiple)
             return Geometry(scale, answer.shape[-1], side, None, multiple, one_size=True)
         raise CheckFailedError(
@@ -90,8 +90,8 @@ def measured(
             "--fixed-size: each tile is then an image of its own, and seams show where tiles meet."
         ) from error
     phase = _phase(run, image, scale, multiple, halo)
-    halo = _filled(halo, lcm(4, phase))
-    side = tile or _filled(fiji_tile(scale, halo), phase)
+    halo = next_multiple(halo, lcm(4, phase))
+    side = tile or next_multiple(fiji_tile(scale, halo), phase)
     _check_tile(side, halo, phase)
     say(
         f"Context that a tile needs: {halo} pixels on each side"
@@ -146,7 +146,7 @@ def _no_magnification(size: tuple[int, int], answer: Float32) -> str:
 
 
 def _check_steady(run: Runner, image: Float32, multiple: int) -> None:
-    side = _filled(_LEAST, multiple)
+    side = next_multiple(_LEAST, multiple)
     part = mirrored_to(image, (side, side))[np.newaxis]
     first, second = run(part), run(part)
     if largest_deviation(second, first, last_bits=False) > _REPEATED:
@@ -159,7 +159,7 @@ def _check_steady(run: Runner, image: Float32, multiple: int) -> None:
 def _halo(run: Runner, image: Float32, scale: int, multiple: int) -> int:
     """Context that a tile needs which begins where the network's grids do, whichever they are."""
     aligned = multiple * _PHASES[-1] if multiple <= 4 else multiple
-    *smaller, largest = (_filled(side // scale, aligned) for side in _ANSWERS)
+    *smaller, largest = (next_multiple(side // scale, aligned) for side in _ANSWERS)
     for tile in smaller:
         with suppress(CheckFailedError):
             return _curve(run, image, scale, tile, aligned).halo(TOLERANCE)
@@ -174,7 +174,7 @@ def _phase(run: Runner, image: Float32, scale: int, multiple: int, halo: int) ->
     """The smallest multiple by which an image may be shifted, so that its answer is shifted and nothing else."""
     for factor in _PHASES:
         phase = factor * multiple
-        side = _filled(2 * halo + 2 * _LEAST, phase)
+        side = next_multiple(2 * halo + 2 * _LEAST, phase)
         part = mirrored_to(image, (side + phase, side + phase))[np.newaxis]
         whole, shifted = run(part[:, :side, :side])[0], run(part[:, phase:, phase:])[0]
         inside, same = (
@@ -209,13 +209,8 @@ def _of_one_size(run: Runner, image: Float32, size: int, tile: int | None, say: 
 
 def _check_tile(tile: int, halo: int, multiple: int) -> None:
     if tile % multiple or tile < 2 * halo + max(8, multiple):
-        least = _filled(2 * halo + max(8, multiple), multiple)
+        least = next_multiple(2 * halo + max(8, multiple), multiple)
         raise UserError(
             f"A tile of this network must be a multiple of {multiple} pixels, and {least} or more: {halo} on each side "
             f"are context alone. Received: --tile {tile}"
         )
-
-
-def _filled(length: int, multiple: int) -> int:
-    """The next multiple that is no less."""
-    return -(-length // multiple) * multiple

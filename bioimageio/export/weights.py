@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from relumen.differences import largest_deviation
 from relumen.errors import CheckFailedError, UserError
+from relumen.runners import SIGNATURE
 from relumen.tiling import Float32, Runner
 
 from .channels_last import has_channels_first, with_channels_last
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 INPUT_ID = "input"
 OUTPUT_ID = "output"
-SIGNATURE = "serving_default"
 ONNX_OPSET = 15
 """From opset 16 on, tf2onnx 1.17 gives rank 5 for a convolution after a convolution."""
 NEWEST_IR = 8

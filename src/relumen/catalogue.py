@@ -13,7 +13,7 @@ from relumen.package import read_package
 from relumen.rdf import RDF_NAME
 from relumen.run import RunFolder
 from relumen.shipped import shipped_names, shipped_path
-from relumen.whole import copy_whole
+from relumen.whole import copy_whole, files_in
 
 Use = Literal["restore", "search", "train"]
 _PICTURES = ("cover.png", "samples.png")
@@ -60,7 +60,7 @@ class Entry:
 
     @property
     def files(self) -> dict[str, int]:
-        """Bytes of each file by its name, in order."""
+        """Bytes of each file by its path inside the folder, in order."""
         return _sizes(self.folder)
 
 
@@ -135,7 +135,7 @@ def _run(name: str, folder: Path) -> Entry:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    return {name: (folder / name).stat().st_size for name in files_in(folder)}
 
 
 def _picture(folder: Path) -> Path | None:

@@ -91,8 +91,8 @@ def set_value(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: A
     values[last] = value
 
 
-def validated(kind: type[Validated], values: Mapping[str, Any]) -> Validated:
-    """A configuration of plain values.
+def validated(kind: type[Validated], values: Mapping[str, Any], what: str = "configuration") -> Validated:
+    """A configuration of plain values, or what else ``what`` calls it.
 
     Raises:
         UserError: one line for each fault, with its place.
@@ -105,4 +105,4 @@ def validated(kind: type[Validated], values: Mapping[str, Any]) -> Validated:
             + ("" if isinstance(fault["input"], dict) else f" (received {fault['input']!r})")
             for fault in error.errors()
         ]
-        raise UserError("\n".join(["The configuration has faults:", *faults])) from error
+        raise UserError("\n".join([f"The {what} has faults:", *faults])) from error

@@ -22,7 +22,7 @@ from relumen.package import open_package
 from relumen.run import RunFolder
 from relumen.runners import network_runner, package_runner
 from relumen.shipped import shipped_packages, shipped_path
-from relumen.tiling import Runner, TilePlan, predict_bands, predict_tiled
+from relumen.tiling import Runner, TilePlan, next_multiple, predict_bands, predict_tiled
 
 Float32 = NDArray[np.float32]
 
@@ -90,7 +90,7 @@ class Restorer:
         most = TilePlan((height, width), self.tile, self.halo, self.scale, self.multiple)
         step, context = lcm(self.multiple, _TILE_STEP), 2 * self.halo
         tall, wide = (
-            min(tile, _filled(-(-side // count) + context, step))
+            min(tile, next_multiple(-(-side // count) + context, step))
             for tile, side, count in zip(self.tile, most.shape, most.grid, strict=True)
         )
         return replace(most, tile=(tall, wide))
@@ -102,7 +102,7 @@ class Restorer:
                 raise UserError(f"{self.name} takes tiles of {self.tile[0]} x {self.tile[1]} only. Leave out {option}.")
         restorer = self
         if halo is not None:
-            halo = _filled(halo, self.multiple)
+            halo = next_multiple(halo, self.multiple)
             if halo < self.halo:
                 seams = (
                     f"a halo of {halo} pixels is less than the {self.halo} that tiles of {self.name} need to fit each "
@@ -112,7 +112,7 @@ class Restorer:
             restorer = replace(restorer, halo=halo, tile=_largest_tile(halo, self.scale, self.multiple))
         if tile is None:
             return restorer
-        tile = _filled(tile, self.multiple)
+        tile = next_multiple(tile, self.multiple)
         return replace(restorer, tile=(tile, tile))
 
     def pixel_size_warning(self, pixel_size: PixelSize | None) -> str | None:
@@ -176,7 +176,7 @@ def open_model(
         restorer = Restorer.of_network(
             source.name,
             network_runner(RunFolder(source).network(), source),
-            halo=_filled(about.halo, about.multiple),
+            halo=next_multiple(about.halo, about.multiple),
             scale=about.scale,
             channels=about.channels,
             multiple=about.multiple,
@@ -235,11 +235,6 @@ def _unfitting_tiles(name: str, tile: int, halo: int) -> str:
         f"{name} takes tiles of {tile} x {tile} only, and its answer depends on the whole of a tile: no halo makes "
         "tiles fit each other, and seams will show between them."
     )
-
-
-def _filled(length: int, multiple: int) -> int:
-    """The next multiple that is no less."""
-    return -(-length // multiple) * multiple
 
 
 def restore_file(

@@ -200,5 +200,10 @@ def predict_tiled(image: NDArray[Any], run: Runner, plan: TilePlan) -> Float32:
     return output
 
 
+def next_multiple(length: int, multiple: int) -> int:
+    """The first multiple that is no less than a length."""
+    return -(-length // multiple) * multiple
+
+
 def _count(size: int, core: int) -> int:
     return -(-size // core)

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from relumen.errors import CheckFailedError, UserError
 from relumen.keras_files import load_network
 from relumen.run import About, RunFolder, software, write_text
-from relumen.whole import file_appears_whole
+from relumen.whole import file_appears_whole, temporary_sibling
 
 if TYPE_CHECKING:
     import keras
@@ -249,8 +248,8 @@ def write_imported(imported: Imported, source: Path, folder: Path, *, command: s
             raise UserError(f"{folder} holds a network or a training already. Name another folder with -o.")
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".import-", dir=folder) as inside:
-            partial = RunFolder(Path(inside))
+        with temporary_sibling(folder / "import", is_folder=True) as inside:
+            partial = RunFolder(inside)
             imported.generator().save(partial.model_file)
             partial.write_about(about)
             os.replace(partial.about_file, run.about_file)
