@@ -106,7 +106,7 @@ function warnOfOddSize() {
 	if (SCALE % 2 == 1) return;
 	if ((width < TILE && (TILE - width) % 2 == 1) || (height < TILE && (TILE - height) % 2 == 1))
 		print("Warning: this image of " + width + " x " + height + " pixels is smaller than a tile of " + TILE
-			+ ", and odd: DeepImageJ shifts its result by one pixel. Crop it to an even size to avoid that.");
+			+ ", and odd: DeepImageJ shifts its result by half a pixel of the image. Crop it to an even size to avoid that.");
 }
 
 // Micrometres in a unit of length; 0 for what is none.

@@ -23,7 +23,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 INSIDE = re.compile(
     r"relumen$|relumen\.(cli|imagej_bridge\.(server\.(?!status$)|macros|program|transport)|imagej_bridge\.server$)"
     r"|relumen\.(allocator|archive|claims|device|divergence|doctor|jobs|jvm|keras_files|maven|ome_zarr\w*|onnx_claims|plain_yaml|quiet|rdf|reducing|saved_model_safety"
-    r"|storage|tables|tiff_claims|whole)$"
+    r"|spool|storage|tables|tiff_claims|whole)$"
     r"|relumen\.(evaluation|export|models|models\.baselines|prior|training|training\.presets|search\.presets)$"
     r"|relumen\.prior\.(arrays|official_\w+|pickles|rosinality|torch_files)$"
     r"|relumen\.search\.(best|placing|report)$|relumen\.models\.(scales|stylegan2_layers)$"
