@@ -1,4 +1,4 @@
-"""Restores any image with any run or package, tile by tile, in memory that does not grow with the image."""
+"""Restores any image with any run or package, tile by tile: no more than a row of tiles is in memory at once."""
 
 from __future__ import annotations
 

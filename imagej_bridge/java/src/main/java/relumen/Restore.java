@@ -28,7 +28,7 @@ public final class Restore extends Command {
             help.append("<b>").append(each.get("name")).append("</b>: ").append(each.getOrDefault("summary", ""));
             help.append("<br>");
         }
-        help.append("<b>tile</b>: pixels; smaller needs less memory; empty: the package's");
+        help.append("<b>tile</b>: pixels; smaller needs less memory; empty: as suits the network");
         Map<String, String> asked = form.message("Details that a network adds are likely, not measured.")
                 .help(help.toString())
                 .choice("package", packages[0], packages)
