@@ -15,7 +15,7 @@ from relumen.models.baselines import care
 from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.data import Batches, InTurn, Mixed, Patches
-from relumen.training.defects import load_defects, note, pairs_of
+from relumen.training.defects import load_defects, note, pairs_of, to_judge_on
 from relumen.training.limited_config import (
     AdversarialForm,
     CGANConfig,
@@ -53,9 +53,9 @@ class CGAN(Restoration, Duel[Adversary | None]):
             if config.losses.adversarial:
                 self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, beside=1)
             if config.losses.content:
-                network = features.perceptual(config.features, config.features_weights)
+                network = features.perceptual(config.features, config.own_weights)
                 self._content = features.at_layers(network, config.content_layers)
-                self.features = features.describe(config.features, config.features_weights, config.content_layers)
+                self.features = features.describe(config.features, config.own_weights, config.content_layers)
         kept = restorer(config.generator)
         super().__init__(
             "cgan",
@@ -109,8 +109,8 @@ class RestorerData:
     """
 
     def __init__(self, config: CGANConfig) -> None:
-        defects = load_defects(config.data, config.defects)
-        self.pairs = pairs_of(defects, config.pairs, config.seed)
+        defects = to_judge_on(load_defects(config.data, config.defects))
+        self.pairs = pairs_of(defects, config.pairs, config.seed, config.data.region)
         self._made: tuple[Source, ...] = ()
         if config.synthetic is not None:
             folder = config.synthetic.folder

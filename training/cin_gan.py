@@ -21,6 +21,7 @@ from relumen.run import About, software
 from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.cgan import adam, adversary, resnet
+from relumen.training.data import spread
 from relumen.training.limited_config import CINGANConfig
 from relumen.training.loop import Batch, computing_in
 from relumen.training.one_phase import Duel
@@ -55,7 +56,7 @@ class CINGAN(Duel[Adversary]):
             self._optimizer = adam(config.betas)
             self._optimizer.build(self._generator.trainable_variables)
             self._adversary = adversary(config.discriminator, config.losses, config.betas, replicas, kinds=count)
-            network = features.perceptual(config.features, config.features_weights)
+            network = features.perceptual(config.features, config.own_weights)
             layers = (*config.content_layers, *config.style_layers)
             self._features = features.at_layers(network, layers)
         self._kept = resnet(config.generator, defects=count, draw=config.draw)
@@ -65,7 +66,7 @@ class CINGAN(Duel[Adversary]):
         )
         self.schedule = config
         self.compiled = replicas.step(self._train)
-        self._words = features.describe(config.features, config.features_weights, layers)
+        self._words = features.describe(config.features, config.own_weights, layers)
 
     @property
     def network(self) -> Any:  # noqa: ANN401
@@ -141,7 +142,7 @@ class CINGAN(Duel[Adversary]):
         rows = []
         for index, name in enumerate(self._data.defects):
             images = [each for each in self._data.held_out if each.defect == name]
-            for number, each in enumerate(images[:: -(-len(images) // _VALIDATION_IMAGES)]):
+            for number, each in enumerate(spread(images, _VALIDATION_IMAGES)):
                 made = self._made(each.clean, index)
                 figures.setdefault(MADE + name, []).append(psnr(each.clean, made))
                 if number < _SHOWN:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from relumen import configs
 from relumen.configs import Frozen
+from relumen.data import fields, records
 from relumen.errors import UserError
 from relumen.models.optics import Optics
 from relumen.training.flow_config import FlowConfig
@@ -48,6 +50,11 @@ class Losses(Frozen):
     )
 
     @property
+    def wants_any(self) -> bool:
+        """Whether a term has a weight."""
+        return self.wants_features or self.pixel > 0 or self.adversarial > 0
+
+    @property
     def wants_features(self) -> bool:
         """Whether a term is over the feature network's output."""
         return self.perceptual > 0 or self.texture > 0
@@ -71,7 +78,7 @@ class ESRGANConfig(RestorationConfig):
         description="Network of the perceptual and texture losses: 'microscopy' comes with relumen, 'vgg19' is that of "
         "the paper and needs ImageNet weights.",
     )
-    features_weights: str | None = Field(
+    features_weights: Path | None = Field(
         default=None,
         description="A file with the feature network's weights. None: those that come with relumen, or for 'vgg19' "
         "ImageNet's, which Keras downloads.",
@@ -79,12 +86,19 @@ class ESRGANConfig(RestorationConfig):
     phase_1: Phase = Field(description="The generator alone on the pixel loss.")
     phase_2: Phase | None = Field(default=None, description="All losses, from phase 1's weights; None leaves it out.")
 
+    @property
+    def own_weights(self) -> str | None:
+        """The file of the feature network's weights, as :func:`relumen.features.perceptual` takes it."""
+        return None if self.features_weights is None else str(self.features_weights)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_factor(self.data, self.scale)
         if (self.data.patch * self.scale) % 16:
             raise ValueError(f"data.patch x scale must be a multiple of 16, received {self.data.patch * self.scale}")
-        for phase in (self.phase_1, self.phase_2):
+        for name, phase in (("phase_1", self.phase_1), ("phase_2", self.phase_2)):
+            if phase and not phase.losses.wants_any:
+                raise ValueError(f"nothing is learnt in {name} with all weights of its losses 0")
             if phase and phase.losses.wants_features and self.features == "none":
                 raise ValueError("a perceptual or texture loss needs features: microscopy, or vgg19")
         if self.phase_1.losses.adversarial > 0:
@@ -225,9 +239,17 @@ class FeaturesConfig(LoopConfig):
     procedural: int = Field(default=24, ge=1, description="Procedural images of each family.")
     procedural_size: int = Field(default=256, ge=64, description="Height and width of a procedural image, pixels.")
     held_out: tuple[str, ...] = Field(
-        default=(),
-        description="Fields of view of the shipped images that are not trained on; data/manifest.json names them.",
+        min_length=1,
+        description="Fields of view of the shipped images that are not trained on; data/manifest.json names them, and "
+        "the name of a folder, such as ht29, stands for all of its fields.",
     )
+
+    @field_validator("held_out")
+    @classmethod
+    def _judged_on(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if fields(names).isdisjoint(record.field for record in records("fluorescence").values()):
+            raise ValueError("no fluorescence image is held out, which the network would be judged on")
+        return names
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

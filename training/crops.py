@@ -25,9 +25,6 @@ from relumen.training.settings import Region
 NFKB = ("DNA", "NF-kB")
 """Channels of the shipped crops of the stain set nfkb."""
 
-_FEWEST = 16  # crops; fewer are no set to train on
-_POOL = 4_000_000  # pixels of a channel that its exposure is told by
-
 
 class CropsConfig(CropRules):
     """A folder of multi-channel images, and what is held out of it."""

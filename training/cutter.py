@@ -19,9 +19,6 @@ from relumen.training.data import EMPTY
 from relumen.training.nuclei import BACKGROUND, find_nuclei, sharpness
 from relumen.training.settings import Region
 
-NFKB = ("DNA", "NF-kB")
-"""Channels of the shipped crops of the stain set nfkb."""
-
 _FEWEST = 16  # crops; fewer are no set to train on
 _POOL = 4_000_000  # pixels of a channel that its exposure is told by
 

@@ -167,7 +167,7 @@ class TwoDomains(Unpaired):
         """The images as a data set, for validation; nothing is trained on as a pair."""
         (defect,) = self.loaded
         training = defect.chosen(self._config.images, self._config.seed)
-        return DataSet(self.describe(), training, defect.validation, self.pixel_size_um)
+        return DataSet(self.layout, training, defect.validation, self.pixel_size_um, self._config.data.region)
 
     def __call__(self, step: int) -> Batch:
         """A pure function of the step.

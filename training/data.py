@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relumen.degrade import Clean, Degradation
 from relumen.errors import UserError
+from relumen.metrics import WINDOW, data_range
 from relumen.normalisation import EPS
 from relumen.training.density import cell_densities
 from relumen.training.folders import Contents, find_contents
@@ -25,6 +26,7 @@ from relumen.training.settings import DataConfig, Region
 from relumen.training.sources import Degradable, Part, Source, read_sources
 
 Float32 = NDArray[np.float32]
+_T = TypeVar("_T")
 
 EMPTY = 0.3
 """A patch whose standard deviation is below this share of its image's counts as one without structure."""
@@ -90,9 +92,46 @@ def read_held_out(contents: Contents, config: DataConfig, scale: int) -> tuple[t
     """The held-out images of a folder, or their held-out region, and the pixel size of each input.
 
     Raises:
-        UserError: an image that can't be used, said with its name.
+        UserError: an image that can't be used or judged on, said with its name.
     """
-    return read_sources(contents.held_out, scale, config.degradation, part_of(config, held_out=True))
+    sources, sizes = read_sources(contents.held_out, scale, config.degradation, part_of(config, held_out=True))
+    return judgeable(sources), sizes
+
+
+def judgeable(sources: Sequence[Source], least: int = WINDOW) -> tuple[Source, ...]:
+    """Held-out images without the blank ones, which no figure can be told on.
+
+    Args:
+        sources: the images.
+        least: height and width of a target, pixels.
+
+    Raises:
+        UserError: one is smaller, or all are blank.
+    """
+    if faults := [fault for source in sources for fault in too_small(source, least)]:
+        raise UserError(faults[0])
+    kept = tuple(source for source in sources if data_range(source.high) > 0)
+    if not kept:
+        raise UserError(
+            f"All held-out images are blank ({_names(tuple(sources))}): nothing can be judged on them. Put images that "
+            "show something into validation/."
+        )
+    return kept
+
+
+def too_small(source: Source, least: int = WINDOW) -> Iterator[str]:
+    """The sentence about a held-out image that is too small to judge on; arguments as of :func:`judgeable`."""
+    height, width = source.high.shape
+    if min(height, width) < least:
+        yield (
+            f"What is held out of {source.name} measures {height} x {width} pixels, and {least} each way are the least "
+            "to judge on. Hold out more of it by data.region.share, or larger images in validation/."
+        )
+
+
+def spread(items: Sequence[_T], most: int) -> Sequence[_T]:
+    """All items, or every second, third, ... of them, so that they are no more than ``most`` and spread over all."""
+    return items[:: max(1, -(-len(items) // most))]
 
 
 def part_of(config: DataConfig, *, held_out: bool) -> Part | None:
@@ -173,11 +212,7 @@ class Batches:
         self._classes = self._sorted_by_density(config.densities)
         self._order = lru_cache(maxsize=1)(self._shuffled)
         if not self._places:
-            height, width = max((source.low.shape for source in sources), key=min)
-            raise UserError(
-                f"No training input shows a structure on a patch of {config.patch} pixels. The largest input is "
-                f"{height} x {width}; make patches smaller with --set data.patch={min(height, width) // 8 * 8}."
-            )
+            raise UserError(_why_none(sources, config.patch))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -249,6 +284,20 @@ class Batches:
                     if not empty or rng.random() < config.keep_empty:
                         places.append((index, y, x))
         return places
+
+
+def _why_none(sources: Sequence[Source], patch: int) -> str:
+    """Why no patch could be laid out, and what to do."""
+    height, width = max((source.low.shape for source in sources), key=min)
+    if min(height, width) >= patch:
+        return (
+            f"No training input that is as large as a patch of {patch} pixels shows a structure: all are blank, or "
+            "data.keep_empty left out all patches. Look at the images by `relumen data describe`."
+        )
+    return (
+        f"No training input is as large as a patch of {patch} pixels. The largest is {height} x {width}; make patches "
+        f"smaller with --set data.patch={max(8, min(height, width) // 8 * 8)}."
+    )
 
 
 def augmented(parts: Sequence[Float32], rng: np.random.Generator, *, chance: float, turns: bool) -> Sequence[Float32]:

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from relumen.degrade import Degradation
 from relumen.errors import UserError
 from relumen.run import write_text
-from relumen.training.data import DataSet, part_of
-from relumen.training.folders import find_contents, is_data_folder
-from relumen.training.settings import DataConfig
+from relumen.training.data import DataSet, judgeable, part_of
+from relumen.training.folders import Contents, find_contents, is_data_folder
+from relumen.training.settings import DataConfig, Region
 from relumen.training.sources import Degradable, Pair, Source, read_sources
 
 Float32 = NDArray[np.float32]
@@ -37,6 +37,7 @@ CLEAN = "clean"
 MANIFEST = "manifest.json"
 """What a data folder that was made says of itself."""
 _AS_IT_IS = Degradation(factor=1, blur=(0.0,), photons=None)
+_LEAST = 16  # pixels of a held-out image each way: networks halve it up to four times
 _PURPOSE = 4  # sets the choice of pairs apart from what else is drawn
 
 
@@ -98,6 +99,11 @@ def load_defects(config: DataConfig, names: Sequence[str] | None = None) -> tupl
     return tuple(_load(name, config, folder) for name, folder in defect_folders(config, names).items())
 
 
+def to_judge_on(defects: Sequence[Defect]) -> tuple[Defect, ...]:
+    """The same defects, with held-out images that can be judged on; errors as of :func:`.data.judgeable`."""
+    return tuple(replace(defect, validation=judgeable(defect.validation, _LEAST)) for defect in defects)
+
+
 def defect_folders(config: DataConfig, names: Sequence[str] | None = None) -> dict[str, Path]:
     """The folder, or file, of each defect by its name; arguments as of :func:`load_defects`.
 
@@ -125,14 +131,15 @@ def defect_folders(config: DataConfig, names: Sequence[str] | None = None) -> di
 def load_clean(config: DataConfig, folder: Path) -> tuple[Source, ...]:
     """Reads a folder of clean images, or of pairs whose targets are clean, without those that are held out.
 
-    Of images alone none is held out, unless they stand in a subfolder for it.
+    Of images alone none is held out, unless they stand in a subfolder for it; a region is, of each.
 
     Raises:
         UserError: it holds something else, or an image can't be read.
     """
-    clean = _load(folder.name, config, folder)
-    apart = clean.paired or any((folder / name).is_dir() for name in ("validation", "test"))
-    return clean.training if apart else clean.training + clean.validation
+    contents = _contents(config, folder)
+    apart = contents.paired or any((folder / name).is_dir() for name in ("validation", "test"))
+    items = contents.training if apart else contents.items
+    return read_sources(items, 1, _made_of(contents), part_of(config, held_out=False))[0]
 
 
 def write_manifest(folder: Path, told: Mapping[str, object]) -> None:
@@ -165,8 +172,14 @@ def defective(source: Source) -> Float32:
     return source.high if isinstance(source, Degradable) else source.low
 
 
-def pairs_of(defects: Sequence[Defect], count: int | None, seed: int) -> DataSet:
+def pairs_of(defects: Sequence[Defect], count: int | None, seed: int, region: Region | None = None) -> DataSet:
     """So many pairs of each defect as one data set; the condition of each is its defect.
+
+    Args:
+        defects: their images.
+        count: of the pairs of each; None: all.
+        seed: of the choice.
+        region: of every image that is held out, as the defects were read.
 
     Raises:
         UserError: a defect without clean partners, or with fewer pairs.
@@ -184,6 +197,7 @@ def pairs_of(defects: Sequence[Defect], count: int | None, seed: int) -> DataSet
         tuple(_named(each, defect) for defect, sources in zip(defects, chosen, strict=True) for each in sources),
         tuple(_named(each, defect) for defect in defects for each in defect.validation),
         sizes.pop() if len(sizes) == 1 else None,
+        region,
     )
 
 
@@ -192,14 +206,24 @@ def _named(source: Source, defect: Defect) -> Source:
 
 
 def _load(name: str, config: DataConfig, folder: Path) -> Defect:
-    config = config.model_copy(update={"folder": folder})
-    contents = find_contents(config)
-    if contents.faults:
-        raise UserError("\n".join(contents.faults))
-    degradation = None if contents.paired else _AS_IT_IS
+    contents = _contents(config, folder)
+    degradation = _made_of(contents)
     training, sizes = read_sources(contents.training, 1, degradation, part_of(config, held_out=False))
     validation, more = read_sources(contents.held_out, 1, degradation, part_of(config, held_out=True))
     known = frozenset(round(size, 6) for size in [*sizes, *more] if size is not None)
     if config.pixel_size_um is not None:
         known = frozenset([config.pixel_size_um])
     return Defect(name, contents.layout, training, validation, known)
+
+
+def _contents(config: DataConfig, folder: Path) -> Contents:
+    """What lies in a folder, once its names have no faults."""
+    contents = find_contents(config.model_copy(update={"folder": folder}))
+    if contents.faults:
+        raise UserError("\n".join(contents.faults))
+    return contents
+
+
+def _made_of(contents: Contents) -> Degradation | None:
+    """How images that have no partner are read: as they are; None: they have partners."""
+    return None if contents.paired else _AS_IT_IS

@@ -48,7 +48,7 @@ class ESRGAN(Restoration):
             machine=machine,
         )
         weighted = any(phase.config.losses.wants_features for phase in self._phases)
-        self.features = features.describe(config.features, config.features_weights) if weighted else None
+        self.features = features.describe(config.features, config.own_weights) if weighted else None
         self._lengths = [phase.config.length(self.steps_per_epoch) for phase in self._phases]
 
     @property
@@ -93,7 +93,7 @@ class _Phase:
         self._distance = losses.DISTANCES[phase.losses.distance]
         self._generator = generator
         self._features = (
-            features.perceptual(config.features, config.features_weights) if phase.losses.wants_features else None
+            features.perceptual(config.features, config.own_weights) if phase.losses.wants_features else None
         )
         self._optimizer = _adam()
         self._optimizer.build(generator.trainable_variables)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relumen.data import image_path, records
+from relumen.data import fields, image_path, records
 from relumen.degrade import Clean, blurred, clean
 from relumen.images import read_image
 from relumen.normalisation import EPS
@@ -73,15 +73,15 @@ def load_bank(config: FeaturesConfig) -> ImageBank:
     The label of a shipped image is what the manifest says that it shows (cells and stain), of a procedural one its
     family.
     """
-    known = records("fluorescence").values()
-    kinds = sorted({record.shows for record in known if record.field not in config.held_out})
+    known, held = records("fluorescence").values(), fields(config.held_out)
+    kinds = sorted({record.shows for record in known if record.field not in held})
     labels = (*kinds, *FAMILIES)
     training: list[Seen] = []
     held_out: list[Seen] = []
     for record in known:
         label = labels.index(record.shows) if record.shows in labels else None
         seen = Seen(record.name, label, clean(np.asarray(read_image(image_path(record.name)).pixels), blur=0, factor=1))
-        (held_out if record.field in config.held_out else training).append(seen)
+        (held_out if record.field in held else training).append(seen)
     for purpose, count, images in (
         (_TRAINING, config.procedural, training),
         (_HELD_OUT, _PROCEDURAL_HELD_OUT, held_out),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from relumen.degrade import Degradation
 from relumen.errors import UserError
 from relumen.images import Image
-from relumen.training.data import Batches, part_of
+from relumen.training.data import Batches, part_of, spread, too_small
 from relumen.training.folders import Contents, find_contents
 from relumen.training.held_out import held_out_inputs
+from relumen.training.items import Item
 from relumen.training.settings import DataConfig
 from relumen.training.sources import Degradable, Source, read_sources
 
@@ -116,11 +118,14 @@ def find_faults(
             continue
         finally:
             on_image(number, len(contents.items))
+        if config.pixel_size_um is None:
+            faults += _contradiction(item, scale)
         for size in pixel_sizes:
             if size is not None:
                 sizes.setdefault(round(size, 6), item.name)
         for source in sources:
             faults += _faults_of(source, config.patch if trained else 1)
+            faults += [] if trained else too_small(source)
             key = hashlib.sha256(source.high.tobytes()).digest()
             if not trained and key in seen:
                 faults.append(f"{source.name} is held out, but {seen[key]}, which is trained on, is the same image.")
@@ -130,6 +135,19 @@ def find_faults(
         told = ", ".join(f"{size:g} um in {name}" for size, name in sorted(sizes.items()))
         faults.append(f"Inputs have several pixel sizes ({told}); a network is for one.")
     return faults
+
+
+def _contradiction(item: Item, scale: int) -> Iterator[str]:
+    """The sentence about an input and a target whose pixel sizes don't belong together."""
+    if item.low is None:
+        return
+    own, target = (each.read().pixel_size for each in (item.low, item.high))
+    low, high = own and own.micrometres, target and target.micrometres
+    if low and high and not math.isclose(low, scale * high, rel_tol=0.01):
+        yield (
+            f"{item.name} has pixels of {low:g} um as an input and of {high:g} um as its target, which is {scale} "
+            "times as large: correct one of them, or state the input's by data.pixel_size_um."
+        )
 
 
 def _faults_of(source: Source, patch: int) -> list[str]:
@@ -229,8 +247,8 @@ def _contact_sheet(training: Sequence[Source], held_out: Sequence[Source]) -> Fi
     """Inputs beside their targets, each with a contrast of its own."""
     from matplotlib.figure import Figure
 
-    shown = [(source, "") for source in _some(training, _MOST * 3 // 4)]
-    shown += [(source, "held out") for source in _some(held_out, _MOST // 4)]
+    shown = [(source, "") for source in spread(training, _MOST * 3 // 4)]
+    shown += [(source, "held out") for source in spread(held_out, _MOST // 4)]
     rows = -(-len(shown) // _COLUMNS)
     figure = Figure(figsize=(4.4 * _COLUMNS, 2.6 * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, 2 * _COLUMNS, squeeze=False)
@@ -247,11 +265,6 @@ def _contact_sheet(training: Sequence[Source], held_out: Sequence[Source]) -> Fi
         fontsize=8,
     )
     return figure
-
-
-def _some(sources: Sequence[Source], count: int) -> Sequence[Source]:
-    """At most so many, spread over all."""
-    return sources[:: max(1, -(-len(sources) // count))]
 
 
 def _example(source: Source) -> NDArray[Any]:

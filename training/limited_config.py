@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from relumen.configs import Frozen
-from relumen.training.settings import DataConfig, RestorationConfig, Schedule
+from relumen.training.settings import Betas, DataConfig, RestorationConfig, Schedule
 
 
 class ResNetConfig(Frozen):
@@ -109,6 +109,12 @@ class AdversarialForm(Frozen):
     )
     critic_steps: int = Field(default=1, ge=1, description="Steps of the critic before each of the generator.")
 
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.form == "wasserstein" and not self.penalty and self.clip is None:
+            raise ValueError("a Wasserstein critic grows without bound: set penalty, such as 10, or clip, such as 0.01")
+        return self
+
 
 class DefectImages(RestorationConfig, Schedule):
     """What all say alike: the defects' images."""
@@ -153,12 +159,17 @@ class FeatureLosses(DefectImages):
         default="microscopy",
         description="Network of the content and style losses: 'microscopy' comes with relumen, VGG needs weights.",
     )
-    features_weights: str | None = Field(
+    features_weights: Path | None = Field(
         default=None, description="A file with the feature network's weights; see there for None."
     )
     content_layers: tuple[str, ...] = Field(
         default=("block3_conv3",), min_length=1, description="Layers of the content loss: high-level features."
     )
+
+    @property
+    def own_weights(self) -> str | None:
+        """The file of the feature network's weights, as :func:`relumen.features.perceptual` takes it."""
+        return None if self.features_weights is None else str(self.features_weights)
 
 
 class CINGANLosses(AdversarialForm):
@@ -197,7 +208,7 @@ class CINGANConfig(FeatureLosses, UnpairedImages):
         min_length=1,
         description="Layers of the style loss: low-level features.",
     )
-    betas: tuple[float, float] = Field(default=(0.5, 0.9), description="Adam's decay of both moments.")
+    betas: Betas = Field(default=(0.5, 0.9), description="Adam's decay of both moments.")
     average: float = Field(
         default=0.0,
         ge=0,
@@ -209,6 +220,8 @@ class CINGANConfig(FeatureLosses, UnpairedImages):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_patch(self.data.patch, self.generator.multiple, self.discriminator.widths)
+        if not (self.losses.adversarial or self.losses.style):
+            raise ValueError("no defect is learnt with losses.adversarial and losses.style both 0")
         return self
 
 
@@ -245,7 +258,7 @@ class CGANConfig(FeatureLosses):
         default=ResNetConfig(), discriminator="network", description="The network; CARE's U-Net is a baseline."
     )
     losses: CGANLosses = CGANLosses()
-    betas: tuple[float, float] = Field(default=(0.9, 0.999), description="Adam's decay of both moments.")
+    betas: Betas = Field(default=(0.9, 0.999), description="Adam's decay of both moments.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -286,7 +299,7 @@ class CycleGANConfig(UnpairedImages):
     generator: ResNetConfig = Field(default=ResNetConfig(dropout=0.0), description="Of both networks.")
     discriminator: PatchSizes = Field(default=PatchSizes(), description="Of both discriminators.")
     losses: CycleGANLosses = CycleGANLosses()
-    betas: tuple[float, float] = Field(default=(0.5, 0.999), description="Adam's decay of both moments.")
+    betas: Betas = Field(default=(0.5, 0.999), description="Adam's decay of both moments.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

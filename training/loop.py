@@ -112,13 +112,15 @@ def train(
         say: told what the user should know.
 
     Raises:
+        UserError: the last checkpoint is damaged, or of another configuration.
         CheckFailedError: a loss is no longer finite, or the disk or the device's memory is full.
     """
     step_done, seconds = tf.Variable(tf.constant(0, tf.int64)), tf.Variable(tf.constant(0.0, tf.float64))
     checkpoint = tf.train.Checkpoint(step=step_done, seconds=seconds, **tracked(system.state))
     manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=2)
     if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        with unfit_told(manager.latest_checkpoint, run):
+            checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         say(f"Going on from step {int(step_done)} of {system.total_steps}.")
     else:
         write_image(run.sample_file, system.sample)
@@ -187,6 +189,22 @@ def tracked(state: Mapping[str, Any]) -> dict[str, Any]:
         name: [variable.value for variable in part.variables] if isinstance(part, kinds) else part
         for name, part in state.items()
     }
+
+
+@contextmanager
+def unfit_told(checkpoint: str, run: RunFolder) -> Iterator[None]:
+    """In it a checkpoint of a run is read.
+
+    Raises:
+        UserError: it can't be, since it is damaged, or holds other networks than the run's configuration tells of.
+    """
+    try:
+        yield
+    except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:  # TensorFlow raises any of these
+        raise UserError(
+            f"{checkpoint} is damaged, or does not hold what {run.config_file} tells of. Put back what was changed, or "
+            "train anew in another folder."
+        ) from error
 
 
 def _means(window: list[Mapping[str, tf.Tensor]]) -> dict[str, float]:

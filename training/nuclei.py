@@ -62,6 +62,8 @@ def sharpness(dna: NDArray[Any], labels: NDArray[Any], numbers: NDArray[Any], di
         (n,), without a unit: about 3 in focus, 2 with a blur of an eighth of the diameter (standard deviation), 1.5
         with one of a quarter.
     """
+    if not len(numbers):  # an outline of nothing has no median
+        return np.zeros(0)
     dna = dna.astype(np.float32)
     slope = ndimage.gaussian_gradient_magnitude(dna, diameter / 20)
     outline = find_boundaries(labels, mode="inner")

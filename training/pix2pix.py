@@ -23,6 +23,7 @@ from relumen.run import About, RunFolder, software
 from relumen.training import losses
 from relumen.training.adversary import Adversary
 from relumen.training.cgan import adam
+from relumen.training.data import spread
 from relumen.training.loop import Batch, computing_in
 from relumen.training.one_phase import Duel
 from relumen.training.pix2pix_config import Pix2PixConfig
@@ -108,7 +109,7 @@ class Pix2Pix(Duel[Adversary | None]):
     def validate(self) -> tuple[Mapping[str, float], NDArray[np.uint8]]:
         """PSNR and L1 on held-out images, and a picture of inputs, outputs and images."""
         there = self._data.held_out
-        truth, output, plain = self._answers(there[:: math.ceil(len(there) / _VALIDATED)])
+        truth, output, plain = self._answers(there[spread(range(len(there)), _VALIDATED)])
         told = _quality(truth, output)
         figures = {"psnr": told["PSNR"], "bicubic psnr": _quality(truth, plain)["PSNR"], "l1": told["L1"]}
         shown = np.stack([plain, output, truth], 1)[:_SHOWN].reshape(-1, *truth.shape[1:])

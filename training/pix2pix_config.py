@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from relumen.configs import Frozen
 from relumen.training.limited_config import PatchSizes
 from relumen.training.prior_config import ImagesConfig
-from relumen.training.settings import Schedule
+from relumen.training.settings import Betas, Schedule
 
 
 class Pix2PixGenerator(Frozen):
@@ -45,7 +45,7 @@ class Pix2PixConfig(ImagesConfig, Schedule):
         default=PatchSizes(), description="The discriminator; at its default each logit sees 70 x 70 pixels."
     )
     losses: Pix2PixLosses = Pix2PixLosses()
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+    betas: Betas = Field(
         default=(0.5, 0.999), description="Adam's decays of the mean and of the mean square, of both networks."
     )
 

@@ -125,15 +125,6 @@ class ImagesConfig(LoopConfig):
         default=True, description="Whether images are shown flipped and turned by quarters: cells have no upright."
     )
 
-    def resolved(self) -> Self:
-        """With absolute paths of the user's own folders, so that the run goes on from anywhere."""
-        own = {
-            name: images.model_copy(update={"folder": images.folder.resolve()})
-            for name in ("crops", "bbbc021")
-            if (images := getattr(self.images, name)) is not None
-        }
-        return self.model_copy(update={"images": self.images.model_copy(update=own)})
-
 
 class PriorConfig(ImagesConfig):
     """A whole training of StyleGAN2-ADA, the prior of regularized latent search."""
@@ -165,11 +156,6 @@ class PriorConfig(ImagesConfig):
         default=0.05, gt=0, description="The half-life is at most this share of the images so far; None: no ramp-up."
     )
     judged_on: int = Field(default=500, ge=4, description="Images for the kernel distance at each validation.")
-
-    def resolved(self) -> Self:
-        """With absolute paths, that of the prior to begin as too."""
-        init = None if self.init is None else self.init.resolve()
-        return super().resolved().model_copy(update={"init": init})
 
     @property
     def r1_weight(self) -> float:

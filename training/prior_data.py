@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.errors import UserError
+from relumen.metrics import FEWEST_IMAGES
 from relumen.training.bbbc021 import BBBC021Config, load_bbbc021
 from relumen.training.cells import STAIN_SETS, Culture, cached_images
 from relumen.training.crops import CropsConfig, load_crops, shipped_crops
@@ -26,7 +27,6 @@ UInt8 = NDArray[np.uint8]
 _Parts = tuple[tuple[str, ...], UInt8, UInt8, str]  # stains, images to train on, held-out images, how they were cut
 
 _TRAINING, _HELD_OUT = 1, 2  # purposes that set seeds apart
-_FEWEST = 4  # held-out images that a kernel distance can be told by
 SHIPPED = "real crops of the shipped BBBC014 images"
 """What descriptions call them."""
 SHIPPED_ZOOM = 2.1  # of the shipped real images, whose nuclei are then as large as the drawn ones
@@ -162,10 +162,10 @@ def _sources(config: ImagesConfig) -> list[Source]:
         there = "; ".join(f"{source.name}: {', '.join(source.stains)}" for source in found)
         raise UserError(f"Images of one prior have the same stains in the same order. There are: {there}")
     for source in found:
-        if 0 < len(source.held_out) < _FEWEST:
+        if 0 < len(source.held_out) < FEWEST_IMAGES:
             raise UserError(
-                f"{len(source.held_out)} of the {source.name} are held out, and {_FEWEST} are the least to judge by: "
-                f"{source.more}."
+                f"{len(source.held_out)} of the {source.name} are held out, and {FEWEST_IMAGES} are the least to judge "
+                f"by: {source.more}."
             )
     return found
 

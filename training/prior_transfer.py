@@ -16,7 +16,7 @@ from relumen.models.stylegan2 import Generator, widths
 from relumen.models.stylegan2_discriminator import Discriminator
 from relumen.models.stylegan2_layers import GAIN, SLOPE, Conv
 from relumen.run import RunFolder
-from relumen.training.loop import checkpoint_of, tracked
+from relumen.training.loop import checkpoint_of, tracked, unfit_told
 
 DISCRIMINATOR = "discriminator"
 """The milestone under which a prior that ships keeps it."""
@@ -110,10 +110,8 @@ def discriminator_of(run: RunFolder) -> Discriminator | None:
         d = config["discriminator"]
         critic = Discriminator(widths(config["size"], d["base"], d["most"]), run.about().channels, d["group"])
         there = tf.train.Checkpoint(**tracked({"discriminator": critic}))
-        try:
+        with unfit_told(checkpoint, run):
             there.restore(checkpoint).assert_existing_objects_matched().expect_partial()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            raise UserError(f"{checkpoint} does not hold the discriminator that {run.config_file} tells of.") from error
         return critic
     if not run.milestone_file(DISCRIMINATOR).is_file():
         return None

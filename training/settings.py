@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from relumen.configs import Frozen
 from relumen.degrade import Degradation
+from relumen.errors import UserError
 
 
 class Region(Frozen):
@@ -23,11 +24,20 @@ class Region(Frozen):
     gap: int = Field(default=8, ge=0, description="Rows or columns beside it that are used for nothing, input pixels.")
 
     def inside(self, shape: tuple[int, int], *, held_out: bool) -> tuple[slice, slice]:
-        """The part of an input (y, x) that is held out, or trained on."""
+        """The part of an input (y, x) that is held out, or trained on.
+
+        Raises:
+            UserError: there is none.
+        """
         axis = 0 if self.side in ("top", "bottom") else 1
         length = shape[axis]
         band = round(self.share * length)
         reach = band if held_out else max(0, length - band - self.gap)
+        if not reach:
+            raise UserError(
+                f"With region.share={self.share:g}, {'no row or column' if held_out else 'nothing'} of an image of "
+                f"{shape[0]} x {shape[1]} pixels is left to {'judge' if held_out else 'train'} on."
+            )
         near = (self.side in ("top", "left")) == held_out
         part = slice(0, reach) if near else slice(length - reach, length)
         return (part, slice(0, shape[1])) if axis == 0 else (slice(0, shape[0]), part)
@@ -103,6 +113,10 @@ class DataConfig(Frozen):
         return self
 
 
+Betas = tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+"""Adam's decays of the mean and of the mean square; at 1 nothing would ever be learnt."""
+
+
 class LearningRate(Frozen):
     """Learning rate as a function of the step within a phase."""
 
@@ -150,6 +164,21 @@ class Schedule(Frozen):
         return rate.floor + (rate.initial - rate.floor) * 0.5 * (1 + math.cos(math.pi * share))
 
 
+_F = TypeVar("_F", bound=Frozen)
+
+
+def _absolute(config: _F) -> _F:
+    """The same with absolute paths, those of its parts too."""
+    values = ((name, getattr(config, name)) for name in type(config).model_fields)
+    return config.model_copy(
+        update={
+            name: value.resolve() if isinstance(value, Path) else _absolute(value)
+            for name, value in values
+            if isinstance(value, Path | Frozen)
+        }
+    )
+
+
 class LoopConfig(Frozen):
     """What the training loop needs of every system's configuration."""
 
@@ -171,6 +200,10 @@ class LoopConfig(Frozen):
             raise ValueError(f"check_every ({self.check_every}) must be a multiple of log_every ({self.log_every})")
         return self
 
+    def resolved(self) -> Self:
+        """With absolute paths, so that the run goes on from anywhere."""
+        return _absolute(self)
+
 
 class RestorationConfig(LoopConfig):
     """What every system needs that learns to make good images of bad ones."""
@@ -186,8 +219,9 @@ class RestorationConfig(LoopConfig):
     @classmethod
     def _factor_of_the_scale(cls, values: Any) -> Any:  # noqa: ANN401  whatever was read
         """Inputs are made as much smaller as the network magnifies, where nothing else is said."""
-        if isinstance(values, dict) and isinstance(data := values.get("data"), dict) and "scale" in values:
-            degradation = data.get("degradation")
-            if isinstance(degradation, dict) and "factor" not in degradation:
-                return values | {"data": data | {"degradation": degradation | {"factor": values["scale"]}}}
+        if isinstance(values, dict) and isinstance(data := values.get("data"), dict):
+            usual = cls.model_fields["scale"].default if "scale" in cls.model_fields else None
+            degradation, scale = data.get("degradation"), values.get("scale", usual)
+            if isinstance(degradation, dict) and "factor" not in degradation and scale is not None:
+                return values | {"data": data | {"degradation": degradation | {"factor": scale}}}
         return values

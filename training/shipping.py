@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from relumen.data import records
+from relumen.data import fields, records
 from relumen.errors import UserError
 from relumen.features import describe
 from relumen.run import About, RunFolder, write_text
@@ -53,7 +53,8 @@ def card(name: str, about: About, config: FeaturesConfig, network: str, command:
         network: in words, with the hash of its weights.
         command: that made the folder out of the run.
     """
-    known = [record for record in records("fluorescence").values() if record.field not in config.held_out]
+    held = fields(config.held_out)
+    known = [record for record in records("fluorescence").values() if record.field not in held]
     sources = sorted({f"- {record.source}: {record.licence}" for record in known})
     return _CARD.format(
         name=name,

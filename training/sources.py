@@ -105,16 +105,22 @@ def read_sources(
         high = None
         for item in together:
             high = high or _Picture.read(item.high)
-            sources += _sources(item, high, scale, degradation, part or _whole, offsets)
-            size = high.image.pixel_size and high.image.pixel_size.micrometres
-            sizes.append(None if size is None else size * scale)
+            low = None if item.low is None else _Picture.read(item.low)
+            sources += _sources(item, low, high, scale, degradation, part or _whole, offsets)
+            sizes.append(_pixel_size(low, high, scale))
     return tuple(sources), sizes
 
 
 def _sources(
-    item: Item, high: _Picture, scale: int, degradation: Degradation | None, part: Part, offsets: int
+    item: Item,
+    low: _Picture | None,
+    high: _Picture,
+    scale: int,
+    degradation: Degradation | None,
+    part: Part,
+    offsets: int,
 ) -> Sequence[Source]:
-    if item.low is None:
+    if low is None:
         if degradation is None:
             raise UserError(f"{item.high} has no partner, and no degradation is stated.")
         shifts = [scale * i // offsets for i in range(offsets)]
@@ -124,7 +130,6 @@ def _sources(
             for down in shifts
             for right in shifts
         ]
-    low = _Picture.read(item.low)
     shapes = [[plane.pixels.shape for plane in picture.planes] for picture in (low, high)]
     if shapes[1] != [(scale * height, scale * width) for height, width in shapes[0]]:
         raise UserError(
@@ -155,6 +160,12 @@ def _degradable(
     high = crop_to_multiple(plane.pixels[y.start + down : y.stop, x.start + right : x.stop], scale)
     name = item.name + plane.suffix
     return Degradable(name, degradation.cleans(high), high, degradation, item.channel or plane.channel)
+
+
+def _pixel_size(low: _Picture | None, high: _Picture, scale: int) -> float | None:
+    """Of the input, micrometres: its own, or by its target's, where one tells it."""
+    own, target = (each and each.image.pixel_size and each.image.pixel_size.micrometres for each in (low, high))
+    return own or (target and target * scale)
 
 
 def _whole(shape: tuple[int, int]) -> tuple[slice, slice]:

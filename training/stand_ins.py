@@ -18,7 +18,7 @@ from relumen.degrade import Clean, unresolved, without_planes
 from relumen.errors import UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, read_image
-from relumen.training.data import EMPTY
+from relumen.training.data import EMPTY, spread
 from relumen.training.defects import write_manifest
 
 Float32 = NDArray[np.float32]
@@ -177,7 +177,7 @@ def _patches(name: str, side: int, held_out: bool) -> Iterator[Float32]:
         for x in range(0, image.shape[1] - side + 1, side)
     ]
     shown = [patch for patch in places if patch.std() >= EMPTY * image.std()]
-    yield from shown[:: -(-len(shown) // _HELD_OUT_PATCHES)] if held_out else shown
+    yield from spread(shown, _HELD_OUT_PATCHES) if held_out else shown
 
 
 def _write(path: Path, patches: Sequence[Float32]) -> None:

@@ -19,7 +19,7 @@ from relumen.training.config import (
 )
 from relumen.training.limited_config import CGANConfig, CINGANConfig, CycleGANConfig
 from relumen.training.pix2pix_config import Pix2PixConfig
-from relumen.training.prior_config import ImagesConfig, PriorConfig
+from relumen.training.prior_config import PriorConfig
 
 if TYPE_CHECKING:
     from relumen.training.loop import System
@@ -58,13 +58,12 @@ def prepare(
         )
     changes = dict(fields or {})
     if data is not None:
-        changes["data.folder"] = str(data.resolve())
+        changes["data.folder"] = str(data)
     if degrade:
         changes["data.degradation"] = {}
     if pixel_size is not None:
         changes["data.pixel_size_um"] = pixel_size
-    config = load_config(system, preset, overrides, **changes)
-    config = config.resolved() if isinstance(config, ImagesConfig) else config
+    config = load_config(system, preset, overrides, **changes).resolved()
     if not isinstance(config, FeaturesConfig):  # whose images come along
         _, images = _loaded(config)  # faults in the images show before anything is made
         if isinstance(config, PriorConfig) and config.init is not None:

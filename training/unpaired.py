@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -15,7 +15,7 @@ from relumen.errors import UserError
 from relumen.metrics import psnr
 from relumen.normalisation import EPS
 from relumen.training.data import EMPTY, augmented
-from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, note, target
+from relumen.training.defects import CLEAN, Defect, defective, load_clean, load_defects, note, target, to_judge_on
 from relumen.training.limited_config import UnpairedImages
 from relumen.training.sources import Pair, Source
 
@@ -85,7 +85,7 @@ class Unpaired:
 
     def __init__(self, config: UnpairedImages) -> None:
         self._config = config
-        loaded = self.loaded = load_defects(config.data, config.defects)
+        loaded = self.loaded = to_judge_on(load_defects(config.data, config.defects))
         self._real = [
             [Whole.defective(source) for source in defect.chosen(config.images, config.seed)] for defect in loaded
         ]
@@ -113,6 +113,11 @@ class Unpaired:
             )
 
     @property
+    def _all_clean(self) -> Collection[Whole]:
+        """The clean images of all defects, those that several share once."""
+        return {id(image): image for images in self._clean for image in images}.values()
+
+    @property
     def defects(self) -> tuple[str, ...]:
         """Names of the defects."""
         return tuple(defect.name for defect in self.loaded)
@@ -120,14 +125,19 @@ class Unpaired:
     @property
     def steps_per_epoch(self) -> int:
         """Steps that show the generator as many patches as fit into the clean images."""
-        area = sum(image.pixels.size for image in self._clean[0])
+        area = sum(image.pixels.size for image in self._all_clean)
         return max(1, round(area / self._config.data.patch**2 / self._config.batch))
 
     def describe(self) -> str:
         """The data in words, for the card."""
+        region = self._config.data.region
+        return self.layout if region is None else f"{self.layout}; held out: {region.describe()} of all images"
+
+    @property
+    def layout(self) -> str:
+        """What there is, in words, but for what is held out."""
         real = ", ".join(f"{len(images)} of {name}" for name, images in zip(self.defects, self._real, strict=True))
-        clean = len({id(image) for images in self._clean for image in images})
-        words = f"{clean} clean images, and defective ones that need be no partners of them: {real}"
+        words = f"{len(self._all_clean)} clean images, and defective ones that need be no partners of them: {real}"
         return " ".join(filter(None, (note(self._config.data.folder), words)))
 
     def divergences(self) -> dict[str, float]:

@@ -21,6 +21,7 @@ FIRST_TEST_FIELD = 81
 _SINGLE_FRAME = 249
 """The frame that avg1 is; from the README.md of IVRL/w2s."""
 _NAME = re.compile(r"(\d+)_(\d)")
+_PLACE = re.compile(r"Image(\d+)")
 
 
 def is_w2s(folder: Path) -> bool:
@@ -76,9 +77,13 @@ def raw_items(folder: Path, averages: Sequence[int]) -> tuple[list[Item], list[s
         The pairs by field, channel and average, and what is wrong with the files' names.
     """
     items, faults = [], []
-    for place in sorted(folder.glob("Image[0-9]*")):
+    for place in sorted(path for path in folder.glob("Image[0-9]*") if path.is_dir()):
+        match = _PLACE.fullmatch(place.name)
+        if match is None:
+            faults.append(f"{place} is not named ImageNNN, of field NNN.")
+            continue
+        field = match[1]
         lows, highs = ({p.stem[-1]: p for p in place.glob(f"{kind}_channel[0-9].npy")} for kind in ("wf", "sim"))
-        field = place.name.removeprefix("Image")
         if lonely := sorted(lows.keys() ^ highs.keys()):
             faults.append(f"{place} needs wf_channelC.npy and sim_channelC.npy for channel {', '.join(lonely)}.")
         for channel in sorted(lows.keys() & highs.keys()):

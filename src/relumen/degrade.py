@@ -1,6 +1,7 @@
 """The stated degradation: from a high-quality image to the low-quality one that a worse microscope would take.
 
-The only place of blur, binning and noise. The model: blur by a Gaussian point spread function, binning of
+By it the inputs of trainings and evaluations are made; what losses, drawn cells and alterations blur for ends of their
+own stands with these. The model: blur by a Gaussian point spread function, binning of
 ``factor`` x ``factor`` camera pixels, Poisson noise of the photons, Gaussian noise of the read-out; any may be none.
 Without its noise it is linear: :class:`ForwardOperator` is blur and reduction as matrices, for whoever inverts them.
 """

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales of MS-SSIM, finest first, as Wang, Simoncelli and Bovik measured them on observers (2003, Sec. 3.2)."""
 
-_SIGMA, _WINDOW = 1.5, 11  # of SSIM's Gaussian window, pixels
+WINDOW = 11
+"""Height and width of SSIM's Gaussian window, pixels: a smaller image has no SSIM."""
+FEWEST_IMAGES = 4
+"""Images of a set that :func:`kernel_distance` can be told by."""
+_SIGMA = 1.5  # of that window, pixels
 
 
 def data_range(reference: NDArray[Any]) -> float:
@@ -29,7 +33,7 @@ def data_range(reference: NDArray[Any]) -> float:
 
 
 def psnr(reference: NDArray[Any], image: NDArray[Any], span: float | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, by scikit-image; infinite for equal images.
+    """Peak signal-to-noise ratio in dB, by scikit-image; infinite for equal images, and minus so for a blank reference.
 
     Args:
         reference: (y, x) intensities.
@@ -81,7 +85,7 @@ def ms_ssim(reference: NDArray[Any], image: NDArray[Any], span: float | None = N
     """
     if not 1 <= scales <= len(SCALE_WEIGHTS):
         raise ValueError(f"MS-SSIM has 1 to {len(SCALE_WEIGHTS)} scales. Received: scales={scales}")
-    least = (_WINDOW - 1) * 2 ** (scales - 1) + 1
+    least = least_side(scales)
     if reference.shape != image.shape or reference.ndim != 2 or min(reference.shape) < least:
         raise ValueError(
             f"MS-SSIM of {scales} scales takes two images (y, x) of one shape, {least} pixels or more each way. "
@@ -99,12 +103,17 @@ def ms_ssim(reference: NDArray[Any], image: NDArray[Any], span: float | None = N
     return float(value)
 
 
+def least_side(scales: int) -> int:
+    """Height and width, pixels, of the smallest image that has so many scales of MS-SSIM, each with a whole window."""
+    return (WINDOW - 1) * 2 ** (scales - 1) + 1
+
+
 def _similarities(a: NDArray[Any], b: NDArray[Any], span: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Luminance, and contrast times structure, at all places of a whole window (Wang et al. 2004, Eqs. 6 to 13)."""
     from scipy.ndimage import gaussian_filter
 
     def mean(x: NDArray[Any]) -> NDArray[Any]:
-        edge = _WINDOW // 2
+        edge = WINDOW // 2
         return gaussian_filter(x, _SIGMA, radius=edge)[edge:-edge, edge:-edge]
 
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
@@ -242,7 +251,7 @@ def kernel_distance(
     Raises:
         ValueError: fewer than four images in a set, or features of another length.
     """
-    if min(len(features), len(others)) < 4 or features.shape[1] != others.shape[1]:
+    if min(len(features), len(others)) < FEWEST_IMAGES or features.shape[1] != others.shape[1]:
         raise ValueError(f"four images a set at least, of equal features. Received: {features.shape}, {others.shape}")
     a, b = (each.astype(np.float64) for each in (features, others))
     kernels = [(x @ y.T / a.shape[1] + 1) ** 3 for x, y in ((a, a), (b, b), (a, b))]

@@ -4,6 +4,7 @@ runs/NAME/
   config.yaml      the resolved configuration, enough to train again
   command.txt      the command that began the training
   about.json       what was trained, on what, how long, and the held-out figures (:class:`About`)
+  sample.tif       a held-out input
   model.keras      the network as of the last checkpoint
   model-NAME.keras the network as of a milestone, such as the end of the pixel-only phase
   history.csv      the losses, one row a logging step
@@ -35,13 +36,17 @@ PIXEL_ONLY = "pixel"
 """Milestone of ESRGAN: the generator before any perceptual or adversarial loss."""
 
 
+_STORED = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+"""What JSON has no number for, such as the infinite PSNR of equal images, is read back as it was."""
+
+
 class Figures(BaseModel):
     """Quality of one held-out image at one noise level.
 
     PSNR in dB; both metrics over the 0.1st to 99.9th percentile of the target.
     """
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = _STORED
 
     image: str
     condition: str = Field(description="Such as the photons of a stated degradation; 'as given' for real pairs.")
@@ -66,7 +71,7 @@ class Stage(BaseModel):
 class About(BaseModel):
     """What is known of a run's network; every field is written by the training."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = _STORED
 
     system: str = Field(description="Which system was trained, such as 'esrgan'.")
     scale: int = Field(ge=1, description="Magnification of the network.")
@@ -280,9 +285,9 @@ def kind_of(config: Mapping[str, Any]) -> str:
     system, network = config.get("system", ""), part(config, "generator").get("network")
     if network in ("lapsrn", "unet"):
         return {"unet": "care"}.get(network, network)
-    losses = part(config, "losses")
-    if system == "cgan" and losses.get("adversarial") and losses.get("form") == "wasserstein":
-        return "deblurgan"  # which differs from cGAN by this loss
+    losses, sees_input = part(config, "losses"), part(config, "discriminator").get("conditional")
+    if system == "cgan" and losses.get("adversarial") and losses.get("form") == "wasserstein" and not sees_input:
+        return "deblurgan"  # which differs from cGAN by this loss, and by a critic that sees the result alone
     return str(system)
 
 

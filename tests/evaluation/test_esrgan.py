@@ -210,3 +210,14 @@ def test_names_are_unique(tmp_path):
     ]  # fmt: skip
     with pytest.raises(UserError, match=f"Received twice: {a}"):
         unique_names([entrant(a), entrant(a)], "bicubic")
+
+
+def test_a_channel_that_the_paper_has_not_keeps_its_number(tiny_run, tmp_path, cells):
+    for field in (80, 81):
+        for channel in (0, 3):
+            high = cells[300 + 64 * channel :][:64, 64 * (field - 80) :][:, :64]
+            for part, image in (("sim", high), ("avg1", high[::2, ::2])):
+                (tmp_path / part).mkdir(exist_ok=True)
+                tifffile.imwrite(tmp_path / part / f"{field:03}_{channel}.tif", image)
+    found = evaluate([tiny_run], tmp_path, limits=Limits(images=1))
+    assert (found.papers_data, found.channels) == (True, [CHANNELS[0], "3"])

@@ -115,10 +115,10 @@ def test_rows_are_as_published():
         ("cgan", ["pairs=10", "generator={network: unet}"], (CARE, 10)),
         (
             "cgan",
-            ["losses={form: wasserstein, adversarial: 0.1}", "discriminator.conditional=false"],
+            ["losses={form: wasserstein, adversarial: 0.1, penalty: 10}", "discriminator.conditional=false"],
             (DEBLURGAN, None),
         ),
-        ("cgan", ["losses={form: wasserstein, adversarial: 0.1}"], (REAL, None)),
+        ("cgan", ["losses={form: wasserstein, adversarial: 0.1, penalty: 10}"], (REAL, None)),
         ("cgan", ["pairs=10", "synthetic.folder=ONE"], (OURS, 10)),
         ("cgan", ["pairs=0", "synthetic.folder=ONE"], (OURS_ALONE, 0)),
         ("cgan", ["pairs=50", "synthetic.folder=SEVERAL"], (SEPARATE, 50)),
@@ -270,3 +270,9 @@ def test_cares_own_sets_are_said_to_be(found):
     _, text = as_markdown(replace(found, evaluation=evaluation)).split("## Published on")
     assert ", other images" not in text and "| denoising, images not named |" in text
     assert PAPER.has("CARE's patches of data_label.npz (SCYX)") and not PAPER.has("pairs in low/ and high/")
+
+
+def test_a_held_out_band_is_told(tiny_cgan_run, defects_folder):
+    region = "data.region={side: bottom, share: 0.25}"
+    found = evaluate([tiny_cgan_run], defects_folder, overrides=[region], limits=Limits(images=1))
+    assert "1 of noise, of each the bottom 25 %." in found.evaluation.notes[0]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 from scipy import stats
 
 from relumen.errors import UserError
@@ -187,3 +188,23 @@ def test_a_prior_of_other_stains_is_refused(cell_sized_prior, tmp_path):
         Study.begin(Prior.open(cell_sized_prior), read_truth_config("drawn:golgi"), 16, tmp_path, count=2)
     with pytest.raises(UserError, match="divides the prior's 128 pixels"):
         Study.begin(Prior.open(cell_sized_prior), read_truth_config("drawn:nfkb"), 12, tmp_path, count=2)
+
+
+def test_a_study_that_can_not_be_scored_is_refused_before_any_search(study, tmp_path):
+    few = dataclasses.replace(study, truth=study.truth.take(np.arange(2)), cache=tmp_path / "searches")
+    small = dataclasses.replace(
+        study, truth=dataclasses.replace(study.truth, images=study.truth.images[:, :64, :64]), cache=few.cache
+    )
+    for report_on in (lambda each: rls_quality.report_on(each, "table 1"), rls_sweep.report_on):
+        with pytest.raises(UserError, match="told by 4 images at least. Received: 2"):
+            report_on(few)
+        with pytest.raises(UserError, match="MS-SSIM of 4 scales takes images of 81 pixels or more.*measure 64"):
+            report_on(small)
+    assert not few.cache.exists()
+
+
+def test_an_image_is_no_file_of_conditions(tmp_path, cells):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, cells[:32, :32])
+    with pytest.raises(UserError, match="image.tif can't be read"):
+        read_truth_config(str(path))

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
@@ -30,7 +31,7 @@ def test_pairs_are_what_the_network_makes_of_the_clean_image(made, tiny_cin_gan_
     side = run.about().tile
     network = run.network()
     for index, name in enumerate(NAMES):
-        low, high = (tifffile.imread(made / name / kind / "a-96x96.tif") for kind in ("low", "high"))
+        low, high = (tifffile.imread(made / name / kind / "a.tif-96x96.tif") for kind in ("low", "high"))
         clean = tifffile.imread(defects_folder / name / "high" / "a.tif").astype(np.float32)
         squares = [clean[y : y + side, x : x + side] for y in (0, 32, 64) for x in (0, 32, 64)]
         np.testing.assert_array_equal(high, np.stack(squares))
@@ -41,7 +42,7 @@ def test_pairs_are_what_the_network_makes_of_the_clean_image(made, tiny_cin_gan_
 
 
 def test_the_defects_differ_and_the_manifest_says_what_made_them(made, tiny_cin_gan_run):
-    first, second, third = (tifffile.imread(made / name / "low" / "a-96x96.tif") for name in NAMES)
+    first, second, third = (tifffile.imread(made / name / "low" / "a.tif-96x96.tif") for name in NAMES)
     assert np.abs(first - second).max() > 0
     assert np.abs(second - third).max() > 0
     manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
@@ -51,8 +52,6 @@ def test_the_defects_differ_and_the_manifest_says_what_made_them(made, tiny_cin_
 
 
 def test_figures_6_and_7_stand_beside_the_folder_not_among_its_images(made):
-    import imageio.v3 as iio
-
     drawn = sorted(path.name for path in made.parent.glob("*.png"))
     assert drawn == ["defects-figure-6.png", "defects-figure-7.png"]
     assert all(iio.imread(made.parent / name)[..., :3].std() > 10 for name in drawn)
@@ -82,7 +81,7 @@ def test_held_out_images_are_not_used_and_clean_ones_of_a_folder_are(tiny_cin_ga
     good = shutil.copytree(defects_folder / "noise" / "high", tmp_path / "good")
     counts = synthesise([tiny_cin_gan_run], good, tmp_path / "made")
     assert counts == dict.fromkeys(NAMES, 18)
-    assert {path.name for path in (tmp_path / "made").rglob("high/*.tif")} == {"a-96x96.tif", "b-96x96.tif"}
+    assert {path.name for path in (tmp_path / "made").rglob("high/*.tif")} == {"a.tif-96x96.tif", "b.tif-96x96.tif"}
 
 
 def test_of_two_runs_the_last_one_makes_a_defect(tiny_cin_gan_run, tmp_path):
@@ -109,3 +108,22 @@ def test_wrong_runs_and_folders_are_refused(tiny_cin_gan_run, tiny_cgan_run, def
     with pytest.raises(UserError, match="measures 20 pixels on one side, and the network takes 32 x 32"):
         synthesise([tiny_cin_gan_run], small, tmp_path / "made")
     assert not (tmp_path / "made").exists()
+
+
+def test_every_clean_image_has_a_file_of_its_own(tiny_cin_gan_run, cells, tmp_path):
+    """Also the patches of a .npz, and images that have their name in common but for the suffix."""
+    patches = np.stack([cells[y : y + 32, 300:332] for y in (300, 340, 380, 420)])[:, np.newaxis].astype(np.float32)
+    np.savez(tmp_path / "data_label.npz", X=patches, Y=patches, axes="SCYX")
+    counts = synthesise([tiny_cin_gan_run], tmp_path / "data_label.npz", tmp_path / "made")
+    assert counts == dict.fromkeys(NAMES, 3)  # the fourth is held out
+    for name in NAMES:
+        files = sorted((tmp_path / "made" / name / "high").iterdir())
+        assert [file.name for file in files] == [f"data_label.npz {i}-32x32.tif" for i in range(3)]
+        np.testing.assert_array_equal([tifffile.imread(file).squeeze() for file in files], patches[:3, 0])
+    good = tmp_path / "good"
+    good.mkdir()
+    iio.imwrite(good / "a.png", cells[300:332, 300:332])
+    tifffile.imwrite(good / "a.tif", cells[400:432, 300:332])
+    synthesise([tiny_cin_gan_run], good, tmp_path / "others")
+    high = tmp_path / "others" / "noise" / "high"
+    assert {path.name for path in high.iterdir()} == {"a.png-32x32.tif", "a.tif-32x32.tif"}

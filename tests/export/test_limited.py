@@ -252,7 +252,12 @@ def test_defects_are_chosen_of_runs_that_make_them(tiny_cin_gan_run, tiny_cgan_r
     [
         ({"losses": {"adversarial": 0.0}}, "cgan", "Razdaibiedina", False),
         ({"generator": {"network": "unet"}, "losses": {"adversarial": 0.0}}, "care", "Weigert", False),
-        ({"losses": {"adversarial": 0.1, "form": "wasserstein"}}, "deblurgan", "Kupyn", True),
+        (
+            {"losses": {"adversarial": 0.1, "form": "wasserstein"}, "discriminator": {"conditional": False}},
+            "deblurgan",
+            "Kupyn",
+            True,
+        ),
         ({"losses": {"adversarial": 1.0}, "system": "cyclegan"}, "cyclegan", "Zhu", True),
     ],
 )

@@ -76,3 +76,9 @@ def test_faults_are_named_with_their_place(overrides, words):
 
 def test_without_a_discriminator_any_patch_will_do():
     assert configured("scale=2", "data.patch=20", "losses.adversarial=0").data.patch == 20
+
+
+def test_inputs_are_made_as_much_smaller_as_the_network_magnifies_by_default(tmp_path):
+    (tmp_path / "mine.yaml").write_text("steps: 3\ndata: {folder: images, degradation: {blur: 1}}\n")
+    config = load_config("cascade", str(tmp_path / "mine.yaml"))
+    assert (config.scale, config.data.degradation.factor) == (8, 8)

@@ -137,3 +137,37 @@ def test_a_damaged_run_is_told(tmp_path):
     RunFolder(tmp_path).config_file.write_text("kimg: [1")
     with pytest.raises(UserError, match=r"config.yaml is no valid YAML at line 1"):
         RunFolder(tmp_path).config()
+
+
+@pytest.mark.parametrize(
+    ("system", "override", "words"),
+    [
+        ("cgan", "losses={form: wasserstein, adversarial: 0.1}", "grows without bound: set penalty"),
+        ("cin-gan", "losses.penalty=0", "grows without bound: set penalty"),
+        ("cin-gan", "losses={adversarial: 0, style: 0}", "no defect is learnt"),
+        ("cin-gan", "betas=[1, 0.9]", "betas.0: Input should be less than 1"),
+        ("cgan", "betas=[0.9, 1]", "betas.1: Input should be less than 1"),
+        ("cyclegan", "betas=[1, 0.9]", "betas.0: Input should be less than 1"),
+        ("esrgan", "phase_1.losses={pixel: 0}", "nothing is learnt in phase_1"),
+        ("esrgan", "phase_2.losses={pixel: 0, adversarial: 0}", "nothing is learnt in phase_2"),
+        ("features", "held_out=[]", "held_out: Tuple should have at least 1 item"),
+        ("features", "held_out=[kc167/NOWHERE]", "No field named kc167/NOWHERE. There are: "),
+        ("features", "held_out=[phase_t98g]", "no fluorescence image is held out"),
+    ],
+)
+def test_what_could_not_be_learnt_or_judged_is_refused(system, override, words):
+    data = {} if system == "features" else {"data.folder": "images"}
+    with pytest.raises(UserError, match=words):
+        load_config(system, presets(system)[0], [override], **data)
+
+
+def test_a_run_is_stored_with_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(
+        "cgan", "compact", ["features_weights=runs/features", "synthetic.folder=made", "data.folder=images"]
+    ).resolved()
+    assert config.features_weights == tmp_path / "runs" / "features"
+    assert config.synthetic.folder == tmp_path / "made"
+    assert config.data.folder == tmp_path / "images"
+    cache = load_config("prior", presets("prior")[0]).resolved().images.cache
+    assert cache == tmp_path / "runs" / "images"

@@ -207,3 +207,12 @@ def test_the_shipped_translocation_assay_shows_both_conditions_in_both_parts():
 def test_no_shipped_image_has_the_stains_of_cells():
     with pytest.raises(ValueError, match="no shipped image has the stains of 'cells'"):
         shipped_crops("cells")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_field_without_nuclei_gives_no_crop(tmp_path, folder):
+    copy = shutil.copytree(folder, tmp_path / "fields")
+    for letter in "DFR":
+        tifffile.imwrite(copy / f"09_EMPTY_{letter}.tif", np.full((320, 340), 9, np.uint8))
+    with_it, without = (load_crops(config(place), SIZE) for place in (copy, folder))
+    assert with_it.found == without.found
+    assert len(with_it.places) == len(without.places)

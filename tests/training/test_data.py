@@ -135,8 +135,12 @@ def test_images_without_a_whole_patch_are_left_out_and_so_are_blank_ones():
     config = DataConfig(folder=".", patch=64)
     made = Batches((places(63, 200), places(64, 64), blank), config, scale=2, batch=1, augment=0.0, seed=0)
     assert len(made) == 1
-    with pytest.raises(UserError, match=r"The largest input is 63 x 200; .* --set data.patch=56"):
+    with pytest.raises(UserError, match=r"The largest is 63 x 200; .* --set data.patch=56"):
         Batches((places(63, 200), places(10, 300)), config, scale=2, batch=1, augment=0.0, seed=0)
+    with pytest.raises(UserError, match=r"The largest is 6 x 300; .* --set data.patch=8"):
+        Batches((places(6, 300),), config, scale=2, batch=1, augment=0.0, seed=0)
+    with pytest.raises(UserError, match=r"as large as a patch of 64 pixels shows a structure: all are blank"):
+        Batches((blank,), config, scale=2, batch=1, augment=0.0, seed=0)
 
 
 def test_inputs_are_in_units_of_the_whole_image(data_folder):

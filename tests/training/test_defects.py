@@ -10,6 +10,7 @@ from relumen.errors import UserError
 from relumen.training.cgan import RestorerData
 from relumen.training.cin_gan import UnpairedData
 from relumen.training.config import load_config
+from relumen.training.cyclegan import TwoDomains
 from relumen.training.defects import defect_folders, load_clean, load_defects, pairs_of
 from relumen.training.folders import find_contents
 from relumen.training.settings import DataConfig
@@ -224,3 +225,55 @@ def test_divergences_of_real_defects_are_those_of_their_pairs(folder):
 def test_patches_larger_than_an_image_name_a_size_that_fits(folder):
     with pytest.raises(UserError, match=r"measures 96 pixels.*data.patch=96"):
         UnpairedData(cin_config(folder, "data.patch=128"))
+
+
+BAND = {"side": "bottom", "share": 0.25, "gap": 8}
+
+
+def test_clean_images_alone_are_trained_on_without_the_band(folder, tmp_path):
+    good = shutil.copytree(folder / "noise" / "high", tmp_path / "good")
+    images = load_clean(reading(folder, region=BAND), good)
+    assert [image.name for image in images] == ["a.tif", "b.tif"]
+    for image in images:
+        np.testing.assert_array_equal(image.high, tifffile.imread(good / image.name)[:64])
+
+
+def test_a_held_out_band_is_told(folder):
+    words = "held out: the bottom 25 % (and 8 rows or columns beside it) of all images"
+    assert words in RestorerData(cgan_config(folder, **{"data.region": BAND})).describe()
+    for system, kind, data in (("cin-gan", UnpairedData, folder), ("cyclegan", TwoDomains, folder / "noise")):
+        changes = {"data.folder": str(data), "data.patch": 32, "data.region": BAND}
+        made = kind(load_config(system, "compact", **changes))
+        assert made.describe().count(words) == 1
+    assert made.held_out_pairs.describe().count(words) == 1
+    assert made.held_out_pairs.validation[0].high.shape == (24, 96)
+
+
+@pytest.mark.parametrize("system", ["cgan", "cin-gan"])
+def test_a_held_out_band_that_is_too_small_to_judge_on_is_refused(folder, system):
+    kind = {"cgan": RestorerData, "cin-gan": UnpairedData}[system]
+    for share, words in ((0.1, "c.tif measures 10 x 96 pixels, and 16 each way"), (0.001, "no row or column of an")):
+        changes = {"data.folder": str(folder), "data.patch": 32, "data.region": {**BAND, "share": share}}
+        with pytest.raises(UserError, match=words):
+            kind(load_config(system, "compact", **changes))
+
+
+def test_blank_held_out_images_are_left_out(folder):
+    blank = np.full((96, 96), 7, np.uint16)
+    for kind in ("low", "high"):
+        tifffile.imwrite(folder / "noise" / "validation" / kind / "d.tif", blank)
+    data = RestorerData(cgan_config(folder))
+    assert sorted(source.name for source in data.pairs.validation) == [f"{name}/c.tif" for name in NAMES]
+    tifffile.imwrite(folder / "noise" / "validation" / "high" / "c.tif", blank)
+    with pytest.raises(UserError, match="All held-out images are blank .*c.tif, d.tif"):
+        RestorerData(cgan_config(folder))
+
+
+def test_an_epoch_of_unpaired_images_is_of_all_clean_ones_once(folder, tmp_path):
+    def steps(clean=None):
+        changes = {"data.folder": str(folder), "data.patch": 32, "batch": 1, "clean": clean and str(clean)}
+        return UnpairedData(load_config("cin-gan", "compact", **changes)).steps_per_epoch
+
+    assert steps() == 3 * 2 * 9  # the targets of each defect
+    good = shutil.copytree(folder / "noise" / "high", tmp_path / "good")
+    assert steps(good) == 2 * 9  # which all share

@@ -427,3 +427,9 @@ def test_planes_that_are_no_numbers_are_named(tmp_path):
         tifffile.imwrite(tmp_path / name, np.full((64, 64), value, np.float32))
     with pytest.raises(UserError, match="b.tif holds pixels that are no finite numbers"):
         load_data(DataConfig(folder=tmp_path, degradation=Degradation()), 2)
+
+
+def test_a_copy_of_a_raw_field_is_a_fault(raw_w2s):
+    shutil.copytree(raw_w2s / "Image001", raw_w2s / "Image001.old")
+    (told,) = find_contents(DataConfig(folder=raw_w2s)).faults
+    assert told.endswith("Image001.old is not named ImageNNN, of field NNN.")

@@ -2,12 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 
 from relumen.degrade import Degradation, clean
 from relumen.metrics import psnr, ssim
 from relumen.restore import Restorer
+from relumen.training.config import load_config
+from relumen.training.data import load_data
+from relumen.training.esrgan import ESRGAN
 from relumen.training.held_out import held_out, held_out_figures, held_out_inputs, restored
 from relumen.training.items import AS_GIVEN
+from relumen.training.replicas import Replicas
 from relumen.training.sources import Degradable, Pair
 from relumen.upsampling import bicubic
 
@@ -77,3 +82,18 @@ def test_figures_are_of_the_network_and_of_bicubic(sources):
         assert figure.ssim == pytest.approx(ssim(high, nearest), abs=1e-4)
         assert figure.bicubic_psnr == psnr(high, bicubic(low, 2))
         assert figure.bicubic_ssim == ssim(high, bicubic(low, 2))
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 8])
+def test_images_that_are_looked_at_while_training_are_at_all_levels_of_noise_in_turn(count, cells, tmp_path, tiny):
+    """And are as many as if each had one level."""
+    folder = tmp_path / "images"
+    (folder / "validation").mkdir(parents=True)
+    tifffile.imwrite(folder / "a.tif", cells[300:364, 300:364])
+    for i in range(count):
+        tifffile.imwrite(folder / "validation" / f"{i}.tif", cells[400 + 20 * i :][:64, 300:364])
+    config = load_config("esrgan", "compact", tiny, **{"data.folder": str(folder), "data.degradation": {}})
+    made = ESRGAN(config, load_data(config.data, 2), Replicas(), command="", machine="")
+    looked_at = [(source.name, condition) for source, condition, _, _ in made._validated()]
+    names = [f"{i}.tif" for i in range(0, count, 2 if count == 8 else 1)]
+    assert looked_at == list(zip(names, ["600 photons", "110 photons", "20 photons", "600 photons"], strict=False))

@@ -4,6 +4,7 @@ import pytest
 from relumen.errors import UserError
 from relumen.image_writing import write_image
 from relumen.images import Image, PixelSize
+from relumen.training.data import load_data
 from relumen.training.inspection import MADE, describe, find_faults
 from relumen.training.settings import DataConfig
 
@@ -71,6 +72,9 @@ def test_small_images_and_several_pixel_sizes_are_told(pairs):
     pixels = np.array([np.arange(96 * 80).reshape(96, 80)] * 2, np.uint16)
     write(pairs / "high", "c", pixels, 0.3)
     (told,) = faults(pairs)
+    assert "c.tif has pixels of 0.2 um as an input and of 0.3 um as its target, which is 2 times as large" in told
+    write(pairs / "low", "c", pixels[:, ::2, ::2], 0.6)
+    (told,) = faults(pairs)
     assert told == "Inputs have several pixel sizes (0.2 um in a.tif, 0.6 um in c.tif); a network is for one."
     assert faults(pairs, pixel_size_um=0.2) == []
     told = faults(pairs, patch=44, pixel_size_um=0.2)
@@ -132,3 +136,16 @@ def test_a_large_folder_is_shown_in_part(tmp_path):
     assert ("pairs", "90 to train on, 10 held out") in description.facts
     assert len([axes for axes in sheet.axes if axes.get_images()]) <= 2 * 24
     assert sheet.get_suptitle().startswith("23 of 100")
+
+
+def test_a_held_out_band_that_can_not_be_judged_on_is_a_fault(pairs):
+    told = faults(pairs, region={"side": "top", "share": 0.1, "gap": 0})
+    assert any("d.tif C0 measures 10 x 80 pixels, and 11 each way" in each for each in told)
+
+
+def test_the_pixel_size_of_inputs_is_their_own(pairs):
+    pixels = np.array([np.arange(48 * 40).reshape(48, 40)] * 2, np.uint16)
+    for name, part in [*((each, pairs) for each in "abc"), ("d", pairs / "validation")]:
+        write(part / "low", name, pixels, 0.25)  # and their targets tell 0.1
+    data = load_data(DataConfig(folder=pairs, patch=16), 2)
+    assert data.pixel_size_um == pytest.approx(0.25)

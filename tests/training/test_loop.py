@@ -182,3 +182,18 @@ def test_a_run_without_a_checkpoint_says_how_to_get_one(tmp_path, data_folder, t
     run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=tiny)
     with pytest.raises(UserError, match="--resume"):
         RunFolder.open(run.path).about()
+
+
+def test_a_checkpoint_that_is_damaged_or_of_another_network_is_told(tmp_path, data_folder, tiny):
+    changes = [*tiny, "phase_1.steps=1", "phase_2=null", "check_every=1"]
+    run = start.prepare(tmp_path / "run", preset="compact", data=data_folder, degrade=True, overrides=changes)
+    start.go(run, command="", machine="", say=lambda text: None)
+    config = run.config()
+    run.write_config(config | {"generator": config["generator"] | {"width": 4}})
+    with pytest.raises(UserError, match="does not hold what .*config.yaml tells of"):
+        start.go(run, command="", machine="", say=lambda text: None)
+    run.write_config(config)
+    (data,) = run.checkpoints.glob("*.data-*")
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    with pytest.raises(UserError, match="is damaged, or does not hold"):
+        start.go(run, command="", machine="", say=lambda text: None)

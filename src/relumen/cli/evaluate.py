@@ -140,7 +140,7 @@ def limited(
 ) -> None:
     """Restorers of several defects at each number of real pairs: Table 2 and Figs. 3 to 7 of the paper.
 
-    Runs that differ in their defects or their seed alone are one row. A run of
+    Runs of one configuration, whatever their defects, seed and folders, are one row. A run of
     cin-gan adds what its defects look like, and whether they are told apart.
 
     Example: relumen evaluate limited runs/care-10 runs/ours-10 runs/defects --data pairs/ -o evaluation/limited

@@ -42,8 +42,8 @@ class Bank:
         size: height and width of the kernels, pixels.
         ratio: second by first singular value of the filters as rows of a matrix; there is no third. 0: all are one
             filter, but for a factor.
-        cosine: smallest absolute cosine between two of the filters; 1: all are one filter, but for a factor. (The
-            largest is always 1, since the second half of the filters are the negatives of the first.)
+        cosine: smallest absolute cosine between two of the filters; 1: all are one filter, but for a factor. (Of an
+            even number the largest is always 1, since the second half are the negatives of the first.)
     """
 
     level: int

@@ -23,7 +23,7 @@ from relumen.evaluation.system import C, System
 from relumen.metrics import affine_fitted, psnr, rescaled, ssim
 from relumen.restore import Restorer
 from relumen.training.config import read_data_config
-from relumen.training.data import check_usable, read_held_out
+from relumen.training.data import check_usable, read_held_out, spread
 from relumen.training.folders import find_contents
 from relumen.training.held_out import held_out, restored
 from relumen.training.settings import DataConfig, Region, RestorationConfig
@@ -263,7 +263,7 @@ def find_inputs(
     """
     chosen, count = [], Counter[tuple[str, str]]()
     for source, condition, low, high in held_out(sources, seed):
-        channel = paper.columns[int(source.channel)] if paper else source.channel
+        channel = _named(source.channel, paper.columns) if paper else source.channel
         if limits.images is not None and count[channel, condition] >= limits.images:
             continue
         count[channel, condition] += 1
@@ -275,12 +275,17 @@ def find_inputs(
     return chosen
 
 
+def _named(channel: str, columns: Sequence[str]) -> str:
+    """A channel by the paper's name; one that the paper has not keeps its number."""
+    return columns[int(channel)] if int(channel) < len(columns) else channel
+
+
 def _examples(inputs: Sequence[Input], count: int) -> set[int]:
     """Numbers of so many inputs of each condition and channel, spread over all."""
     groups: dict[tuple[str, str], list[int]] = {}
     for number, each in enumerate(inputs):
         groups.setdefault((each.condition, each.channel), []).append(number)
-    return {number for group in groups.values() for number in group[:: -(-len(group) // count)]}
+    return {number for group in groups.values() for number in spread(group, count)}
 
 
 def restoring(restorer: Restorer) -> Callable[[Input], Float32]:

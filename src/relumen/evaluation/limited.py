@@ -19,8 +19,9 @@ from relumen.evaluation.scores import Evaluation, Method
 from relumen.evaluation.system import Runs
 from relumen.run import RunFolder
 from relumen.training.config import parse_config
-from relumen.training.defects import defect_folders, load_defects, note, pairs_of
+from relumen.training.defects import defect_folders, load_defects, note, pairs_of, to_judge_on
 from relumen.training.limited_config import CINGANConfig, DefectImages
+from relumen.training.settings import Region
 
 
 class Limited(Runs[DefectImages]):
@@ -82,7 +83,7 @@ def evaluate(
         ]
         config = data_config(folder, here, None, overrides=overrides)
         loaded = load_defects(config)
-        defects = [defect for defect in loaded if defect.paired]
+        defects = to_judge_on([defect for defect in loaded if defect.paired])
         if not defects:
             raise UserError(f"{folder} has defective images alone. Restorers are judged on pairs, in low/ and high/.")
         there = [defect.name for defect in defects]
@@ -100,7 +101,7 @@ def evaluate(
         scores, samples = compete(inputs, contenders, target="truth", also_rescaled=True, on_image=on_image)
         rows = find_rows(names, entrants, [len(own or there) == 1 < len(there) for own in made_for])
         notes = [
-            f"Data: {folder}. Held out: {_amounts(there, [each.condition for each in inputs], limits)}.",
+            f"Data: {folder}. Held out: {_amounts(there, [each.condition for each in inputs], limits, config.region)}.",
             *_on_data(folder, [defect.name for defect in loaded if not defect.paired]),
             *_on_figures(rows),
             *_on_networks(names, entrants, made_for, folder),
@@ -153,8 +154,9 @@ def _made_for(entrant: Entrant, there: Sequence[str]) -> list[str]:
     return [name for name in there if name in known]
 
 
-def _amounts(there: Sequence[str], conditions: Sequence[str], limits: Limits) -> str:
+def _amounts(there: Sequence[str], conditions: Sequence[str], limits: Limits, region: Region | None) -> str:
     amounts = ", ".join(f"{conditions.count(name)} of {name}" for name in there)
+    amounts += f", of each {region.band}" if region else ""
     return amounts if limits.crop is None else f"{amounts}, of each the middle {limits.crop} x {limits.crop} pixels"
 
 
@@ -173,7 +175,10 @@ def _on_figures(rows: Sequence[Row]) -> list[str]:
         "Real pairs are those of each defect. A network is judged on the defects that it was trained on.",
     ]
     if any(len(row.networks) > 1 for row in rows):
-        notes.append("Behind +- stands the standard deviation over networks that differ in their seed alone.")
+        notes.append(
+            "Behind +- stands the standard deviation over networks of one configuration, which differ in their seed "
+            "or in the folders that they learned from."
+        )
     return notes
 
 
@@ -186,8 +191,10 @@ def _on_networks(
         if entrant.config is None:
             told.setdefault("A package, whose training images can't be told here", []).append(name)
             continue
-        same = _within(entrant.config.data.folder, folder)
-        told.setdefault("Trained on this folder's other images" if same else "Trained on other data", []).append(name)
+        data = entrant.config.data
+        besides = f", without {data.region.band}" if data.region else ""
+        same = f"Trained on this folder's other images{besides}"
+        told.setdefault(same if _within(data.folder, folder) else "Trained on other data", []).append(name)
         if not own:
             told.setdefault("Judged on every defect, since those of its training are not in the data", []).append(name)
         if not entrant.finished:

@@ -25,8 +25,9 @@ from relumen.evaluation.razdaibiedina import (
     SEPARATE_ALONE,
 )
 from relumen.evaluation.scores import Evaluation, Score, mean
+from relumen.run import kind_of
 from relumen.training.defects import read_manifest
-from relumen.training.limited_config import CGANConfig, CycleGANConfig, DefectImages, SyntheticConfig, UNetConfig
+from relumen.training.limited_config import CGANConfig, CycleGANConfig, DefectImages, SyntheticConfig
 
 INPUT = "input, untouched"
 """The first method: what every other one begins from."""
@@ -125,11 +126,7 @@ def training_of(config: DefectImages) -> Training:
         raise ValueError(f"Methods restore. Received: {type(config).__name__}")
     synthetic = config.synthetic
     made = None if synthetic is None else _makers(synthetic)
-    base = None
-    if isinstance(config.generator, UNetConfig):
-        base = CARE
-    elif config.losses.adversarial and config.losses.form == "wasserstein" and not config.discriminator.conditional:
-        base = DEBLURGAN
+    base = {"care": CARE, "deblurgan": DEBLURGAN}.get(kind_of(config.model_dump(mode="json")))
     method = REAL if made is None else made[config.pairs == 0]
     if base:
         method = base if made is None else f"{base}, {method}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,10 @@ from relumen.evaluation.synthesis import Maker, makers, roughness
 from relumen.evaluation.telling import Teller
 from relumen.metrics import psnr
 from relumen.run import RunFolder
-from relumen.training.data import EMPTY
+from relumen.training.data import EMPTY, spread
 from relumen.training.defects import Defect, defective, target
 
 Float32 = NDArray[np.float32]
-T = TypeVar("T")
 
 _EXAMPLES = 100  # images of each defect that the teller learns from, at most
 _IMAGES = 24  # held-out images of each defect, at most
@@ -124,11 +123,6 @@ def look_at_made(path: Path, name: str, defects: Sequence[Defect], side: int) ->
         curves=curves,
         real_curves=real_curves,
     )
-
-
-def spread(items: Sequence[T], count: int) -> Sequence[T]:
-    """So many at most, spread over all."""
-    return items[:: -(-len(items) // count)] if items else items
 
 
 def _teller(defects: Sequence[Defect], side: int) -> Teller | None:

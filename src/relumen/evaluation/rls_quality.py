@@ -9,7 +9,7 @@ from relumen.evaluation.gheisari_genovesio import ABLATED, FIGURE_7, QUALITY, SO
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_pictures import as_squares, mosaic, spread
-from relumen.evaluation.rls_scores import COLUMNS, Networks, Realism, distance_cells, images_told, scores
+from relumen.evaluation.rls_scores import COLUMNS, Networks, Realism, check_scores, distance_cells, images_told, scores
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.rls_truth import load_truth
 
@@ -32,8 +32,9 @@ def report_on(
         on_done: told (images done, in all).
 
     Raises:
-        UserError: a network that can't be had.
+        UserError: a network that can't be had, or images too few or too small for the scores.
     """
+    check_scores(study)
     networks = networks or Networks()
     made = study.make(on_done)
     rows = scores(study, made, networks)

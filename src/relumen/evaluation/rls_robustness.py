@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relumen.degrade import blurred
-from relumen.errors import UserError
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Made, OnDone
 from relumen.evaluation.rls_pictures import as_squares, mosaic
-from relumen.evaluation.rls_scores import Networks, Realism, distance_cells, distance_told, fidelity
+from relumen.evaluation.rls_scores import Networks, Realism, check_enough, distance_cells, distance_told, fidelity
 from relumen.evaluation.rls_study import Study
 from relumen.evaluation.set_features import describe
 from relumen.metrics import KernelDistance
@@ -28,7 +27,6 @@ Float32 = NDArray[np.float32]
 COLUMNS = ("LR", "method", "kernel distance", "95 %", "PSNR", "residual to this LR", "residual to LR as it was")
 UNALTERED = "bicubic"
 """What tables call the low-resolution images as they were: reduced, and nothing else."""
-_FEWEST = 4  # images that a kernel distance is told by
 _PURPOSE = 61  # sets the seeds of alterations apart
 
 
@@ -133,11 +131,7 @@ def report_on(study: Study, on_done: OnDone = lambda done, total: None) -> Repor
     Raises:
         UserError: fewer images.
     """
-    if len(study.truth) < _FEWEST:
-        raise UserError(
-            f"Robustness is told by {_FEWEST} images at least, for the kernel distance. Received: {len(study.truth)}. "
-            "Take more of each condition."
-        )
+    check_enough(study)
     lows = {UNALTERED: study.low, **{each.name: each(study.low, study.seed) for each in ALTERATIONS}}
     made = _made(study, lows, on_done)
     networks = Networks()

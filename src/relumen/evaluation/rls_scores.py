@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from relumen.errors import UserError
 from relumen.evaluation import set_features
 from relumen.evaluation.lpips import LPIPS
 from relumen.evaluation.rls_methods import Made
 from relumen.evaluation.rls_study import Study
-from relumen.metrics import KernelDistance, frechet_distance, kernel_distance, ms_ssim, psnr
+from relumen.metrics import FEWEST_IMAGES, KernelDistance, frechet_distance, kernel_distance, least_side, ms_ssim, psnr
 
 Float32 = NDArray[np.float32]
 
@@ -26,6 +27,8 @@ COLUMNS = (
     "residual",
     "prior distance",
 )
+
+_SCALES = 4  # of MS-SSIM
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,34 @@ def scores(study: Study, made: Mapping[str, Made], networks: Networks) -> list[S
     return rows
 
 
+def check_enough(study: Study) -> None:
+    """Looks whether a study has images enough for kernel distances, before hours of searches.
+
+    Raises:
+        UserError: it hasn't.
+    """
+    if len(study.truth) < FEWEST_IMAGES:
+        raise UserError(
+            f"A kernel distance is told by {FEWEST_IMAGES} images at least. Received: {len(study.truth)}. Take more of "
+            "each condition."
+        )
+
+
+def check_scores(study: Study) -> None:
+    """Looks whether :func:`scores` can be had of a study, before hours of searches.
+
+    Raises:
+        UserError: too few images, or too small ones for MS-SSIM.
+    """
+    check_enough(study)
+    size, least = study.truth.images.shape[1], least_side(_SCALES)
+    if size < least:
+        raise UserError(
+            f"MS-SSIM of {_SCALES} scales takes images of {least} pixels or more, and those of {study.prior.path.name} "
+            f"measure {size}. Take a prior of larger images."
+        )
+
+
 class Realism:
     """How far sets of images are from a study's true ones; what is seen of these is seen once.
 
@@ -174,7 +205,7 @@ def fidelity(truth: Float32, images: Float32) -> NDArray[np.float64]:
 def similarity(truth: Float32, images: Float32) -> NDArray[np.float64]:
     """MS-SSIM with 4 scales of each image over the range 0..1, the mean over channels."""
     channels = range(truth.shape[-1])
-    each = [[ms_ssim(a[..., c], b[..., c], 1.0) for c in channels] for a, b in zip(truth, images, strict=True)]
+    each = [[ms_ssim(a[..., c], b[..., c], 1.0, _SCALES) for c in channels] for a, b in zip(truth, images, strict=True)]
     return np.array(each, np.float64).mean(1, dtype=np.float64)
 
 

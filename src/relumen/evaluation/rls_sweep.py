@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relumen.evaluation.report import Part, Report, report_of_parts
 from relumen.evaluation.rls_methods import Method, OnDone
-from relumen.evaluation.rls_scores import COLUMNS, Networks, Score, images_told, scores
+from relumen.evaluation.rls_scores import COLUMNS, Networks, Score, check_scores, images_told, scores
 from relumen.evaluation.rls_study import Study
 
 if TYPE_CHECKING:
@@ -62,8 +62,9 @@ def report_on(study: Study, networks: Networks | None = None, on_done: OnDone = 
         on_done: told (images done, in all).
 
     Raises:
-        UserError: a network that can't be had.
+        UserError: a network that can't be had, or images too few or too small for the scores.
     """
+    check_scores(study)
     networks = networks or Networks()
     study = replace(study, methods=tuple(point.method for point in POINTS))
     rows = scores(study, study.make(on_done), networks)

@@ -15,7 +15,6 @@ from pydantic import Field, model_validator
 from relumen import configs
 from relumen.configs import Frozen
 from relumen.errors import UserError
-from relumen.run import parse_mapping
 from relumen.training.bbbc021 import BBBC021Config, load_bbbc021
 from relumen.training.cells import PHENOTYPES, STAIN_SETS, Culture, Features, draw_one
 from relumen.training.crops import CropsConfig, load_crops, shipped_crops
@@ -114,7 +113,7 @@ def read_truth_config(text: str) -> TruthConfig:
     if not path.is_file():
         sets = ", ".join(f"drawn:{each}" for each in STAIN_SETS)
         raise UserError(f"Images to judge by are {sets}, shipped:nfkb, or a .yaml file. Received: {text}")
-    return configs.validated(TruthConfig, parse_mapping(path.read_text(encoding="utf-8"), text))
+    return configs.validated(TruthConfig, configs.file_values(path))
 
 
 def load_truth(config: TruthConfig, size: int, count: int, seed: int = 0) -> Truth:

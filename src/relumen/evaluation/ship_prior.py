@@ -67,7 +67,8 @@ def ship_prior(path: Path, folder: Path, *limitations: str) -> Path:
     for file in (run.about_file, prior.about_flow_file):
         shutil.copyfile(file, folder / file.name)
     values = config.model_dump(mode="json")
-    values["init"] = None if config.init is None else config.init.name  # no path of the machine that trained it
+    values["init"] = None if config.init is None else config.init.name  # no paths of the machine that trained it
+    values["images"].pop("cache")
     write_text(folder / "config.yaml", yaml.safe_dump(values, sort_keys=False))
     shipped = Prior.open(folder)
     write_samples(shipped, folder / "samples.png", count=_SHOWN, seed=0)

@@ -136,7 +136,8 @@ def synthesise(
     counts = dict.fromkeys(known, 0)
     examples: dict[str, list[tuple[Float32, Float32]]] = {}
     for defect, maker in known.items():
-        for name, together in groupby(images[defect], key=lambda source: (file_of(source.name), source.high.shape)):
+        for key, together in groupby(images[defect], key=lambda source: (file_of(source.name), source.high.shape)):
+            name, (height, width) = key
             low, high = [], []
             for source in together:
                 pieces = maker.pieces(source.high)
@@ -147,9 +148,9 @@ def synthesise(
             best = max(range(len(high)), key=lambda i: roughness(high[i]))
             examples.setdefault(defect, []).append((high[best], low[best]))
             counts[defect] += len(low)
-            stem = f"{Path(name[0]).stem}-{name[1][0]}x{name[1][1]}"
-            _write(folder / defect / "low" / f"{stem}.tif", low)
-            _write(folder / defect / "high" / f"{stem}.tif", high)
+            file = f"{name}-{height}x{width}.tif"
+            _write(folder / defect / "low" / file, low)
+            _write(folder / defect / "high" / file, high)
     about = {
         "note": "Made by relumen data synthesise: the defects in low/ are CIN-GAN's, no microscope's.",
         "runs": [str(run) for run in runs],
@@ -242,5 +243,7 @@ def _starts(size: int, side: int) -> list[int]:
 
 
 def _write(path: Path, planes: Sequence[Float32]) -> None:
+    if path.exists():
+        raise UserError(f"Two clean images would both be written to {path}. Give one of them another name.")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_image(path, Image(np.stack(planes).astype(np.float32), "TYX"))
