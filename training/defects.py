@@ -100,7 +100,7 @@ def load_defects(config: DataConfig, names: Sequence[str] | None = None) -> tupl
 
 
 def to_judge_on(defects: Sequence[Defect]) -> tuple[Defect, ...]:
-    """The same defects, with held-out images that can be judged on; errors as of :func:`.data.judgeable`."""
+    """The same defects, with images to judge on; errors as of :func:`~relumen.training.data.judgeable`."""
     return tuple(replace(defect, validation=judgeable(defect.validation, _LEAST)) for defect in defects)
 
 

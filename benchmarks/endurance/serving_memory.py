@@ -6,7 +6,7 @@ send nonsense. The server's memory is read every few seconds. It counts as flat 
 is surely below the limit; memory.py says of what. Before the hour each package restores an image of every size of tile
 once: TensorFlow makes kernels for a size where it first meets it, and keeps them, about a MiB for each.
 
-    python benchmarks/endurance/serving_memory.py --picture docs/images/endurance-memory.png
+    python benchmarks/endurance/serving_memory.py --warm-up 15 --picture docs/images/endurance-memory.png
 """
 
 from __future__ import annotations
