@@ -52,7 +52,7 @@ napoleon_use_ivar = True
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:(class|obj|exc)", r"(?!relumen\.).*"),  # types of other libraries have no pages here
-    (r"py:class", r"relumen\.(configs\.Validated|evaluation\.(system\.C|made_defects\.T)|imagej_bridge\.fiji\.Given)"),
+    (r"py:class", r"relumen\.(configs\.Validated|evaluation\.system\.C|training\.data\.T|imagej_bridge\.fiji\.Given)"),
 ]
 
 html_theme = "furo"

@@ -26,7 +26,7 @@ from relumen.training.settings import DataConfig, Region
 from relumen.training.sources import Degradable, Part, Source, read_sources
 
 Float32 = NDArray[np.float32]
-_T = TypeVar("_T")
+T = TypeVar("T")
 
 EMPTY = 0.3
 """A patch whose standard deviation is below this share of its image's counts as one without structure."""
@@ -129,7 +129,7 @@ def too_small(source: Source, least: int = WINDOW) -> Iterator[str]:
         )
 
 
-def spread(items: Sequence[_T], most: int) -> Sequence[_T]:
+def spread(items: Sequence[T], most: int) -> Sequence[T]:
     """All items, or every second, third, ... of them, so that they are no more than ``most`` and spread over all."""
     return items[:: max(1, -(-len(items) // most))]
 

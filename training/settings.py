@@ -164,10 +164,10 @@ class Schedule(Frozen):
         return rate.floor + (rate.initial - rate.floor) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-_F = TypeVar("_F", bound=Frozen)
+F = TypeVar("F", bound=Frozen)
 
 
-def _absolute(config: _F) -> _F:
+def _absolute(config: F) -> F:
     """The same with absolute paths, those of its parts too."""
     values = ((name, getattr(config, name)) for name in type(config).model_fields)
     return config.model_copy(
