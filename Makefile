@@ -28,7 +28,7 @@ test-all: test demo benchmark  ## test, demo and the long measurements, run by h
 lint: $(VENV)/.installed  ## ruff and pyright
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -m pyright --threads 2 --pythonpath $(PY)
 
 format: $(VENV)/.installed  ## let ruff mend what it can
 	$(PY) -m ruff check --fix

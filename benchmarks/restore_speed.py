@@ -10,6 +10,7 @@ the share of it that a network reaches tells more of the software than seconds d
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -274,7 +275,8 @@ def _bioimageio(weights: str) -> Callable[[NDArray], Any]:
 
     described: Any = bioimageio.spec.load_model_description(shipped_path(MODEL) / "rdf.yaml", perform_io_checks=False)
     pipeline: Any = bioimageio.core.create_prediction_pipeline(described, weight_format=weights, devices=["cpu"])  # type: ignore[arg-type]
-    pipeline.load()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # where it would leave the SavedModel
+        pipeline.load()
 
     def restore(image: NDArray) -> Any:  # noqa: ANN401
         return bioimageio.core.predict(model=pipeline, inputs=image[None], blocksize_parameter=1)

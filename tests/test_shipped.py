@@ -102,8 +102,8 @@ def test_one_restorer_takes_each_of_three_defects_from_fields_and_stains_that_it
 @pytest.mark.parametrize("name", PRIORS)
 def test_a_prior_makes_cells_like_those_that_it_was_trained_on(name):
     """Nearer to others of them than they are to themselves out of focus, in features that no prior has trained."""
-    unseen = signed(PRIORS[name](200, 99))
-    made = 2 * samples(Prior.open(Path(name)), 200, seed=0) - 1
+    unseen = signed(PRIORS[name](60, 99))
+    made = 2 * samples(Prior.open(Path(name)), 60, seed=0) - 1
     units = [(float(plane.mean()), float(plane.std())) for plane in np.moveaxis(unseen, -1, 0)]
     features = perceptual("microscopy")
     true, synthesised, blurred = (
