@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import gcd
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ from relumen.pictures import side_by_side
 from relumen.restore import Restorer
 from relumen.run import About, Figures, software
 from relumen.tiling import Runner
-from relumen.training.data import Batches, DataSet, Patches, spread
+from relumen.training.data import Batches, DataSet, Patches
 from relumen.training.held_out import held_out, held_out_figures, units
 from relumen.training.loop import Batch
 from relumen.training.settings import RestorationConfig
@@ -139,18 +140,15 @@ class Restoration:
         return figures, side_by_side(rows)
 
     def _validated(self) -> Iterator[tuple[Source, str, Float32, Float32]]:
-        """Held-out inputs that are looked at while training: of some images, or of some of each condition.
-
-        They are spread over all, each at another of its conditions, such as levels of noise.
-        """
+        """Held-out inputs that are looked at while training, spread over all, or over all of each condition."""
         conditions = dict.fromkeys(condition for _, condition, _, _ in self._held_out) if self.by_condition else [None]
         for name in conditions:
-            images: dict[str, list[tuple[Source, str, Float32, Float32]]] = {}
-            for each in self._held_out:
-                if name in (None, each[1]):
-                    images.setdefault(each[0].name, []).append(each)
-            for number, inputs in enumerate(spread(list(images.values()), _VALIDATION_IMAGES)):
-                yield inputs[number % len(inputs)]
+            group = [each for each in self._held_out if name in (None, each[1])]
+            step = -(-len(group) // _VALIDATION_IMAGES)
+            of_each = len(group) // len({source.name for source, *_ in group})
+            while gcd(step, of_each) > 1:  # else all would be of one level of noise, the least
+                step += 1
+            yield from group[::step]
 
     def about(self, *, steps: int, seconds: float, finished: bool) -> About:
         """What the run folder says; the figures on whole held-out images are made at the end."""
