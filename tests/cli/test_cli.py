@@ -1,7 +1,10 @@
 """The command line as a user meets it: what it prints, what it leaves, and its exit codes."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -169,3 +172,19 @@ def test_export_tells_the_blend_and_what_its_makers_found(relumen, tiny_run, tmp
     assert "Licence: CC0-1.0." in card
     assert "0.3 of the last network's and 0.7 of the pixel-only one's" in card
     assert "- Actin bundles were not seen." in card.partition("not good for")[2].partition("## In Fiji")[0]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "verify nowhere",
+        "export --keras no.keras --sample a.tif --name x --summary y --normalise input --answer image --cite a=https://b.c",
+    ],
+)
+def test_tensorflows_notices_are_kept_back(command, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL")  # as a user has it
+    program = [sys.executable, "-c", "from relumen.cli import main; main()", *command.split()]
+    answer = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert answer.returncode == 2 and "Device: " in answer.stdout
+    assert answer.stderr.startswith("Error: There is no"), answer.stderr

@@ -146,8 +146,6 @@ def export(
         _refuse(of_a_model, "a run")
         folders = _export_run(run, output, defect, name, alpha, credits, overwrite)
     else:
-        from relumen.export.from_keras import Stated, citation
-
         _refuse({"RUN": run, "--defect": defect, "--alpha": alpha}, "a Keras model")
         if not (name and sample and summary and normalise and answer and cite):
             asked = {
@@ -159,6 +157,11 @@ def export(
                 f"Of a Keras model, {missing} can't be measured: say what it is. relumen export --help tells what each "
                 "means."
             )
+        from relumen.device import describe_device
+
+        say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
+        from relumen.export.from_keras import Stated, citation
+
         stated = Stated(
             name=name,
             summary=summary,
@@ -216,10 +219,8 @@ def _export_model(
     keras: Path, sample: Path, output: Path | None, stated: Stated, code: Sequence[Path], overwrite: bool
 ) -> Path:
     """Exports a Keras model; gives its package."""
-    from relumen.device import describe_device
     from relumen.export.from_keras import export_keras
 
-    say(describe_device())
     say(f"The weights' licence will be {stated.credits.license}, as --license says")
     folder = output or Path("packages") / keras.stem
     return export_keras(keras, sample, folder, stated, code=code, overwrite=overwrite, say=say)

@@ -20,13 +20,14 @@ def verify(
     Example: relumen verify packages/nuclei --jvm
     """
     from relumen.device import describe_device
-    from relumen.export.verify import verify_package
-    from relumen.run import write_text
     from relumen.whole import check_room
 
     if json is not None:
         check_room(json)
-    say(describe_device())
+    say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
+    from relumen.export.verify import verify_package
+    from relumen.run import write_text
+
     with checking() as on_check:
         report = verify_package(package, jvm=jvm, on_check=on_check)
     console.print(report.table())

@@ -72,7 +72,7 @@ def upload(
 
     Example: relumen zoo upload packages/nuclei
     """
-    from relumen.export.verify import verify_package
+    from relumen.device import describe_device
     from relumen.export.zoo_client import SERVER, TOKEN_VARIABLE, ZooClient
     from relumen.export.zoo_folder import zoo_files
     from relumen.export.zoo_upload import upload as send
@@ -84,6 +84,9 @@ def upload(
             f"There is no token. Log in at https://bioimage.io, make one at https://bioimage.io/#/api?tab=hypha-rpc, "
             f"and set the environment variable {TOKEN_VARIABLE} to it."
         )
+    say(describe_device())  # before anything brings TensorFlow in, whose notices it keeps back
+    from relumen.export.verify import verify_package
+
     with package_folder(package) as folder, ZooClient(server or SERVER, token) as client:
         with console.status("Checking"):
             report = verify_package(folder)
